@@ -1,0 +1,54 @@
+"""A classifier read as an energy-based model: E(x) = -logsumexp_y f(x)_y and log p(x) = -E(x) + constant."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+def energy(logits: Tensor) -> Tensor:
+    """E(x) = -logsumexp_y f(x)_y: [..., classes] -> [...], in nats."""
+    return -logits.logsumexp(-1)
+
+
+@torch.enable_grad()
+def log_density_gradient(model: nn.Module, x: Tensor) -> Tensor:
+    """d log p(x) / dx = -dE(x)/dx, in the shape of x; nothing is added to any `.grad`.
+
+    Args:
+        model: from x to logits, [batch, classes]; examples must not influence each other.
+        x: shape [batch, ...].
+    """
+    x = x.detach().requires_grad_()
+    logits = model(x)
+    # The derivative of logsumexp is softmax; to start from it is quicker than to go through -E(x).
+    (gradient,) = torch.autograd.grad(logits, x, logits.detach().softmax(-1))
+    return gradient
+
+
+def ood_score(model: nn.Module, x: Tensor) -> Tensor:
+    """s(x) = -||d log p(x) / dx||_2, the paper's score (Section N): low for x unlike the training data.
+
+    Args:
+        model: from x to logits, [batch, classes].
+        x: shape [batch, ...].
+
+    Returns:
+        Shape [batch], never above 0.
+    """
+    with frozen(model):
+        return -log_density_gradient(model, x).flatten(1).norm(dim=1)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Parameters need no gradient inside, and need what they needed before afterwards: it spares the work for them."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -1,0 +1,127 @@
+"""The one training loop, and the state it reads and writes."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gedi_nesy.core.objective import Objective
+from gedi_nesy.core.schedule import Schedule
+from gedi_nesy.core.sgld import ReplayBuffer
+
+
+class DivergedError(ArithmeticError):
+    """Training produced a loss that is not a finite number."""
+
+
+@dataclass
+class Training:
+    """Everything a training step reads and writes; its `state_dict` is a checkpoint that truly resumes.
+
+    Attributes:
+        model: the network being trained, on its device.
+        optimizer: over the model's parameters.
+        generator: the source of all randomness inside a step, on the model's device.
+        average: exponential moving average of the parameters, or None.
+        buffers: a replay buffer of SGLD samples for each energy model.
+        step: optimiser steps taken so far.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    average: AveragedModel | None = None
+    buffers: dict[str, ReplayBuffer] = field(default_factory=dict)
+    step: int = 0
+
+    @property
+    def result(self) -> nn.Module:
+        """The network to use: the moving average where there is one, otherwise the model itself."""
+        return self.model if self.average is None else self.average.module
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only, so that it loads with `weights_only=True`."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "buffers": {name: buffer.state_dict() for name, buffer in self.buffers.items()},
+            "step": self.step,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken; the shapes must be those of this training."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        for name, buffer in self.buffers.items():
+            buffer.load_state_dict(state["buffers"][name])
+        self.step = int(state["step"])
+
+
+def moving_average(model: nn.Module, decay: float) -> AveragedModel | None:
+    """An exponential moving average of the model's parameters, or None when the decay is 0."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+
+
+class Watcher(Protocol):
+    """What is told of every step."""
+
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+        """After a step: the state and that step's losses; may raise to end the training."""
+
+
+def fit(
+    training: Training,
+    objective: Objective,
+    compute_losses: Callable[[int], Mapping[str, Tensor]],
+    *,
+    steps: int,
+    learning_rate: Schedule,
+    watchers: Iterable[Watcher] = (),
+) -> None:
+    """Train until `training.step == steps`; a training restored from a checkpoint goes on from its step.
+
+    Args:
+        training: the state, changed in place.
+        objective: the weighted terms; their weights follow the progress step / steps.
+        compute_losses: from the step's number to that step's losses by term name, scalars or one value for each of
+            several networks trained side by side. All its randomness must come from
+            the step's number and `training.generator`, so that a resumed run repeats it.
+        steps: the step to train up to.
+        learning_rate: schedule over the progress.
+        watchers: called in order after every step.
+
+    Raises:
+        DivergedError: when the total is no longer finite; the parameters of the step before are lost, so resume from
+            the last checkpoint.
+    """
+    watchers = tuple(watchers)
+    while training.step < steps:
+        progress = training.step / steps
+        for group in training.optimizer.param_groups:
+            group["lr"] = learning_rate(progress)
+        losses = compute_losses(training.step)
+        total = objective(losses, progress)
+        value = total.item()
+        if not math.isfinite(value):
+            raise DivergedError(f"step {training.step}: {_describe(losses)}")
+        training.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        training.optimizer.step()
+        if training.average is not None:
+            training.average.update_parameters(training.model)
+        training.step += 1
+        for watch in watchers:
+            watch(training, losses, value)
+
+
+def _describe(losses: Mapping[str, Tensor]) -> str:
+    return ", ".join(f"{name} = {loss.mean().item():.4g}" for name, loss in losses.items())

@@ -1,0 +1,45 @@
+"""Schedules: values that change with the progress of training, written as points and read as functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Points = Sequence[Sequence[float]]  # (progress, value) pairs
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A piecewise-linear function of the progress in [0, 1]; two points at one progress make a step.
+
+    Args:
+        points: (progress, value) pairs in the order of progress; constant before the first and after the last.
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        positions = [progress for progress, _ in self.points]
+        if not positions or positions != sorted(positions) or positions[0] < 0 or positions[-1] > 1:
+            raise ValueError(f"A schedule needs points in the order of progress between 0 and 1, found {self.points}.")
+
+    @classmethod
+    def of(cls, value: "float | Points | Schedule") -> "Schedule":
+        """A constant, or the points of a schedule as nested lists (the form they have in a recipe)."""
+        if isinstance(value, Schedule):
+            return value
+        if isinstance(value, int | float):
+            return cls(((0.0, float(value)),))
+        return cls(tuple((float(progress), float(at)) for progress, at in value))
+
+    @property
+    def is_zero(self) -> bool:
+        """True when the value is 0 throughout, so that nothing needs to be computed for it."""
+        return all(value == 0 for _, value in self.points)
+
+    def __call__(self, progress: float) -> float:
+        """The value at a progress in [0, 1]; at a step, the value after it."""
+        before = [point for point in self.points if point[0] <= progress]
+        after = [point for point in self.points if point[0] > progress]
+        if not before or not after:
+            return before[-1][1] if before else after[0][1]
+        (left, low), (right, high) = before[-1], after[0]
+        return low + (high - low) * (progress - left) / (right - left)

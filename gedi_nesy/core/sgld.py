@@ -1,0 +1,153 @@
+"""Stochastic gradient Langevin dynamics with a replay buffer: samples of p(x) (paper, Sections 3 and O)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gedi_nesy.core.energy import frozen, log_density_gradient
+from gedi_nesy.errors import UserError
+
+
+@dataclass(frozen=True)
+class SGLD:
+    """A sampler: x <- x + step_size * d log p(x)/dx + noise * N(0, 1), `steps` times.
+
+    This is the convention of JEM and of the paper's recipes. Langevin dynamics proper, whose stationary density is
+    p(x), has noise = sqrt(2 * step_size); less noise samples a sharper density.
+
+    Attributes:
+        steps: gradient steps a call.
+        step_size: factor of the gradient.
+        noise: standard deviation of the noise of a step.
+        clamp: (low, high) to which x is clipped after every step, or None. Without it pixels drift far outside.
+
+    Raises:
+        UserError: when a setting is out of its range.
+    """
+
+    steps: int = 20
+    step_size: float = 1.0
+    noise: float = 0.01
+    clamp: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UserError(f"SGLD needs at least one step, not steps={self.steps}.")
+        if not self.step_size > 0:
+            raise UserError(f"SGLD needs a positive step_size, not {self.step_size}.")
+        if not self.noise >= 0:
+            raise UserError(f"SGLD needs a noise of 0 or more, not {self.noise}.")
+        if self.clamp is not None and not self.clamp[0] < self.clamp[1]:
+            raise UserError(f"SGLD clamps to (low, high) with low < high, not {self.clamp}.")
+
+    def __call__(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Advance every chain by `steps` steps; no gradient flows through them or into the parameters.
+
+        Args:
+            model: from x to logits, [chains, classes]. It runs in the mode (train or eval) that it is in.
+            x: where the chains are, shape [chains, ...]; it is left as it is.
+            generator: the only source of randomness, on the device of x.
+
+        Returns:
+            Where the chains end, in the shape of x.
+
+        Raises:
+            FloatingPointError: when a chain has left the finite numbers.
+        """
+        with frozen(model), torch.no_grad():
+            for _ in range(self.steps):
+                x = x + self.step_size * log_density_gradient(model, x) + self.noise * _normal_like(x, generator)
+                if self.clamp is not None:
+                    x = x.clamp(*self.clamp)
+        if not x.isfinite().all():
+            raise FloatingPointError(
+                f"SGLD left the finite numbers within {self.steps} steps of size {self.step_size}; "
+                "a smaller step_size or a penalty on the energies keeps it stable."
+            )
+        return x
+
+
+class ReplayBuffer:
+    """Chains that go on from step to step of training, a few of them restarted at each draw (Du & Mordatch 2019).
+
+    Attributes:
+        samples: where each chain is, shape [capacity, *shape], on the given device; uniform in [low, high] at first.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        shape: tuple[int, ...],
+        low: float,
+        high: float,
+        reinit: float,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        """Fill the buffer with uniform noise.
+
+        Args:
+            capacity: how many chains.
+            shape: of one sample.
+            low: least value of the noise that chains start from.
+            high: greatest value of it.
+            reinit: probability with which a drawn chain is restarted.
+            generator: source of the first noise, on `device`.
+            device: where the chains live.
+
+        Raises:
+            UserError: when a setting is out of its range.
+        """
+        if capacity < 1:
+            raise UserError(f"A replay buffer holds at least one chain, not capacity={capacity}.")
+        if not low < high:
+            raise UserError(f"A replay buffer starts in [low, high] with low < high, not in [{low}, {high}].")
+        if not 0 <= reinit <= 1:
+            raise UserError(f"The probability reinit lies in [0, 1], unlike {reinit}.")
+        self.low, self.high, self.reinit = low, high, reinit
+        self.samples = torch.empty(capacity, *shape, device=device)
+        self.samples.uniform_(low, high, generator=generator)
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Take n different chains, each restarted from noise with probability `reinit`.
+
+        Returns:
+            Their indices, [n], for `store`, and where they are, [n, *shape].
+
+        Raises:
+            UserError: when the buffer holds fewer than n chains.
+        """
+        capacity, device = len(self.samples), self.samples.device
+        if n > capacity:
+            raise UserError(f"Can't draw {n} chains from a replay buffer of {capacity}; make the buffer larger.")
+        indices = torch.randperm(capacity, generator=generator, device=device)[:n]
+        chains = self.samples[indices]
+        # Noise for all of them, used or not, so that the generator's next state depends on n alone.
+        noise = torch.empty_like(chains).uniform_(self.low, self.high, generator=generator)
+        restart = torch.rand(n, generator=generator, device=device) < self.reinit
+        return indices, torch.where(restart.view(-1, *[1] * (chains.dim() - 1)), noise, chains)
+
+    def store(self, indices: Tensor, samples: Tensor) -> None:
+        """Put chains, [n, *shape], back in their places, [n]."""
+        self.samples[indices] = samples.detach()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The chains; as with a module's state, a reference and not a copy."""
+        return {"samples": self.samples}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put all chains back where `state_dict` found them; UserError when capacity or shape are others."""
+        samples = state["samples"]
+        if samples.shape != self.samples.shape:
+            raise UserError(
+                f"The saved replay buffer has shape {list(samples.shape)} and this one {list(self.samples.shape)}; "
+                "resume with the settings of the saved run."
+            )
+        self.samples.copy_(samples)
+
+
+def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)

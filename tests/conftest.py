@@ -1,0 +1,25 @@
+import pytest
+import torch
+
+from gedi_nesy.data import DataUnavailable, Images, load_images
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small tensors are faster on one thread, and results do not depend on the machine's number of cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def images() -> Images:
+    """Real MNIST where GEDI_NESY_DATA or the cache has it, otherwise scikit-learn's digits; never a download."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gedi_nesy.data.mnist._fetch", _no_network)
+        try:
+            return load_images("mnist")
+        except DataUnavailable:
+            return load_images("digits")
+
+
+def _no_network(*args):
+    raise DataUnavailable("no downloads in tests")
