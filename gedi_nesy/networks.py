@@ -1,0 +1,77 @@
+"""The networks of both tracks: MNIST_Net, the 8-layer ResNet, multi-layer perceptrons."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gedi_nesy.conv_pool import conv_pool_relu
+
+
+class MNIST_Net(nn.Module):
+    """The digit network of Manhaeve et al. 2018 (DeepProbLog), up to its softmax: 28 x 28 images to logits.
+
+    conv 6@5, maxpool 2, relu, conv 16@5, maxpool 2, relu, then 256-120-84-classes with relu between. The state_dict has
+    DeepProbLog's names and shapes. On CPU `conv_pool_relu` computes the encoder, differentiable once.
+    """
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()
+        )
+        self.classifier = mlp((16 * 4 * 4, 120, 84, classes), nn.ReLU)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, shape [batch, classes], of images of shape [batch, 1, 28, 28]; ValueError for another shape."""
+        if images.shape[1:] != (1, 28, 28):
+            raise ValueError(f"MNIST_Net reads images of shape [batch, 1, 28, 28], not {list(images.shape)}.")
+        hidden = images
+        for layer in self.encoder:
+            if isinstance(layer, nn.Conv2d):
+                assert layer.bias is not None
+                hidden = conv_pool_relu(hidden, layer.weight, layer.bias)
+        logits: Tensor = self.classifier(hidden.flatten(1))
+        return logits
+
+
+class ResNet8(nn.Module):
+    """The 8-layer residual network of the paper's App. M: LeakyReLU of slope .2, no normalisation, average pooling.
+
+    The paper's table names the skip connection of the first block only; here, as in a ResNet, every block has one.
+    """
+
+    def __init__(self, features: int = 128, channels: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_conv(channels, features), _activation(), _conv(features, features))
+        self.stem_skip = nn.Conv2d(channels, features, 1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(_activation(), _conv(features, features), _activation(), _conv(features, features))
+            for _ in range(3)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features, shape [batch, features], of images of shape [batch, channels, height, width], sides >= 4."""
+        hidden = F.avg_pool2d(self.stem(images), 2) + self.stem_skip(F.avg_pool2d(images, 2))
+        first, *others = self.blocks
+        hidden = F.avg_pool2d(hidden + first(hidden), 2)
+        for block in others:
+            hidden = hidden + block(hidden)
+        return hidden.mean((2, 3))
+
+
+def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Linear layers from sizes[0] inputs to sizes[-1] outputs, with an activation between but not after them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def _activation() -> nn.Module:
+    return nn.LeakyReLU(0.2)
