@@ -1,0 +1,7 @@
+"""Datasets both tracks use."""
+
+from gedi_nesy.data.images import DataUnavailable, Images
+from gedi_nesy.data.load import DATASETS, default_images, load_images
+from gedi_nesy.data.toys import TOYS, load_toy
+
+__all__ = ["DATASETS", "TOYS", "DataUnavailable", "Images", "default_images", "load_images", "load_toy"]

@@ -1,0 +1,57 @@
+"""The value every image dataset becomes: all its images and labels in memory, as tensors on one device."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.errors import UserError
+
+
+class DataUnavailable(UserError):
+    """A dataset is on none of the places where it is looked for, and could not be downloaded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Train and test images with their labels; C, H and W are the same in both.
+
+    Labels are only used to draw examples that satisfy a rule, and to score. A dataset that serves for
+    out-of-distribution tests only has N = 0 train images.
+
+    Raises:
+        UserError: a tensor has the wrong type or shape, or a label is outside the classes.
+    """
+
+    name: str  # goes into summary.json; "cifar100-25000" when only so many train images are there
+    x_train: Tensor  # uint8 [N, C, H, W]
+    y_train: Tensor  # int64 [N]
+    x_test: Tensor  # uint8 [M, C, H, W]
+    y_test: Tensor  # int64 [M]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_split(self.name, "train", self.x_train, self.y_train, len(self.classes))
+        _check_split(self.name, "test", self.x_test, self.y_test, len(self.classes))
+        if self.x_train.shape[1:] != self.x_test.shape[1:]:
+            train, test = tuple(self.x_train.shape[1:]), tuple(self.x_test.shape[1:])
+            raise UserError(f"{self.name}: train images are {train} and test images {test}; give both one shape")
+
+    def to(self, device: torch.device | str) -> "Images":
+        """The same images with every tensor on `device`."""
+        names = ("x_train", "y_train", "x_test", "y_test")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+
+def _check_split(name: str, split: str, x: Tensor, y: Tensor, classes: int) -> None:
+    if x.dtype != torch.uint8 or x.ndim != 4:
+        found = f"{x.dtype} {list(x.shape)}".removeprefix("torch.")
+        raise UserError(f"{name}: {split} images are {found}; give uint8 [N, C, H, W] with values 0 to 255")
+    if y.dtype != torch.int64 or y.shape != x.shape[:1]:
+        found = f"{y.dtype} {list(y.shape)}".removeprefix("torch.")
+        raise UserError(f"{name}: {split} labels are {found}; give one integer for each of the {len(x)} images")
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
+        raise UserError(
+            f"{name}: {split} labels run from {int(y.min())} to {int(y.max())}, but there are {classes} classes; "
+            f"number them 0 to {classes - 1}"
+        )

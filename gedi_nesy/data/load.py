@@ -1,0 +1,68 @@
+"""A dataset by its name or path, and the one that is used when none is named."""
+
+import difflib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from gedi_nesy.data.cifar import load_cifar
+from gedi_nesy.data.digits import load_digits
+from gedi_nesy.data.image_folder import read_image_folder
+from gedi_nesy.data.images import DataUnavailable, Images
+from gedi_nesy.data.mnist import load_mnist
+from gedi_nesy.data.notmnist import load_notmnist
+from gedi_nesy.data.npz import read_npz
+from gedi_nesy.data.omniglot import load_omniglot
+from gedi_nesy.data.svhn import load_svhn
+from gedi_nesy.errors import UserError
+
+DATASETS: dict[str, Callable[[Path | None], Images]] = {
+    "mnist": load_mnist,
+    "digits": lambda data_dir: load_digits(),
+    "cifar10": partial(load_cifar, "cifar10"),
+    "cifar100": partial(load_cifar, "cifar100"),
+    "svhn": load_svhn,
+    "notmnist": load_notmnist,
+    "omniglot": load_omniglot,
+}
+
+
+def load_images(name: str, data_dir: Path | None = None) -> Images:
+    """The dataset of that name, or the one in an .npz file or an image folder.
+
+    Args:
+        name: one of DATASETS, or the path of an .npz file or of a folder with train/CLASS/ and test/CLASS/.
+        data_dir: where a named dataset is looked for first; then in $GEDI_NESY_DATA and the user's cache folder.
+
+    Raises:
+        DataUnavailable: the dataset is nowhere, and could not be downloaded.
+        UserError: the name is unknown, or a file is corrupt or missing.
+    """
+    if name in DATASETS:
+        return DATASETS[name](data_dir)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return read_image_folder(path)
+    if path.suffix == ".npz":
+        return read_npz(path)
+    near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UserError(f"no dataset {name!r}: take {', '.join(DATASETS)}, an .npz file or an image folder{hint}")
+
+
+def default_images(data_dir: Path | None = None) -> tuple[Images, str | None]:
+    """MNIST where it can be had, otherwise the bundled digits with a notice that the user must see.
+
+    Raises:
+        UserError: MNIST is there, but a file of it is corrupt or missing.
+    """
+    try:
+        return load_mnist(data_dir), None
+    except DataUnavailable as error:
+        images = load_digits()
+        notice = (
+            f"NOT MNIST: this run uses scikit-learn's bundled digits instead, {len(images.x_train):,} train and "
+            f"{len(images.x_test):,} test images of 8x8 pixels, enlarged. Its figures say nothing about MNIST. "
+            f"The reason: {error}."
+        )
+        return images, notice

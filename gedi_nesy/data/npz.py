@@ -1,0 +1,71 @@
+"""Images from a NumPy .npz file: x_train, y_train, x_test, y_test and, if given, classes."""
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gedi_nesy.data.files import corrupt, read_bytes
+from gedi_nesy.data.images import Images
+from gedi_nesy.errors import UserError
+
+FULL = {"mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257}  # train images of the whole dataset
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def read_npz(path: Path, name: str | None = None) -> Images:
+    """Read images from an .npz file.
+
+    Args:
+        path: of a file with uint8 images [N, H, W], [N, H, W, C] or [N, C, H, W] (C is 1 or 3) in x_train and x_test,
+            integer labels [N] in y_train and y_test, and the classes' names in classes ("0", "1", ... when left out).
+        name: of the dataset, by default the file's. A known dataset with fewer train images than it should
+            have gets their number added: "cifar100-25000".
+
+    Raises:
+        UserError: the file is corrupt, lacks an array, or an array has the wrong type or shape.
+    """
+    arrays = _load(path)
+    if missing := [key for key in ARRAYS if key not in arrays]:
+        raise UserError(f"{path} has no {', '.join(missing)}: save them with numpy.savez(path, x_train=..., ...)")
+    y_train, y_test = _labels(path, "y_train", arrays), _labels(path, "y_test", arrays)
+    names = arrays.get("classes", np.arange(1 + max((int(y.max()) for y in (y_train, y_test) if len(y)), default=0)))
+    name = name or path.stem
+    if len(y_train) < FULL.get(name, 0):
+        name = f"{name}-{len(y_train)}"
+    x_train, x_test = _images(path, "x_train", arrays), _images(path, "x_test", arrays)
+    return Images(name, x_train, y_train, x_test, y_test, tuple(str(c) for c in np.atleast_1d(names)))
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    data = io.BytesIO(read_bytes(path))
+    if not zipfile.is_zipfile(data):
+        raise corrupt(path, "it is no .npz file, or cut short")
+    try:
+        with np.load(data, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+        raise corrupt(path, str(error)) from error
+
+
+def _images(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:
+    x = arrays[key]
+    if x.dtype != np.uint8 or x.ndim not in (3, 4):
+        raise UserError(f"{path}: {key} is {x.dtype} {list(x.shape)}; save uint8 [N, H, W] or [N, H, W, C], 0 to 255")
+    if x.ndim == 3:
+        x = x[..., None]
+    if x.shape[-1] in (1, 3):
+        x = np.moveaxis(x, -1, 1)
+    if x.shape[1] not in (1, 3):
+        raise UserError(f"{path}: {key} is {list(x.shape)}; images need 1 or 3 channels, last or right after N")
+    return torch.from_numpy(np.ascontiguousarray(x))
+
+
+def _labels(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:
+    if not np.issubdtype(arrays[key].dtype, np.integer):
+        raise UserError(f"{path}: {key} is {arrays[key].dtype}; save the labels as integers 0, 1, ...")
+    return torch.from_numpy(arrays[key].astype(np.int64))
