@@ -1,0 +1,128 @@
+"""report.html: one file that shows a run to anyone, needs nothing beside it and loads nothing from anywhere."""
+
+import base64
+import mimetypes
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from gedi_nesy.report.style import STYLE
+from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, show
+from gedi_nesy.runs import write_atomically
+
+Rows = dict[str, Any]  # summary.json with its levels joined: {"certificate.D": 0.01, ...}
+
+
+def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Sequence[Path]) -> None:
+    """Write the report of a run.
+
+    Args:
+        path: of the HTML file.
+        summary: the contents of summary.json. Keys that are not known are shown under their own names; "notice" is
+            shown first, and "command" as what reproduces the run.
+        config: the text of config.toml.
+        images: PNG files to show, in this order, under a caption that goes by the file's name.
+    """
+    rows = flatten(summary)
+    parts = [
+        _header(rows),
+        _tiles(rows),
+        *(_figure(image) for image in images),
+        *(_table(title, {key: rows[key] for key in keys if key in rows}) for title, keys in SECTIONS.items()),
+        _details(rows, config),
+    ]
+    page = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{escape(_title(rows))}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+{chr(10).join(part for part in parts if part)}
+</main>
+</body>
+</html>
+"""
+    write_atomically(path, page.encode())
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Rows:
+    """Nested dictionaries as one, their keys joined by dots."""
+    rows: Rows = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows |= flatten(value, f"{prefix}{key}.")
+        else:
+            rows[f"{prefix}{key}"] = value
+    return rows
+
+
+def _title(rows: Rows) -> str:
+    examples = f", {show(rows['examples'])} examples" if "examples" in rows else ""
+    return f"GEDI-NeSy on {rows.get('dataset', 'unnamed data')}{examples}"
+
+
+def _header(rows: Rows) -> str:
+    facts = [
+        f"{name} {rows[key]}" for name, key in (("method", "method"), ("seed", "seed"), ("on", "device")) if key in rows
+    ]
+    notice = f'<p class="notice"><strong>Note.</strong> {escape(str(rows["notice"]))}</p>' if rows.get("notice") else ""
+    return f"<header><h1>{escape(_title(rows))}</h1><p>{escape(' · '.join(facts))}</p></header>{notice}"
+
+
+def _tiles(rows: Rows) -> str:
+    tiles = []
+    for key, (label, form) in TILES.items():
+        if rows.get(key) is not None:
+            text, doubt = form(rows[key])
+            css = ' class="doubt"' if doubt else ""
+            tiles.append(f"<div{css}><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>")
+    return f'<dl class="tiles">{"".join(tiles)}</dl>' if tiles else ""
+
+
+def _figure(image: Path) -> str:
+    title, caption = CAPTIONS.get(image.stem, (image.stem, ""))
+    kind = mimetypes.guess_type(image.name)[0]
+    data = base64.b64encode(image.read_bytes()).decode()
+    return (
+        f'<section><h2>{escape(title)}</h2><figure><div class="plot"><img alt="{escape(title)}" '
+        f'src="data:{kind};base64,{data}"></div><figcaption>{escape(caption)}</figcaption></figure></section>'
+    )
+
+
+def _table(title: str, rows: Rows) -> str:
+    return f"<section><h2>{escape(title)}</h2>{_lines(rows)}</section>" if rows else ""
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{content}</details>"
+
+
+def _lines(rows: Rows) -> str:
+    lines = []
+    for key, value in rows.items():
+        label, meaning = MEANINGS.get(key, (key.replace(".", " · "), ""))
+        note = f"<small>{escape(meaning)}</small>" if meaning else ""
+        css = ' class="words"' if len(show(value)) > 24 else ""
+        lines.append(f'<tr><th scope="row">{escape(label)}{note}</th><td{css}>{escape(show(value))}</td></tr>')
+    return f"<table><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _details(rows: Rows, config: str) -> str:
+    """How to run it again, and what few want to read."""
+    command = f"<pre>{escape(str(rows['command']))}</pre>" if "command" in rows else ""
+    known = {"notice", "command", *(key for keys in SECTIONS.values() for key in keys)}
+    versions = {key.removeprefix("versions."): value for key, value in rows.items() if key.startswith("versions.")}
+    rest = {key: value for key, value in rows.items() if key not in known and not key.startswith("versions.")}
+    folded = [
+        _folded("The complete settings: config.toml", f"<pre>{escape(config)}</pre>"),
+        _folded("Versions", _lines(versions)) if versions else "",
+        _folded("Everything else in summary.json", _lines(rest)) if rest else "",
+    ]
+    return f"<section><h2>Run it again</h2>{command}{''.join(folded)}</section>"

@@ -1,0 +1,99 @@
+"""The figures of summary.json in plain words."""
+
+from collections.abc import Callable
+from typing import Any
+
+# the key in summary.json, levels joined by dots: label, meaning
+MEANINGS = {
+    "accuracy": ("Accuracy", "share of the test images that get their true symbol"),
+    "nmi": ("NMI", "normalised mutual information of clusters and classes, whole test set: 1 perfect, 0 unrelated"),
+    "ami": ("AMI", "the same, corrected for chance"),
+    "cluster_accuracy": ("Cluster accuracy", "accuracy after the best renaming of the clusters (Hungarian)"),
+    "constraint_satisfaction": ("Constraint satisfaction", "share of test examples whose symbols fit the rule"),
+    "test_constraint_log_likelihood": ("Log-likelihood of the rule", "mean log P(rule | images), test set, in nats"),
+    "certificate.certified": ("Certified", "no failure mode found, and another restart found the same symbols"),
+    "certificate.failures": ("Failure modes found", "of collapse, imbalance and inconsistency"),
+    "certificate.D": ("D", "L_INV + L_PRIOR less its optimum, in nats; near 0 rules the three failure modes out"),
+    "certificate.restart_agreement": ("Agreement of restarts", "share of images that get the same symbol from another"),
+    "recipe": ("Recipe", ""),
+    "method": ("Method", ""),
+    "dataset": ("Dataset", ""),
+    "program": ("Rule", ""),
+    "examples": ("Training examples", ""),
+    "images_reused": ("Images reused", "whether the dataset was too small to give each example images of its own"),
+    "seed": ("Seed", ""),
+    "steps": ("Training steps", ""),
+    "seconds": ("Seconds", "all stages, evaluation apart"),
+    "device": ("Device", ""),
+    "machine.system": ("System", ""),
+    "machine.processor": ("Processor", ""),
+    "machine.threads": ("Threads", ""),
+}  # fmt: skip
+
+SECTIONS = {
+    "Test figures": (
+        "accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood",
+    ),
+    "What the run says about itself, without labels": (
+        "certificate.certified", "certificate.failures", "certificate.D", "certificate.restart_agreement",
+    ),
+    "The run": (
+        "recipe", "method", "dataset", "program", "examples", "images_reused", "seed", "steps", "seconds", "device",
+        "machine.system", "machine.processor", "machine.threads",
+    ),
+}  # fmt: skip
+
+# a picture's file name, without .png: title, caption
+CAPTIONS = {
+    "losses": (
+        "Losses",
+        "Each term of the objective, before its weight. The dashed line is the value at the term's optimum; "
+        "the strong line is a running mean.",
+    ),
+    "samples": (
+        "Samples",
+        "What the energy-based model draws by itself (SGLD), sorted by the class that the network sees in it. "
+        "An empty row is a class it never draws.",
+    ),
+    "confusion": (
+        "Confusion",
+        "Test images by true and predicted class. The colour is the share of the true class.",
+    ),
+}
+
+
+def show(value: Any) -> str:
+    """A value of summary.json as a reader likes to see it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(show(item) for item in value) or "none"
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "42 s", "3.1 min" or "2.2 h"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _share(value: float) -> tuple[str, bool]:
+    return f"{value:.3f}", False
+
+
+# the headline: key, then its label and how to show it (text, and whether it is cause for doubt)
+TILES: dict[str, tuple[str, Callable[[Any], tuple[str, bool]]]] = {
+    "accuracy": ("Accuracy", _share),
+    "nmi": ("NMI", _share),
+    "cluster_accuracy": ("Cluster accuracy", _share),
+    "constraint_satisfaction": ("Rule satisfied", _share),
+    "certificate.certified": ("Certificate", lambda certified: ("given" if certified else "withheld", not certified)),
+    "seconds": ("Time", lambda seconds: (duration(seconds), False)),
+}

@@ -1,0 +1,118 @@
+"""report.html: whole, escaped, and without a link to anywhere."""
+
+import base64
+from html.parser import HTMLParser
+
+import pytest
+
+from gedi_nesy.report import report_html
+from gedi_nesy.report.html import flatten
+from gedi_nesy.report.words import MEANINGS, SECTIONS, TILES, duration, show
+
+VOID = {"meta", "img"}
+
+
+class Page(HTMLParser):
+    """Collects the tags, attributes and texts, and checks that each tag is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.texts = [], [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def page(tmp_path, summary, config="", images=()):
+    report_html(tmp_path / "report.html", summary, config, list(images))
+    return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_headline_the_tables_and_the_settings(tmp_path):
+    summary = {
+        "dataset": "mnist",
+        "examples": 1000,
+        "accuracy": 0.98765,
+        "certificate": {"certified": True, "failures": []},
+        "seconds": 64.3,
+        "versions": {"torch": "2.4.0"},
+        "command": "gedi-nesy train --examples 1000",
+        "something": {"new": 7},
+    }
+    found = page(tmp_path, summary, "seed = 3")
+    assert "GEDI-NeSy on mnist, 1,000 examples" in found.texts
+    for text in ("0.988", "0.9877", "given", "none", "64 s", "2.4.0", "gedi-nesy train --examples 1000", "seed = 3"):
+        assert text in found.texts
+    assert "something · new" in found.texts  # what is not known is shown all the same
+    assert "doubt" not in dict(found.attributes).values()
+
+
+def test_doubt_and_the_notice_are_seen(tmp_path):
+    found = page(tmp_path, {"certificate": {"certified": False}, "notice": "NOT MNIST"})
+    assert "withheld" in found.texts
+    assert ("class", "doubt") in found.attributes
+    assert " NOT MNIST" in found.texts
+
+
+def test_everything_is_escaped(tmp_path):
+    evil = '<script>alert("x")</script>&amp;'
+    (tmp_path / "<b>.png").write_bytes(b"")
+    values = {"dataset": evil, "method": evil, "notice": evil, "command": evil, evil: evil, "versions": {evil: evil}}
+    found = page(tmp_path, values, evil, [tmp_path / "<b>.png"])
+    assert not {"script", "b"} & set(found.tags)
+    assert found.texts.count(evil) == 8  # dataset, method, command, config, two of the own key, two of versions
+    assert f"GEDI-NeSy on {evil}" in found.texts
+
+
+def test_images_are_inside_and_nothing_is_loaded(tmp_path):
+    (tmp_path / "losses.png").write_bytes(b"some bytes")
+    found = page(tmp_path, {}, "", [tmp_path / "losses.png"])
+    sources = [value for name, value in found.attributes if name in ("src", "href", "srcset", "action")]
+    assert sources == ["data:image/png;base64," + base64.b64encode(b"some bytes").decode()]
+    assert ("alt", "Losses") in found.attributes
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "@import" not in text
+
+
+def test_words_are_there_for_each_figure_of_a_section():
+    shown = [key for keys in SECTIONS.values() for key in keys]
+    assert sorted(shown) == sorted(MEANINGS)
+    assert set(TILES) <= set(shown)
+
+
+def test_flatten_by_hand():
+    assert flatten({"a": 1, "b": {"c": [2], "d": {"e": 3}}, "f": {}}) == {"a": 1, "b.c": [2], "b.d.e": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (True, "yes"),
+        (1234, "1,234"),
+        (0.98765, "0.9877"),
+        (12345.6, "12,346"),
+        ([], "none"),
+        ([1, 0.5], "1, 0.5"),
+    ],
+)
+def test_values_as_a_reader_likes_them(value, text):
+    assert show(value) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(42.4, "42 s"), (186, "3.1 min"), (7920, "2.2 h")])
+def test_durations(seconds, text):
+    assert duration(seconds) == text
