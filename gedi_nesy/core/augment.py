@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -45,10 +46,11 @@ class Warp:
             Warped images of the same shape.
         """
         batch, _, height, width = x.shape
-        grid = F.affine_grid(self._affine_maps(batch, generator), list(x.shape), align_corners=False)  # [B, H, W, 2]
-        knots = torch.randn(batch, 2, self.knots, self.knots, generator=generator, device=x.device) * self.elastic
-        field = F.interpolate(knots, size=(height, width), mode="bilinear", align_corners=True)  # [B, 2, H, W]
-        grid = grid + field.permute(0, 2, 3, 1)
+        affine = self._affine_maps(batch, generator)  # [B, 2, 3]
+        knots = torch.randn(batch, 2, self.knots**2, generator=generator, device=x.device) * self.elastic
+        maps = torch.cat([affine, knots], -1)  # [B, 2, 3 + knots^2]
+        basis = _basis(height, width, self.knots, x.device)
+        grid = (maps.flatten(0, 1) @ basis).view(batch, 2, height, width).permute(0, 2, 3, 1)  # [B, H, W, (x, y)]
         return F.grid_sample(x - background, grid, padding_mode="zeros", align_corners=False) + background
 
     def _affine_maps(self, batch: int, generator: torch.Generator) -> Tensor:
@@ -66,3 +68,16 @@ class Warp:
             u[5] * self.shift,
         ]
         return torch.stack(rows, -1).view(batch, 2, 3)
+
+
+@lru_cache
+def _basis(height: int, width: int, knots: int, device: torch.device) -> Tensor:
+    """What every pixel's source is a linear function of: [3 + knots^2, height * width].
+
+    x, y and 1 for the affine map, each in [-1, 1] over the image, then each knot's bilinear weight.
+    """
+    y, x = ((torch.arange(size) + 0.5) * 2 / size - 1 for size in (height, width))
+    affine = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width), torch.ones(height, width)])
+    unit = torch.eye(knots**2).view(-1, 1, knots, knots)
+    field = F.interpolate(unit, size=(height, width), mode="bilinear", align_corners=True)
+    return torch.cat([affine.flatten(1), field.flatten(1)]).to(device)

@@ -1,0 +1,82 @@
+"""Kill a run with SIGKILL at random moments, resume it each time, and compare its weights with an uninterrupted run's.
+
+    python experiments/kill_and_resume.py --kills 20 --out experiments/results/kill_and_resume.json
+
+Prints one line for each kill and whether every weight is equal to the last bit. Takes a few minutes on two cores.
+"""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import torch
+from safetensors.torch import load_file
+
+from gedi_nesy.runs import provenance
+
+SETTINGS = ["--dataset=digits", "--examples=200", "--set=train.steps=400", "--set=student.steps=400"]
+SETTINGS += ["--set=checkpoint_seconds=1.0", "--set=log_every=50"]
+
+
+@click.command()
+@click.option("--kills", default=20, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of the moments.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the result here as JSON.")
+def main(kills: int, seed: int, out: Path | None) -> None:
+    """Run the experiment."""
+    moments = random.Random(seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
+        train("--out", str(whole), *SETTINGS).wait()
+        seconds = json.loads((whole / "summary.json").read_text())["seconds"]
+        command, reached = ["--out", str(killed), *SETTINGS], []
+        while len(reached) < kills:
+            process = train(*command)
+            time.sleep(start_up() + moments.uniform(0, 2.5 * seconds / kills))
+            process.send_signal(signal.SIGKILL)
+            if process.wait() == 0:
+                raise SystemExit(f"The run ended after {len(reached)} kills; ask for fewer.")
+            reached.append(position(killed))
+            print(f"kill {len(reached)}: {reached[-1]}")
+            if (killed / "config.toml").exists():
+                command = ["--resume", str(killed)]
+        train(*command).wait()
+        first, second = (load_file(folder / "model.safetensors") for folder in (whole, killed))
+        equal = all(torch.equal(first[name], second[name]) for name in first)
+    print(f"{kills} kills; bit-identical: {equal}")
+    if out:
+        result = {"kills": kills, "seed": seed, "killed_at": reached, "bit_identical": equal}
+        out.write_text(json.dumps(result | provenance(torch.device("cpu")), indent=2) + "\n")
+    sys.exit(not equal)
+
+
+def train(*arguments: str) -> subprocess.Popen[bytes]:
+    """Start a training process."""
+    return subprocess.Popen([sys.executable, "-m", "gedi_nesy", "train", *arguments], stdout=subprocess.DEVNULL)
+
+
+def start_up() -> float:
+    """Seconds that a process takes before its first step, measured once."""
+    if not hasattr(start_up, "seconds"):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "gedi_nesy", "--version"], check=True, stdout=subprocess.DEVNULL)
+        start_up.seconds = time.monotonic() - started
+    return start_up.seconds
+
+
+def position(folder: Path) -> str:
+    """Where the run stood: the stage and step last logged."""
+    metrics = folder / "metrics.jsonl"
+    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    row = json.loads(lines[-1]) if lines else {"stage": "train", "step": 0}
+    return f"{row['stage']} {row['step']}"
+
+
+if __name__ == "__main__":
+    main()

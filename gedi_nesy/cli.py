@@ -1,0 +1,213 @@
+"""The command line: parse, call, print."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.files import predict_files
+from gedi_nesy.nesy.picture import draw_samples
+from gedi_nesy.nesy.recipe import METHODS, load_recipe, parse_setting, recipe_for, recipe_names
+from gedi_nesy.nesy.run import Run, load_run
+from gedi_nesy.nesy.train import resume as resume_run
+from gedi_nesy.nesy.train import train as train_run
+from gedi_nesy.nesy.watch import Interrupted
+from gedi_nesy.report.console import ProgressDisplay
+
+FOLDER = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """Turns what a user can mend into one sentence and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="gedi-nesy")
+def main() -> None:
+    """Neural networks that learn symbols without labels, from a ProbLog rule and an energy-based model."""
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@main.command()
+@click.option(
+    "--examples", type=click.IntRange(1), help="Number of examples of the rule.  [default: the recipe's, 1000]"
+)
+@click.option("--method", type=click.Choice(METHODS), default="gedi+nesy", show_default=True, help="What to train.")
+@click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
+@click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
+@click.option("--query", help="The goal of the program that every example satisfies.")
+@click.option("--dataset", help="mnist, digits, an .npz file or an image folder.  [default: mnist, else digits]")
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the examples in the first stage.")
+@click.option("--seed", type=click.IntRange(0), help="Of examples, weights and noise.  [default: 0]")
+@click.option("--device", help="cpu, cuda, ...  [default: cpu]")
+@click.option("--out", type=FOLDER, help="The run folder.  [default: runs/<recipe>-<dataset>-<examples>-seed<seed>]")
+@click.option("--resume", type=FOLDER, help="Continue the run in this folder; takes no other setting.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of the recipe; repeatable."
+)
+@as_json
+@click.pass_context
+def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_json: bool, **options: Any) -> None:
+    """Train a network from a rule, without labels.
+
+    \b
+    Example:
+      gedi-nesy train --examples 1000
+      gedi-nesy train --method paper --examples 10000 --seed 1 --out runs/paper
+      gedi-nesy train --resume runs/paper
+    """
+    console = Console(stderr=as_json)
+    with ProgressDisplay(console) as display:
+        shared: dict[str, Any] = {"data_dir": data_dir, "notify": display.notice, "progress": display.row}
+        try:
+            if resume:
+                _refuse_other_settings(ctx)
+                run = resume_run(resume, **shared)
+            else:
+                run = _start(options, shared)
+        except Interrupted as stopped:
+            raise click.ClickException(f"Stopped; continue with: gedi-nesy train --resume {stopped}") from stopped
+    _print(console, run.summary, as_json, f"Run folder: {run.folder.path}  (open report.html there)")
+
+
+def _refuse_other_settings(ctx: click.Context) -> None:
+    """A run is resumed with its own settings; others beside it would be ignored."""
+    given = [
+        name
+        for name in ctx.params
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        and name not in ("resume", "data_dir", "as_json")
+    ]
+    if given:
+        raise click.UsageError(
+            f"--resume continues a run with its own settings; leave out --{given[0].replace('_', '-')}."
+        )
+
+
+def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
+    method, recipe, out, settings = (options.pop(name) for name in ("method", "recipe", "out", "settings"))
+    name = recipe or recipe_for(method, options["examples"] or 1000)
+    overrides = {key: value for key, value in options.items() if value is not None}
+    if "epochs" in overrides:
+        overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
+    overrides |= dict(parse_setting(text) for text in settings)
+    return train_run(name, out=out, **shared, **overrides)
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
+@as_json
+def evaluate(run: Path, data_dir: Path | None, as_json: bool) -> None:
+    """Score a finished run on the test images again.
+
+    \b
+    Example:
+      gedi-nesy evaluate runs/gedi-nesy-mnist-1000-seed0
+    """
+    _print(Console(), load_run(run).evaluate(data_dir=data_dir), as_json)
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("images", type=FOLDER, nargs=-1, required=True)
+@as_json
+def predict(run: Path, images: tuple[Path, ...], as_json: bool) -> None:
+    """Predict the symbol on each image file, with its probability and energy.
+
+    \b
+    Example:
+      gedi-nesy predict runs/gedi-nesy-mnist-1000-seed0 seven.png
+    """
+    rows = predict_files(load_run(run), images)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("image", "symbol", "probability", "energy", box=None)
+    for row in rows:
+        table.add_row(row["image"], row["symbol"], f"{row['probability']:.4f}", f"{row['energy']:.2f}")
+    Console().print(table)
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("goal")
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
+@as_json
+def query(run: Path, goal: str, data_dir: Path | None, as_json: bool) -> None:
+    """Ask DeepProbLog's own solver about test images: tensor(test(I)) is the I-th.
+
+    \b
+    Example:
+      gedi-nesy query runs/gedi-nesy-mnist-1000-seed0 'addition(tensor(test(0)),tensor(test(1)),tensor(test(2)))'
+    """
+    answers = load_run(run).query(goal, data_dir=data_dir)
+    if as_json:
+        click.echo(json.dumps(answers, indent=2))
+        return
+    for answer, probability in answers.items():
+        click.echo(f"{probability:.6f}  {answer}")
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="SGLD steps of each.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--out", type=FOLDER, default=Path("samples.png"), show_default=True, help="The picture to write.")
+def sample(run: Path, number: int, steps: int, seed: int, out: Path) -> None:
+    """Draw images from the energy model with SGLD, from uniform noise.
+
+    \b
+    Example:
+      gedi-nesy sample runs/gedi-nesy-mnist-1000-seed0 -n 50 --out samples.png
+    """
+    draw_samples(load_run(run), out, number, steps=steps, seed=seed)
+    click.echo(out)
+
+
+@main.command()
+@as_json
+def recipes(as_json: bool) -> None:
+    """List the recipes: the paper's rows and ours.
+
+    \b
+    Example:
+      gedi-nesy recipes
+    """
+    about = {name: load_recipe(name).about for name in recipe_names()}
+    if as_json:
+        click.echo(json.dumps(about, indent=2))
+        return
+    table = Table("recipe", "what it is", box=None)
+    for name, text in about.items():
+        table.add_row(name, text)
+    Console().print(table)
+
+
+def _print(console: Console, result: dict[str, Any], as_json: bool, *after: str) -> None:
+    """A result as JSON, or its plain values as a table."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    table = Table(box=None, show_header=False)
+    for key, value in result.items():
+        if isinstance(value, str | int | float):
+            table.add_row(key, f"{value:.4f}" if isinstance(value, float) else str(value))
+    console.print(table)
+    for line in after:
+        console.print(line, soft_wrap=True, highlight=False)

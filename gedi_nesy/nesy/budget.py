@@ -1,0 +1,41 @@
+"""A wall-clock budget for code that offers no place to check one, such as ProbLog's grounder."""
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class TimeIsUp(BaseException):
+    """Raised inside the running code; a BaseException, so that no `except Exception` on the way swallows it."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Run the body for at most so many seconds, in any thread (CPython only).
+
+    A watchdog raises `TimeIsUp` in the calling thread, at its next Python instruction: one long call into C
+    (`9**9**9`) ends first.
+
+    Raises:
+        TimeIsUp: the body ran longer.
+    """
+    thread = ctypes.c_ulong(threading.get_ident())
+    raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    lock, finished = threading.Lock(), threading.Event()
+
+    def watch() -> None:
+        wait = seconds
+        while not finished.wait(wait):
+            with lock:
+                if not finished.is_set():
+                    raise_in_thread(thread, ctypes.py_object(TimeIsUp))
+            wait = 0.1  # once more, should a bare `except:` have swallowed it
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        with lock:
+            finished.set()
+            raise_in_thread(thread, None)  # one that is due but not yet raised

@@ -1,0 +1,159 @@
+"""Batched evaluation of a laid-out diagram in log space, with gradients that stay finite where a value is log 0."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.nesy.layers import FIRST, ONE, ZERO, Layout
+
+
+class _Block(NamedTuple):
+    """A block's nodes as index tensors; `terms` are its paths, all blocks' paths numbered through from 1."""
+
+    rows: Tensor  # [nodes * paths * length] of the value table
+    shape: tuple[int, int, int]
+    first_row: int
+    first_term: int
+    parents: Tensor  # [nodes * parents], the terms that end in the node; 0 where there are fewer
+    maximise: bool
+
+
+class Circuit:
+    """The sums of products of a layout, for a batch of log-probabilities, on one device.
+
+    Upwards, a node's value is the logsumexp (or the maximum) over its paths of the sum of each path's rows. Downwards,
+    a path's flow is its share of its node's flow, and a row's flow is the sum over the paths it is on. Flows that start
+    as the roots' gradients end as the literals'.
+
+    Args:
+        layout: what to compute.
+        device: where.
+    """
+
+    def __init__(self, layout: Layout, device: torch.device) -> None:
+        self.literals = layout.literals
+        parents: dict[int, list[int]] = defaultdict(list)  # of each row: the terms it is in
+        row, term = FIRST + layout.literals, 1
+        starts = []
+        for block in layout.blocks:
+            starts.append((row, term))
+            for node in block.paths:
+                for path in node:
+                    for member in path:
+                        parents[member].append(term)
+                    term += 1
+            row += len(block.paths)
+        for root in layout.roots:
+            parents[root].append(term)
+            term += 1
+        self.rows, self.terms = row, term
+        self.roots = torch.tensor(layout.roots, dtype=torch.long, device=device)
+        self.literal_parents = _padded([parents[FIRST + i] for i in range(layout.literals)], device)
+        self.blocks = []
+        for block, (row, term) in zip(layout.blocks, starts, strict=True):
+            rows = torch.tensor(block.paths, dtype=torch.long, device=device)  # [nodes, paths, length]
+            above = _padded([parents[row + i] for i in range(len(block.paths))], device)
+            self.blocks.append(_Block(rows.flatten(), tuple(rows.shape), row, term, above, block.maximise))
+
+    def log_sum(self, literals: Tensor) -> Tensor:
+        """The roots' values, differentiable once.
+
+        Args:
+            literals: log-probability of every literal, [literals, batch].
+
+        Returns:
+            The roots' log-probabilities, [roots, batch].
+        """
+        return _LogSum.apply(literals, self)
+
+    def log_flow(self, literals: Tensor, root_flow: Tensor) -> Tensor:
+        """log of what flows through each literal, [literals, batch].
+
+        Args:
+            literals: log-probability of every literal, [literals, batch].
+            root_flow: log of what enters at each root, as a share of its value, [roots, batch].
+        """
+        values, terms = self.upward(literals)
+        shares = [paths - self.nodes_of(values, block).unsqueeze(1) for block, paths in zip(self.blocks, terms, strict=True)]
+        shares = [share.masked_fill(share.isnan(), -torch.inf) for share in shares]  # log 0 - log 0
+        return self.downward(shares, root_flow, log=True)
+
+    def choices(self, literals: Tensor, root_flow: Tensor) -> tuple[Tensor, Tensor]:
+        """The roots' values, [roots, batch], and how often each literal is on their largest paths, [literals, batch].
+
+        Args:
+            literals: log-probability of every literal, [literals, batch].
+            root_flow: how often to count each root, [roots, batch].
+        """
+        values, terms = self.upward(literals)
+        shares = [torch.zeros_like(paths).scatter_(1, paths.argmax(1, keepdim=True), 1.0) for paths in terms]
+        return values[self.roots], self.downward(shares, root_flow)
+
+    def nodes_of(self, values: Tensor, block: _Block) -> Tensor:
+        return values[block.first_row : block.first_row + block.shape[0]]
+
+    def upward(self, literals: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The value table [rows, batch], and for each block the values of its paths, [nodes, paths, batch]."""
+        batch = literals.shape[1]
+        values = literals.new_empty(self.rows, batch)
+        values[ONE], values[ZERO] = 0.0, -torch.inf
+        values[FIRST : FIRST + self.literals] = literals
+        terms = []
+        for block in self.blocks:
+            paths = values.index_select(0, block.rows).view(*block.shape, batch).sum(2)
+            self.nodes_of(values, block).copy_(paths.amax(1) if block.maximise else paths.logsumexp(1))
+            terms.append(paths)
+        return values, terms
+
+    def downward(self, shares: Sequence[Tensor], root_flow: Tensor, log: bool = False) -> Tensor:
+        """The flow through each literal, [literals, batch], or its log.
+
+        Args:
+            shares: for each block, each path's share of its node's value (or its log), [nodes, paths, batch].
+            root_flow: what enters at each root (or its log), [roots, batch].
+            log: compute in logs.
+        """
+        batch = root_flow.shape[1]
+        flows = root_flow.new_empty(self.terms, batch)
+        flows[0] = -torch.inf if log else 0.0
+        flows[self.terms - len(root_flow) :] = root_flow
+        for block, share in zip(reversed(self.blocks), reversed(shares), strict=True):
+            nodes, paths, _ = block.shape
+            flow = _total(flows, block.parents, log).unsqueeze(1)  # [nodes, 1, batch]
+            terms = flows[block.first_term : block.first_term + nodes * paths].view(nodes, paths, batch)
+            torch.add(share, flow, out=terms) if log else torch.mul(share, flow, out=terms)
+        return _total(flows, self.literal_parents, log)
+
+
+def _total(flows: Tensor, parents: Tensor, log: bool) -> Tensor:
+    """For each row of [rows, parents], the sum of its parents' flows."""
+    gathered = flows.index_select(0, parents.flatten()).view(*parents.shape, -1)
+    return gathered.logsumexp(1) if log else gathered.sum(1)
+
+
+def _padded(lists: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    width = max((len(members) for members in lists), default=0)
+    return torch.tensor([[*members, *[0] * (width - len(members))] for members in lists], dtype=torch.long, device=device)
+
+
+class _LogSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, literals: Tensor, circuit: Circuit) -> Tensor:
+        values, terms = circuit.upward(literals)
+        ctx.circuit = circuit
+        ctx.save_for_backward(values, *terms)
+        return values[circuit.roots]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        values, *terms = ctx.saved_tensors
+        lowest = torch.finfo(values.dtype).min  # log 0 - log 0 is no share, not nan
+        shares = [
+            (paths - ctx.circuit.nodes_of(values, block).clamp(min=lowest).unsqueeze(1)).exp()
+            for block, paths in zip(ctx.circuit.blocks, terms, strict=True)
+        ]
+        return ctx.circuit.downward(shares, grad), None

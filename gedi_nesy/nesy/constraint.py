@@ -1,0 +1,278 @@
+"""Constraint: a ProbLog rule over images as an exact, batched, differentiable log-probability."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.circuit import Circuit
+from gedi_nesy.nesy.diagram import FALSE, TRUE, compile_program, neural_solutions, smoothed
+from gedi_nesy.nesy.grounding import Key, Query, Variable, ground
+from gedi_nesy.nesy.layers import lay_out
+from gedi_nesy.nesy.program import Program, Source, Value, find_program
+from gedi_nesy.nesy.solutions import Solutions
+from gedi_nesy.nesy.weights import FactWeights
+
+NOT_NORMALISED = 0.05  # nats; log-probabilities in half precision sum to 1 within this, logits don't
+
+
+class Constraint(nn.Module):
+    """A rule, compiled once, evaluated for batches.
+
+    The probability of the rule is that of ProbLog: each neural call is a categorical variable whose distribution a
+    network gives, independent of the others; evidence is conditioned on. Everything is exact and in log space.
+
+    Args:
+        text: a ProbLog program with neural predicates.
+        query: the goal, such as "addition(X,Y,Z)"; by default the program's query/1. Its variables are images, except
+            those named in `arguments`.
+        arguments: variables of the query whose value differs by example.
+        trust: allow the program to import Python and to consult files outside its folder.
+        seconds: budget for grounding and compiling.
+        max_nodes: budget for the nodes of the decision diagram.
+        name: what errors call the program.
+        folder: where the program may consult files.
+
+    Attributes:
+        variables: the neural calls the rule makes, one categorical variable each.
+        arguments: the names of the query's arguments.
+        answers: the values of the arguments for which the rule is possible; one empty tuple without arguments.
+
+    Raises:
+        UserError: the program or query is wrong, can't be compiled, or the budget was not enough.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        query: str | None = None,
+        arguments: Sequence[str] = (),
+        *,
+        trust: bool = False,
+        seconds: float = 30.0,
+        max_nodes: int = 2_000_000,
+        name: str = "the program",
+        folder: str | Path = ".",
+    ) -> None:
+        super().__init__()
+        program = Program(Source(text, name, Path(folder)))
+        self.query = Query(program, query, arguments)
+        self.arguments = self.query.arguments
+        self._budget = (max_nodes, seconds)
+        self._ground = ground(program, self.query, seconds, trust)
+        self._compiled = compile_program(self._ground, *self._budget)
+        self.variables: tuple[Variable, ...] = self._ground.variables
+        self.answers: tuple[tuple[Value, ...], ...] = tuple(self._compiled.roots)
+        self.weights = FactWeights(program, self._ground.facts)
+        ends = list(accumulate(self._ground.sizes))
+        self._first_row = [end - size for end, size in zip(ends, self._ground.sizes, strict=True)]
+        self._rows = {v.key: slice(row, row + len(v.domain)) for v, row in zip(self.variables, self._first_row, strict=False)}
+        self._number_of_answer = {answer: number for number, answer in enumerate(self.answers)}
+        self._circuits: dict[tuple[str, torch.device], Circuit] = {}
+
+    @classmethod
+    def from_file(cls, path: str | Path, query: str | None = None, arguments: Sequence[str] = (), **options: Any) -> "Constraint":
+        """The rule in a file, or in one of our programs by its name; see the class for the options."""
+        found = find_program(path)
+        return cls(found.read_text(), query, arguments, name=found.name, folder=found.parent, **options)
+
+    def __repr__(self) -> str:
+        keys = ", ".join(str(variable.key) for variable in self.variables)
+        return f"Constraint({self.query.goal}; {keys or 'no images'}; {self._compiled.size} nodes)"
+
+    def log_prob(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None) -> Tensor:
+        """log P(rule | images), conditioned on the program's evidence.
+
+        Args:
+            inputs: for each variable's key the log-probabilities of its domain, [batch, values].
+            arguments: for each argument of the query its value in each example.
+
+        Returns:
+            [batch] (of one example where the query reaches no image and has no arguments); differentiable once.
+            -inf, with a warning and no gradient, where the rule is impossible.
+
+        Raises:
+            UserError: a key, shape or value is wrong, or the values are no log-probabilities.
+        """
+        literals = self._literals(inputs, arguments)
+        answer = self._answer_numbers(arguments, literals)
+        values = self._circuit("sum", literals.device).log_sum(literals)
+        result = values.gather(0, answer.unsqueeze(0))[0]
+        if self._compiled.evidence != TRUE:
+            result = result - values[-1].masked_fill(values[-1].isneginf(), 0.0)
+        self._warn_if_impossible(result)
+        return result
+
+    @torch.no_grad()
+    def most_probable(
+        self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None
+    ) -> tuple[dict[Key, Tensor], Tensor]:
+        """The most probable symbols among those that satisfy the rule.
+
+        Args:
+            inputs: as for `log_prob`.
+            arguments: as for `log_prob`.
+
+        Returns:
+            For each key the index into its domain, [batch]; and log P(these symbols, rule | images), [batch].
+        """
+        literals = self._literals(inputs, arguments)
+        answer = self._answer_numbers(arguments, literals)
+        values, chosen = self._circuit("max", literals.device).choices(literals, self._at(answer, literals))
+        result = values.gather(0, answer.unsqueeze(0))[0]
+        if self._compiled.evidence != TRUE:
+            result = result - self._circuit("sum", literals.device).log_sum(literals)[-1]
+        self._warn_if_impossible(result)
+        return {key: chosen[rows].argmax(0) for key, rows in self._rows.items()}, result
+
+    @torch.no_grad()
+    def posterior(
+        self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None
+    ) -> dict[Key, Tensor]:
+        """log P(symbol | rule holds, images) of each variable; not differentiable.
+
+        Args:
+            inputs: as for `log_prob`.
+            arguments: as for `log_prob`.
+
+        Returns:
+            For each key [batch, values]; -inf, with a warning, where the rule is impossible.
+        """
+        literals = self._literals(inputs, arguments)
+        answer = self._answer_numbers(arguments, literals)
+        flow = self._circuit("posterior", literals.device).log_flow(literals, self._at(answer, literals).log())
+        for rows in list(self._rows.values())[:1]:
+            self._warn_if_impossible(flow[rows].amax(0))
+        return {key: flow[rows].t() for key, rows in self._rows.items()}
+
+    def count(self) -> int:
+        """How many assignments of symbols (and of arguments, where the query has some) satisfy the rule."""
+        return self._solutions.total
+
+    def marginals(self) -> dict[Key, Tensor]:
+        """The probability of each symbol when all satisfying assignments are equally likely, [values] each."""
+        self._check_satisfiable()
+        marginals = self._solutions.marginals()
+        return {v.key: m.to(torch.get_default_dtype()) for v, m in zip(self.variables, marginals, strict=True)}
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> dict[Key, Any]:
+        """Draw satisfying assignments, each equally likely.
+
+        Args:
+            n: how many.
+            generator: on the CPU.
+
+        Returns:
+            For each key indices into its domain, [n]; for each argument of the query a list of n values.
+        """
+        self._check_satisfiable()
+        answers, symbols = self._solutions.sample(n, generator)
+        drawn: dict[Key, Any] = {v.key: s for v, s in zip(self.variables, symbols, strict=True)}
+        for position, argument in enumerate(self.query.arguments):
+            drawn[argument] = [self.answers[answer][position] for answer in answers.tolist()]
+        return drawn
+
+    @cached_property
+    def _solutions(self) -> Solutions:
+        return Solutions(neural_solutions(self._ground, self._compiled))
+
+    def _check_satisfiable(self) -> None:
+        if not self._solutions.total:
+            raise UserError(f"no assignment satisfies {self.query.goal}")
+
+    def _circuit(self, kind: str, device: torch.device) -> Circuit:
+        """The roots' sums, with those of an impossible answer and of the evidence; or their maxima; or, in smooth form,
+        what a posterior needs."""
+        if (kind, device) not in self._circuits:
+            compiled, maximise_above = self._compiled, 0
+            if kind == "max":
+                compiled = smoothed(compile_program(self._ground, *self._budget, facts_last=True))
+                maximise_above = len(self.variables)
+            elif kind == "posterior":
+                compiled = smoothed(compiled)
+            roots = [*compiled.roots.values(), FALSE, compiled.evidence]
+            first_row = [self._first_row[variable] for variable in compiled.order]
+            layout = lay_out(compiled.diagram, roots, first_row, maximise_above)
+            self._circuits[kind, device] = Circuit(layout, device)
+        return self._circuits[kind, device]
+
+    def _literals(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None) -> Tensor:
+        """log-probability of every value of every variable, the program's own last, [literals, batch]."""
+        if inputs.keys() != self._rows.keys():
+            raise UserError(f"log-probabilities were given for {list(inputs)}, but the rule needs {list(self._rows)}")
+        columns = [self._column(v, inputs[v.key]) for v in self.variables]
+        batches = {len(column) for column in columns} | {len(values) for values in (arguments or {}).values()} or {1}
+        if len(batches) > 1:
+            raise UserError(f"inputs and arguments differ in their number of examples: {sorted(batches)}")
+        batch = batches.pop()
+        dtype, device = torch.float64, torch.device("cpu")
+        if columns:
+            dtype, device = torch.cat([column[:0].flatten() for column in columns]).dtype, columns[0].device
+        if self._ground.facts:
+            columns.append(self.weights(dtype, device).expand(batch, -1))
+        literals = torch.cat(columns, 1) if columns else torch.empty(batch, 0, dtype=dtype)
+        self._check_normalised(literals.detach())
+        return literals.t()
+
+    def _column(self, variable: Variable, log_probs: Tensor) -> Tensor:
+        """One variable's input, in single precision at least."""
+        if log_probs.dim() != 2 or log_probs.shape[1] != len(variable.domain) or not log_probs.is_floating_point():
+            raise UserError(
+                f"{variable.key} needs log-probabilities of its {len(variable.domain)} values "
+                f"{_short(variable.domain)}, [batch, {len(variable.domain)}], not {list(log_probs.shape)} {log_probs.dtype}"
+            )
+        return log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
+
+    def _check_normalised(self, literals: Tensor) -> None:
+        for variable in self.variables:
+            total = literals[:, self._rows[variable.key]].logsumexp(1)
+            if not (total.abs() <= NOT_NORMALISED).all():
+                row = int((~(total.abs() <= NOT_NORMALISED)).nonzero()[0])
+                raise UserError(
+                    f"the values for {variable.key} are no log-probabilities: in example {row} the probabilities sum to "
+                    f"{total[row].exp():.4g}; pass logits.log_softmax(-1)"
+                )
+
+    def _answer_numbers(self, arguments: Mapping[str, Sequence[Value]] | None, literals: Tensor) -> Tensor:
+        """The number of each example's root, [batch]; that of the impossible one where there is no such answer."""
+        given = arguments or {}
+        if set(given) != set(self.query.arguments):
+            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.query.arguments)}")
+        if not given:
+            number = 0  # the only answer, or the impossible one
+            return torch.full((literals.shape[1],), number, device=literals.device)
+        columns = [[_plain(value) for value in given[name]] for name in self.query.arguments]
+        impossible = len(self.answers)
+        numbers = [self._number_of_answer.get(answer, impossible) for answer in zip(*columns, strict=True)]
+        return torch.tensor(numbers, device=literals.device)
+
+    def _at(self, answer: Tensor, literals: Tensor) -> Tensor:
+        """1 where an example's root is, [roots, batch]."""
+        return torch.nn.functional.one_hot(answer, len(self.answers) + 2).t().to(literals.dtype)
+
+    def _warn_if_impossible(self, log_prob: Tensor) -> None:
+        impossible = log_prob.detach().isneginf()
+        if impossible.any():
+            rows = impossible.nonzero().flatten().tolist()
+            warnings.warn(
+                f"{self.query.goal} is impossible for {len(rows)} of {len(log_prob)} examples ({_short(rows)}): "
+                "log-probability -inf",
+                stacklevel=3,
+            )
+
+
+def _plain(value: Any) -> Value:
+    """An argument's value as `answers` has it: numbers out of tensors, lists as tuples."""
+    if isinstance(value, Tensor):
+        value = value.tolist()
+    return tuple(_plain(element) for element in value) if isinstance(value, list | tuple) else value
+
+
+def _short(values: Sequence[Any]) -> str:
+    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")

@@ -1,0 +1,110 @@
+"""How good a trained run is on the whole test set, and what its predictions say about themselves without labels."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gedi_nesy.core.metrics import Scores, score
+from gedi_nesy.core.objective import Diagnosis, diagnose
+from gedi_nesy.data import Images
+from gedi_nesy.data.scale import Scale
+from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.losses import network_log_prior
+from gedi_nesy.nesy.recipe import Stage
+
+CHUNK = 2000  # images evaluated at a time
+DIAGNOSED = 500  # images that a diagnosis looks at
+
+
+@torch.no_grad()
+def predict_log_probs(net: nn.Module, inputs: Tensor) -> Tensor:
+    """log p(y|x) of network inputs [images, channels, height, width] -> [images, classes]."""
+    return torch.cat([net(chunk).log_softmax(-1) for chunk in inputs.split(CHUNK)])
+
+
+def score_network(
+    net: nn.Module, domain: tuple[object, ...], images: Images, scale: Scale, device: torch.device
+) -> Scores:
+    """Score a network on all test images whose class is one of its symbols."""
+    symbol_of_class = torch.full((len(images.classes),), -1)
+    for index, symbol in enumerate(domain):
+        if str(symbol) in images.classes:
+            symbol_of_class[images.classes.index(str(symbol))] = index
+    labels = symbol_of_class[images.y_test]
+    known = labels >= 0
+    inputs = scale.to_inputs(images.x_test[known].to(device))
+    return score(predict_log_probs(net, inputs).argmax(-1), labels[known], len(domain))
+
+
+@torch.no_grad()
+def score_rule(
+    networks: nn.ModuleDict, constraint: Constraint, images: Images, scale: Scale, device: torch.device
+) -> dict[str, float]:
+    """The rule on examples drawn from the test images: one example for every five test images, always the same ones.
+
+    Returns:
+        constraint_satisfaction: share of examples whose predicted symbols satisfy the rule.
+        test_constraint_log_likelihood: mean log P(rule | images), in nats.
+    """
+    n = len(images.x_test) // 5
+    generator = torch.Generator().manual_seed(0)
+    examples = draw_examples(constraint, images.x_test, images.y_test, images.classes, n, generator)
+    batch = Loader(examples, constraint, scale, device).batch(torch.arange(n))
+    outputs = {name: predict_log_probs(networks[name], x)[None] for name, x in batch.images.items()}
+    log_probs = {key: values[0] for key, values in batch.by_variable(outputs).items()}
+    # all the mass on the predicted symbol: the rule then has probability 1 or 0
+    certain = {key: _one_hot_log_probs(values) for key, values in log_probs.items()}
+    with warnings.catch_warnings(action="ignore"):  # that a wrong prediction makes the rule impossible
+        satisfied = constraint.log_prob(certain, arguments=batch.arguments).exp()
+    return {
+        "constraint_satisfaction": satisfied.mean().item(),
+        "test_constraint_log_likelihood": constraint.log_prob(log_probs, arguments=batch.arguments).mean().item(),
+    }
+
+
+def _one_hot_log_probs(log_probs: Tensor) -> Tensor:
+    return torch.full_like(log_probs, -torch.inf).scatter(-1, log_probs.argmax(-1, keepdim=True), 0.0)
+
+
+@torch.no_grad()
+def diagnose_networks(
+    networks: nn.ModuleDict, constraint: Constraint, loader: Loader, stage: Stage
+) -> dict[str, Diagnosis]:
+    """The triad diagnosis of each network on training images and one view of each; no label is looked at."""
+    generator = torch.Generator(loader.inputs.device).manual_seed(0)
+    rows = torch.arange(min(len(loader), DIAGNOSED))
+    clean = loader.batch(rows)
+    view = clean.view(stage, loader.scale, generator)
+    return {
+        name: diagnose(
+            predict_log_probs(networks[name], clean.images[name]),
+            predict_log_probs(networks[name], view.images[name]),
+            network_log_prior(constraint, clean.keys[name]).to(loader.inputs.device),
+        )
+        for name in clean.images
+    }
+
+
+def evaluate_networks(
+    networks: nn.ModuleDict, constraint: Constraint, images: Images, scale: Scale, device: torch.device
+) -> tuple[dict[str, Any], dict[str, Scores]]:
+    """All test figures of `summary.json`, the first network's at the top level, and every network's scores."""
+    domains = {variable.network: variable.domain for variable in constraint.variables}
+    scores = {name: score_network(networks[name], domains[name], images, scale, device) for name in domains}
+    figures = {name: _figures(result) for name, result in scores.items()}
+    first = next(iter(figures.values()))
+    rule = score_rule(networks, constraint, images, scale, device)
+    return first | rule | ({"networks": figures} if len(figures) > 1 else {}), scores
+
+
+def _figures(scores: Scores) -> dict[str, float]:
+    return {
+        "accuracy": scores.accuracy,
+        "nmi": scores.nmi,
+        "ami": scores.ami,
+        "cluster_accuracy": scores.cluster_accuracy,
+    }

@@ -1,0 +1,349 @@
+"""Ground a program for a query, through DeepProbLog's exact engine, with one placeholder an image."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepproblog.engines import ExactEngine
+from deepproblog.model import Model
+from deepproblog.network import Network
+from problog import library_paths
+from problog.clausedb import ClauseDB
+from problog.engine import DefaultEngine
+from problog.errors import ProbLogError
+from problog.formula import LogicFormula
+from problog.logic import Clause, Term, Var, is_list, term2list
+from problog.program import LogicProgram, SimpleProgram
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.budget import TimeIsUp, time_limit
+from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
+
+GOAL = "gedi_nesy_goal"  # the query is wrapped in a rule of this name; its arguments are the query's variables
+FILE_LIBRARIES = ("db.py",)  # ProbLog libraries that read files
+
+Key = Any  # an image's name, or (network, name), or (network, *inputs)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One neural call of the rule: a categorical variable that the images decide.
+
+    Attributes:
+        key: the image's name; (network, name) where one image meets two networks; (network, *inputs) where a call
+            has several inputs, or a symbol as its input.
+        network: name of the network, as in `nn(network, ...)`.
+        inputs: the call's inputs; images by their name in the query, symbols by their value.
+        domain: the values, in the order of the network's outputs; (False, True) for `nn(net,[X]) :: p(X)`.
+    """
+
+    key: Key
+    network: str
+    inputs: tuple[Value, ...]
+    domain: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A probabilistic fact or annotated disjunction of the ground program: a random variable of the rule itself.
+
+    Attributes:
+        weights: for each value a probability (float), or the index of a learnable parameter (int).
+        exhaustive: the values are all there is; otherwise one more value, "none of them", has the rest.
+    """
+
+    weights: tuple[float | int, ...]
+    exhaustive: bool
+
+    @property
+    def size(self) -> int:
+        """Number of values, "none of them" included."""
+        return len(self.weights) + (not self.exhaustive)
+
+
+@dataclass(frozen=True)
+class GroundProgram:
+    """A propositional formula over categorical variables: first the neural ones, then the facts.
+
+    `nodes[i]` is node i + 1: ("literal", variable, value), ("and", children) or ("or", children). A child is a
+    node's number, negated where the node is, 0 for true, None for false. Positive cycles are possible.
+    """
+
+    variables: tuple[Variable, ...]
+    facts: tuple[Fact, ...]
+    nodes: tuple[tuple[Any, ...], ...]
+    answers: dict[tuple[Value, ...], int | None]
+    evidence: tuple[int | None, ...]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of values of each variable."""
+        return [len(variable.domain) for variable in self.variables] + [fact.size for fact in self.facts]
+
+    def never(self, variable: int, value: int) -> bool:
+        """Whether a fact's value has probability 0."""
+        if variable < len(self.variables):
+            return False
+        weights = self.facts[variable - len(self.variables)].weights
+        return value < len(weights) and isinstance(weights[value], float) and weights[value] == 0
+
+
+class _Database(ClauseDB):
+    """A clause database that loads Prolog files of the program's folder only, unless the program is trusted."""
+
+    trusted = False
+
+    def resolve_filename(self, filename: Any) -> str:
+        resolved = Path(str(super().resolve_filename(filename))).resolve()
+        libraries = [Path(path).resolve() for path in library_paths]
+        if resolved.parent in libraries:
+            allowed = resolved.name not in FILE_LIBRARIES
+        else:
+            allowed = Path(self.source_root).resolve() in resolved.parents and resolved.suffix != ".py"
+        if not allowed and not self.trusted:
+            raise UserError(
+                f"the program loads {filename}, which may run any code on this machine: "
+                "pass trust=True (--trust) if you trust it"
+            )
+        return str(resolved)
+
+
+class Engine(DefaultEngine):
+    """ProbLog's grounder, told where the program's text lies."""
+
+    def __init__(self, source: Source, trusted: bool) -> None:
+        super().__init__()
+        self.source, self.trusted = source, trusted
+        self.calls: Counter[str] = Counter()  # how often each predicate was called
+
+    def eval_call(self, node_id: Any, node: Any, *args: Any, **kwargs: Any) -> Any:
+        self.calls[f"{node.functor}/{len(node.args)}"] += 1
+        return super().eval_call(node_id, node, *args, **kwargs)
+
+    def prepare(self, db: LogicProgram) -> ClauseDB:
+        if isinstance(db, ClauseDB):
+            return db
+        parsed = self.source.parsed
+        database = _Database(builtins=self.get_builtins())
+        database.trusted, database.engine = self.trusted, self
+        database.source_root = parsed.source_root
+        database.source_files[0], database.line_info[0] = parsed.source_files[0], parsed.line_info[0]
+        database.add_all(db)
+        self._process_directives(database)
+        return database
+
+
+class Query:
+    """The goal of a constraint: its variables, in order, each an image or an argument."""
+
+    def __init__(self, program: Program, text: str | None, arguments: Sequence[str]) -> None:
+        self.goal = parse_goal(text) if text is not None else _goal_of(program.source)
+        self.names = tuple(dict.fromkeys(_variable_names(self.goal)))
+        self.arguments = tuple(arguments)
+        self.images = tuple(name for name in self.names if name not in arguments)
+        if "_" in self.names:
+            raise UserError(f"the query {self.goal} has a nameless variable: name it, as an image or in arguments=")
+        for name in arguments:
+            if name not in self.names:
+                raise UserError(f"argument {name} is no variable of the query {self.goal}")
+
+
+def parse_goal(text: str) -> Term:
+    """A goal from its text.
+
+    Raises:
+        UserError: a syntax error, or more than a goal.
+    """
+    statements = Source(text.rstrip().removesuffix(".") + ".", "the query", Path()).statements
+    if len(statements) != 1 or isinstance(statements[0], Clause):
+        raise UserError(f"the query must be one goal, such as addition(X,Y,Z), not {text}")
+    return statements[0]
+
+
+def _goal_of(source: Source) -> Term:
+    goals = {str(s.args[0]): s.args[0] for s in source.statements if is_compound(s, "query") and s.arity == 1}
+    if len(goals) != 1:
+        found = f"{len(goals)} queries ({', '.join(goals)})" if goals else "no query/1"
+        raise UserError(f"{source.name} has {found}: say which goal to use, such as query='addition(X,Y,Z)'")
+    return next(iter(goals.values()))
+
+
+def _variable_names(term: Any) -> Iterator[str]:
+    if isinstance(term, Var):
+        yield str(term)
+    elif isinstance(term, Term):
+        for argument in term.args:
+            yield from _variable_names(argument)
+
+
+def ground(program: Program, query: Query, seconds: float, trust: bool = False) -> GroundProgram:
+    """Ground the query: an image in each of its variables, the arguments left open.
+
+    Args:
+        program: the program.
+        query: the goal.
+        seconds: the time it may take.
+        trust: allow the program to import Python and to consult files outside its folder.
+
+    Raises:
+        UserError: the program or the query is wrong, or the time was not enough.
+    """
+    formula, engine = LogicFormula(), Engine(program.source, trust)
+    try:
+        with time_limit(seconds):
+            _fill(formula, engine, program, query)
+    except TimeIsUp:
+        raise UserError(_out_of_time(formula, engine, query, seconds)) from None
+    except ProbLogError as error:
+        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}") from None
+    except RecursionError:
+        raise UserError(f"{program.source.name}: {query.goal} recurses too deeply; does it ever end?") from None
+    return _Reading(program, query, formula).result()
+
+
+def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query) -> None:
+    """Ground the query and the program's evidence into the formula."""
+    statements = SimpleProgram()
+    for statement in program.statements:
+        statements.add_statement(statement)
+    statements.add_statement(Clause(Term(GOAL, *(Var(name) for name in query.names)), query.goal))
+    exact = ExactEngine(Model("", [Network(None, f"net{i}") for i in range(len(program.declarations))], load=False))
+    exact.engine = engine
+    database = exact.prepare(statements)
+    arguments = [Term("tensor", Term(name)) if name in query.images else None for name in query.names]
+    engine.ground(database, Term(GOAL, *arguments), formula, label=LogicFormula.LABEL_QUERY)
+    evidence = engine.query(database, Term("evidence", None, None)) + engine.query(database, Term("evidence", None))
+    engine.ground_evidence(database, formula, evidence)
+
+
+def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: float) -> str:
+    busiest = ", ".join(f"{name} {count:,} times" for name, count in engine.calls.most_common(3))
+    return (
+        f"{query.goal} was not grounded within its budget of {seconds:g} s: {len(formula):,} ground nodes so far, "
+        f"calling {busiest}; a rule that enumerates whole numbers or assignments grows with their product: "
+        "write it one step at a time, as programs/addition_multi.pl adds digit by digit with a carry, "
+        "or raise the budget"
+    )
+
+
+class _Reading:
+    """Reads ProbLog's ground formula: its atoms become values of categorical variables."""
+
+    def __init__(self, program: Program, query: Query, formula: LogicFormula) -> None:
+        self.program, self.query, self.formula = program, query, formula
+        self.calls: dict[Any, tuple[int, tuple[Value, ...]]] = {}  # ground choice -> declaration, inputs
+        self.facts: dict[Any, dict[int, float | int]] = {}  # ground choice -> weight of each value
+        self.literals: dict[int, tuple[Any, int]] = {}  # node -> ground choice, value
+        for index, node, kind in formula:
+            if kind == "atom" and not node.is_extra:
+                self._read_atom(index, node)
+
+    def _read_atom(self, index: int, atom: Any) -> None:
+        choice = ("fact", atom.identifier) if atom.group is None else atom.group
+        value = 0 if atom.group is None else atom.identifier[2]
+        weight = atom.probability
+        if is_compound(weight, "nn"):
+            self.calls[choice] = self._read_call(weight)
+            value = 1 if weight.arity == 2 else value  # p(X) is the second of (False, True)
+        elif is_compound(weight, "t"):
+            self.facts[choice] = dict(enumerate(self.program.groups[self.program.group_of[int(weight.args[0])]]))
+        else:
+            self.facts.setdefault(choice, {})[value] = read_probability(weight, self.program.source.name)
+        self.literals[index] = (choice, value)
+
+    def _read_call(self, annotation: Term) -> tuple[int, tuple[Value, ...]]:
+        if not is_list(annotation.args[1]):
+            raise UserError(f"the inputs of a neural predicate must be a list, not {annotation.args[1]}")
+        return int(str(annotation.args[0])[3:]), tuple(to_python(term) for term in term2list(annotation.args[1], False))
+
+    def result(self) -> GroundProgram:
+        """The ground program, its neural variables in the order of the query's images."""
+        self._check_images()
+        variables = self._variables()
+        facts, values = self._facts()
+        number = {choice: i for i, choice in enumerate([*variables, *facts])}
+        nodes: list[tuple[Any, ...]] = []
+        for index, node, kind in self.formula:
+            if kind == "atom":
+                choice, value = self.literals.get(index, (None, 0))  # "none of them" occurs in no formula
+                known = values.get(choice)
+                nodes.append(("literal", number.get(choice), known[value] if known is not None else value))
+            else:
+                nodes.append(("and" if kind == "conj" else "or", node.children))
+        answers = self._answers(nodes)
+        evidence = tuple(node for _, node in self.formula.evidence())
+        return GroundProgram(tuple(variables.values()), tuple(facts.values()), tuple(nodes), answers, evidence)
+
+    def _check_images(self) -> None:
+        reached = {image for _, inputs in self.calls.values() for image in _images_in(inputs, self.query.images)}
+        for image in self.query.images:
+            if image not in reached:
+                raise UserError(
+                    f"{image} in {self.query.goal} reaches no network, so it is no image: if it is a value that "
+                    f"differs by example, pass arguments=({image!r},); else drop it from the query"
+                )
+
+    def _variables(self) -> dict[Any, Variable]:
+        networks_of: dict[str, set[str]] = {image: set() for image in self.query.images}
+        for declaration, inputs in self.calls.values():
+            for image in _images_in(inputs, self.query.images):
+                networks_of[image].add(self.program.declarations[declaration].network)
+        variables: dict[Any, Variable] = {}
+        places: dict[Any, str] = {}
+        for choice, (number, inputs) in self.calls.items():
+            declaration = self.program.declarations[number]
+            key: Key = (declaration.network, *inputs)
+            if len(inputs) == 1 and len(networks_of.get(inputs[0], ())) == 1:
+                key = inputs[0]
+            if key in places:
+                raise UserError(
+                    f"network {declaration.network} reads {', '.join(map(str, inputs))} twice, at {places[key]} and at "
+                    f"{declaration.place}, and ProbLog takes that for two independent draws: declare it once, with no "
+                    "further variable in its head or body, and derive the other predicate from it"
+                )
+            places[key] = declaration.place
+            variables[choice] = Variable(key, declaration.network, inputs, declaration.domain)
+        rank = {image: i for i, image in enumerate(self.query.images)}
+
+        def order(item: tuple[Any, Variable]) -> list[int]:
+            return [rank[image] for image in _images_in(item[1].inputs, self.query.images)] or [len(rank)]
+
+        return dict(sorted(variables.items(), key=order))
+
+    def _facts(self) -> tuple[dict[Any, Fact], dict[Any, dict[int, int]]]:
+        """The facts, and for each the number of each of its values."""
+        facts, values = {}, {}
+        for choice, weights in self.facts.items():
+            start = sum(self.program.parameters[w] if isinstance(w, int) else w for w in weights.values())
+            if start > 1 + 1e-9:
+                raise UserError(f"{self.program.source.name}: the probabilities of an annotated disjunction exceed 1")
+            exhaustive = start >= 1 - 1e-9 and (len(weights) > 1 or not isinstance(next(iter(weights.values())), int))
+            facts[choice] = Fact(tuple(weights.values()), exhaustive)
+            values[choice] = {value: i for i, value in enumerate(weights)}
+        return facts, values
+
+    def _answers(self, nodes: list[tuple[Any, ...]]) -> dict[tuple[Value, ...], int | None]:
+        """The root of each answer; values that Python takes for equal (7 and 7.0) are one answer."""
+        answers: dict[tuple[Value, ...], int | None] = {}
+        positions = [self.query.names.index(name) for name in self.query.arguments]
+        for name, node in self.formula.queries():
+            if node is None:
+                continue
+            if not name.is_ground():
+                raise UserError(f"the answer {name.args} to {self.query.goal} leaves an argument open")
+            answer = tuple(to_python(name.args[position]) for position in positions)
+            if answer in answers and answers[answer] != node:
+                nodes.append(("or", (answers[answer], node)))
+                node = len(nodes)
+            answers[answer] = node
+        return answers
+
+
+def _images_in(value: Value, images: Sequence[str]) -> Iterator[str]:
+    if isinstance(value, tuple):
+        for element in value:
+            yield from _images_in(element, images)
+    elif isinstance(value, str) and value in images:
+        yield value

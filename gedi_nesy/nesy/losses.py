@@ -1,0 +1,145 @@
+"""The losses of one training step of the neuro-symbolic track, and the optimum of each."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.core.fit import Training
+from gedi_nesy.core.losses import generative_loss, invariance_loss, negative_entropy_loss, prior_divergence, prior_loss
+from gedi_nesy.core.objective import Objective
+from gedi_nesy.core.sgld import SGLD
+from gedi_nesy.data.scale import Scale
+from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
+from gedi_nesy.nesy.candidates import Candidates
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.examples import batch_rows
+from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
+
+Targets = dict[str, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
+
+
+def log_priors(constraint: Constraint) -> dict[str, Tensor]:
+    """For each variable the log of its marginal under the rule, all solutions being equally likely, [classes].
+
+    Symbols that the rule never uses keep a small probability, so that the divergence stays finite.
+    """
+    floored = {key: marginal.float().clamp_min(1e-3) for key, marginal in constraint.marginals().items()}
+    return {key: (marginal / marginal.sum()).log() for key, marginal in floored.items()}
+
+
+def network_log_prior(constraint: Constraint, keys: list[str]) -> Tensor:
+    """The log marginal over all images of one network: the mean of its variables' marginals, [classes]."""
+    priors = log_priors(constraint)
+    return torch.stack([priors[key].exp() for key in keys]).mean(0).log()
+
+
+def build_objective(stage: Stage, constraint: Constraint, targets: Targets | None) -> Objective:
+    """The stage's weighted terms with the optimum of each (paper, Propositions 1 and 2)."""
+    sizes = {variable.network: len(variable.domain) for variable in constraint.variables}
+    log_classes = sum(math.log(size) for size in sizes.values()) / len(sizes)
+    optima = {
+        "nesy": 0.0,
+        "prior": {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0}[stage.prior],
+        "inv": 0.0,
+    }
+    if targets is not None:
+        optima["teacher"] = _entropy(targets)
+    return Objective(dict(stage.weights), optima)
+
+
+def _entropy(targets: Targets) -> float:
+    entropies = [torch.special.entr(target).sum(-1).mean() for target in targets.values()]
+    return torch.stack(entropies).mean().item()
+
+
+class StepLosses:
+    """The losses of a step from its number: which examples, their views, the samples, and every active term."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        stage: Stage,
+        constraint: Constraint,
+        loader: Loader,
+        training: Training,
+        targets: Targets | None = None,
+    ):
+        self.recipe, self.stage, self.constraint, self.loader, self.training = (
+            recipe,
+            stage,
+            constraint,
+            loader,
+            training,
+        )
+        self.targets = targets
+        self.objective = build_objective(stage, constraint, targets)
+        self.steps = stage.length(len(loader))
+        device = loader.inputs.device
+        self.sgld = None if recipe.sampler is None else _sgld(recipe.sampler, loader.scale)
+        self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
+
+    def __call__(self, step: int) -> dict[str, Tensor]:
+        """The losses by term name, each with one value for each candidate, [K]."""
+        weights = self.objective.weights(step / self.steps)
+        rows = batch_rows(len(self.loader), self.stage.batch, step, self.recipe.seed)
+        clean = self.loader.batch(rows)
+        view = clean.view(self.stage, self.loader.scale, self.training.generator)
+        logits = predict(self.candidates, view)
+        log_probs = {network: values.log_softmax(-1) for network, values in logits.items()}
+        terms: dict[str, Callable[[], Tensor]] = {
+            "nesy": lambda: -rule_log_prob(self.constraint, view.by_variable(log_probs), view.arguments).mean(1),
+            "prior": lambda: self._prior(log_probs, view),
+            "inv": lambda: self._invariance(log_probs, clean),
+            "teacher": lambda: self._teacher(view.by_variable(log_probs), rows),
+            "gen": lambda: self._generative(logits),
+        }
+        return {name: terms[name]() for name, weight in weights.items() if weight}
+
+    @property
+    def candidates(self) -> Candidates:
+        """The networks in training."""
+        assert isinstance(self.training.model, Candidates)
+        return self.training.model
+
+    def _prior(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
+        if self.stage.prior == "rule":
+            by_key = view.by_variable(log_probs).items()
+            return torch.stack([prior_divergence(values, self.log_priors[key]) for key, values in by_key]).mean(0)
+        if self.stage.prior == "entropy":
+            return torch.stack([negative_entropy_loss(values) for values in log_probs.values()]).mean(0)
+        return torch.stack([prior_loss(values, _uniform_like(values)) for values in log_probs.values()]).mean(0)
+
+    def _invariance(self, view_log_probs: dict[str, Tensor], clean: Batch) -> Tensor:
+        log_probs = {network: values.log_softmax(-1) for network, values in predict(self.candidates, clean).items()}
+        return torch.stack([invariance_loss(view_log_probs[name], log_probs[name]) for name in log_probs]).mean(0)
+
+    def _teacher(self, log_probs: dict[str, Tensor], rows: Tensor) -> Tensor:
+        """Cross-entropy CE(teacher, student), the mean over variables and examples."""
+        assert self.targets is not None
+        losses = [-(self.targets[key][rows] * values).sum(-1).mean(-1) for key, values in log_probs.items()]
+        return torch.stack(losses).mean(0)
+
+    def _generative(self, logits: dict[str, Tensor]) -> Tensor:
+        """L_GEN of the single candidate's networks, whose chains advance once a step."""
+        assert self.recipe.sampler is not None
+        assert self.sgld is not None
+        losses = []
+        for name, buffer in self.training.buffers.items():
+            net = self.candidates.networks(0)[name]
+            indices, chains = buffer.draw(self.recipe.sampler.chains, self.training.generator)
+            samples = self.sgld(net, chains, self.training.generator)
+            buffer.store(indices, samples)
+            losses.append(generative_loss(logits[name], net(samples)[None]))
+        return torch.stack(losses).mean(0)
+
+
+def _sgld(settings: Sampler, scale: Scale) -> SGLD:
+    clamp = (scale.low, scale.high) if settings.clamp else None
+    return SGLD(settings.steps, settings.step_size, settings.noise, clamp)
+
+
+def _uniform_like(log_probs: Tensor) -> Tensor:
+    classes = log_probs.shape[-1]
+    return log_probs.new_full((classes,), -math.log(classes))

@@ -1,0 +1,131 @@
+"""Networks as DeepProbLog's neural predicates: a `deepproblog` Model that its own solver answers queries with."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from deepproblog.engines import ExactEngine
+from deepproblog.model import Model
+from deepproblog.network import Network
+from deepproblog.query import Query
+from problog.errors import ProbLogError
+from problog.logic import Term
+from torch import Tensor, nn
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.grounding import Engine, parse_goal
+from gedi_nesy.nesy.program import Program, Source, is_compound, read_source, to_python
+
+
+class Probabilities(nn.Module):
+    """A network of logits, as DeepProbLog wants it: returning probabilities, of as many values as the program names.
+
+    Args:
+        network: inputs [batch, ...] to logits [batch, values].
+        name: its name in the program.
+        domain: the values; for (False, True) only the probability of True is returned, [batch, 1].
+    """
+
+    def __init__(self, network: nn.Module, name: str, domain: tuple[Any, ...]) -> None:
+        super().__init__()
+        self.network, self.name, self.domain = network, name, domain
+
+    def forward(self, *inputs: Any) -> Tensor:
+        device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
+        logits = self.network(*(x.to(device) if isinstance(x, Tensor) else x for x in inputs))
+        if logits.shape[-1] != len(self.domain):
+            raise UserError(
+                f"network {self.name} has {logits.shape[-1]} outputs, but the program names {len(self.domain)} values"
+            )
+        probabilities = logits.softmax(-1)
+        return probabilities[..., 1:] if self.domain == (False, True) else probabilities
+
+
+class _TensorSource:
+    """What `tensor(name(i))` stands for, indexed as DeepProbLog does: by the tuple of the term's arguments."""
+
+    def __init__(self, name: str, tensors: Any) -> None:
+        self.name, self.tensors = name, tensors
+
+    def __getitem__(self, arguments: tuple[Term, ...]) -> Tensor:
+        index = tuple(to_python(argument) for argument in arguments)
+        try:
+            return self.tensors[index[0] if len(index) == 1 else index]
+        except (KeyError, IndexError):
+            found = f"{len(self.tensors)} tensors" if hasattr(self.tensors, "__len__") else "no such tensor"
+            raise UserError(f"{self.name} has no {', '.join(map(str, index))}: it has {found}") from None
+
+
+def deepproblog_model(
+    program: str | Path,
+    networks: Mapping[str, nn.Module],
+    sources: Mapping[str, Mapping[Any, Tensor] | Sequence[Tensor] | Tensor] | None = None,
+    trust: bool = False,
+) -> Model:
+    """A DeepProbLog model with these networks registered and its exact engine set.
+
+    Args:
+        program: a path, the name of one of our programs, or a program's text.
+        networks: for each network of the program a module that returns logits, [batch, values]; for
+            `nn(net,[X]) :: p(X)` the logits of (False, True).
+        sources: what `tensor(name(i))` in a goal stands for: `sources[name][i]`.
+        trust: allow the program to import Python and to consult files outside its folder.
+
+    Returns:
+        The model; `model.solve([Query(...)])` is DeepProbLog's own solver.
+
+    Raises:
+        UserError: the program has an error, a network that was not given, or evidence, which DeepProbLog ignores.
+    """
+    source = read_source(program)
+    wrapped = [Network(module, name, batching=True) for name, module in _wrap(source, networks).items()]
+    model = Model(source.text, wrapped, load=False)
+    engine = ExactEngine(model)
+    engine.engine = Engine(source, trust)
+    model.set_engine(engine)
+    for name, tensors in (sources or {}).items():
+        model.add_tensor_source(name, _TensorSource(name, tensors))
+    return model
+
+
+def _wrap(source: Source, networks: Mapping[str, nn.Module]) -> dict[str, Probabilities]:
+    if any(is_compound(statement, "evidence") for statement in source.statements):
+        raise UserError(f"{source.name} has evidence, which DeepProbLog ignores: ask a Constraint, which conditions on it")
+    domains: dict[str, tuple[Any, ...]] = {}
+    for declaration in Program(source).declarations:
+        name = declaration.network
+        if name not in networks:
+            raise UserError(f"{declaration.place}: there is no network {name}, only {', '.join(networks) or 'none'}")
+        if domains.setdefault(name, declaration.domain) != declaration.domain:
+            raise UserError(f"{declaration.place}: network {name} is declared twice, with different values")
+    return {name: Probabilities(networks[name], name, domain) for name, domain in domains.items()}
+
+
+@torch.no_grad()
+def query(model: Model, goal: str) -> dict[str, float]:
+    """Answer a goal, such as "addition(tensor(test(0)),tensor(test(1)),S)", with DeepProbLog's own solver.
+
+    Returns:
+        The probability of each answer, a term as text; of the goal itself, 0, where there is none.
+
+    Raises:
+        UserError: the goal has an error, or names a predicate, a tensor source or a tensor that is not there.
+    """
+    term = parse_goal(goal)
+    for name in _source_names(term):
+        if name not in model.tensor_sources:
+            raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
+    try:
+        result = model.solve([Query(term)])[0].result
+    except ProbLogError as error:
+        raise UserError(f"{goal}: {str(error).rstrip('.')}") from None
+    return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}
+
+
+def _source_names(term: Any) -> set[str]:
+    if not isinstance(term, Term):
+        return set()
+    if is_compound(term, "tensor"):
+        return {str(term.args[0].functor)}
+    return set().union(*(_source_names(argument) for argument in term.args))

@@ -1,0 +1,199 @@
+"""Read and check a ProbLog program: syntax, neural predicates, learnable probabilities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from problog.errors import ParseError, ProbLogError
+from problog.logic import AnnotatedDisjunction, Clause, Constant, Or, Term, Var, is_list, list2term, term2list
+from problog.program import PrologString
+
+from gedi_nesy.errors import UserError
+
+Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of values for a list
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One `nn(network, inputs, output, domain) :: head` of the program."""
+
+    network: str
+    domain: tuple[Value, ...]
+    place: str
+
+
+def find_program(name_or_path: str | Path) -> Path:
+    """The file of a program: a path, or the name of one of ours, with or without `.pl`.
+
+    Raises:
+        UserError: there is no such file and no such program.
+    """
+    package = Path(__file__).resolve().parent.parent
+    folders = [folder for folder in (package / "programs", package.parent / "programs") if folder.is_dir()]
+    for folder in (Path(), *folders):
+        for candidate in (folder / name_or_path, folder / f"{name_or_path}.pl"):
+            if candidate.is_file():
+                return candidate
+    known = ", ".join(sorted({path.stem for folder in folders for path in folder.glob("*.pl")}))
+    raise UserError(f"there is no program {name_or_path}: give the path of a ProbLog file, or one of {known}")
+
+
+def read_source(program: str | Path) -> "Source":
+    """A program from its path, from the name of one of ours, or from its text.
+
+    Raises:
+        UserError: there is no such program, or it has a syntax error.
+    """
+    if isinstance(program, str) and any(mark in program for mark in (":-", "::", "\n")):
+        return Source(program, "the program", Path())
+    path = find_program(program)
+    return Source(path.read_text(), path.name, path.parent)
+
+
+class Source:
+    """The text of a program, parsed; knows the line and column of every term."""
+
+    def __init__(self, text: str, name: str, folder: Path) -> None:
+        self.text, self.name, self.folder = text, name, folder
+        try:
+            self.parsed = PrologString(text, source_root=str(folder), source_files=[str(folder / name)])
+            self.statements = list(self.parsed)
+        except ParseError as error:
+            _, line, column = error.location
+            raise UserError(f"{name}:{line}:{column + 1}: {error.base_message}") from None  # ProbLog counts from 0
+        except ProbLogError as error:
+            raise UserError(f"{name}: {error.base_message}") from None
+
+    def place(self, term: Any) -> str:
+        """file:line:column of a term."""
+        location = getattr(term, "location", None)
+        where = self.parsed.lineno(location) if location else None
+        return f"{self.name}:{where[1]}:{where[2]}" if where else self.name
+
+
+class Program:
+    """A checked program: its networks numbered by declaration, its learnable probabilities by occurrence.
+
+    Attributes:
+        statements: those of the source, with `nn(digits, ...)` as `nn(net0, ...)` and `t(0.1)` as `t(0)`.
+        declarations: what `net0`, `net1`, ... stand for.
+        parameters: start value of each learnable probability.
+        groups: for each statement with learnable heads, all its heads: a probability, or a parameter's index (int).
+        group_of: the group of each parameter.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.declarations: list[Declaration] = []
+        self.parameters: list[float] = []
+        self.groups: list[tuple[float | int, ...]] = []
+        self.group_of: list[int] = []
+        self.statements = [self._translate(statement) for statement in source.statements]
+
+    def _translate(self, statement: Any) -> Any:
+        if isinstance(statement, AnnotatedDisjunction):
+            return AnnotatedDisjunction(self._heads(statement.heads), statement.body, location=statement.location)
+        if isinstance(statement, Clause):
+            return Clause(self._heads([statement.head])[0], statement.body, location=statement.location)
+        if isinstance(statement, Or):
+            return Or.from_list(self._heads(statement.to_list()))
+        return self._heads([statement])[0] if type(statement) is Term else statement
+
+    def _heads(self, heads: Sequence[Term]) -> Sequence[Term]:
+        if any(is_compound(head.probability, "t") for head in heads):
+            heads = self._number_parameters(heads)
+        neural = [head for head in heads if is_compound(head.probability, "nn")]
+        if neural and len(heads) > 1:
+            raise UserError(
+                f"{self.source.place(neural[0])}: a neural predicate can't be one head of an annotated disjunction; "
+                "give it a statement of its own"
+            )
+        return [self._number_network(head) for head in heads] if neural else heads
+
+    def _number_parameters(self, heads: Sequence[Term]) -> list[Term]:
+        """`t(0.1)` becomes `t(i)`; start values left open, `t(_)`, share evenly what the others leave."""
+        starts = [self._start_value(head) for head in heads]
+        left = 1 - sum(start for start in starts if start is not None)
+        share = left / (starts.count(None) + (len(heads) == 1)) if None in starts else left  # a lone t(_) has 1/2
+        if share < -1e-9:
+            raise UserError(f"{self.source.place(heads[0])}: the probabilities of {heads[0]} and its like exceed 1")
+        members: list[float | int] = []
+        numbered = []
+        for head, start in zip(heads, starts, strict=True):
+            value = share if start is None else start
+            if is_compound(head.probability, "t"):
+                members.append(len(self.parameters))
+                head = head.with_probability(Term("t", Constant(len(self.parameters))))
+                self.parameters.append(value)
+                self.group_of.append(len(self.groups))
+            else:
+                members.append(value)
+            numbered.append(head)
+        self.groups.append(tuple(members))
+        return numbered
+
+    def _start_value(self, head: Term) -> float | None:
+        term = head.probability
+        if is_compound(term, "t"):
+            term = term.args[0]
+            if not isinstance(term, Term) or isinstance(term, Var):
+                return None
+        return read_probability(term, self.source.place(head))
+
+    def _number_network(self, head: Term) -> Term:
+        annotation, place = head.probability, self.source.place(head)
+        if len(annotation.args) == 3:
+            raise UserError(
+                f"{place}: network {annotation.args[0]} returns a tensor into the logic, which can't be compiled; "
+                "give the values it chooses from, as in nn(net,[X],Y,[a,b,c]) :: p(X,Y)"
+            )
+        if len(annotation.args) not in (2, 4):
+            raise UserError(f"{place}: write nn(net,[X],Y,[a,b,c]) :: p(X,Y) or nn(net,[X]) :: p(X)")
+        domain = (False, True) if len(annotation.args) == 2 else self._domain(annotation.args[3], place)
+        number = len(self.declarations)
+        self.declarations.append(Declaration(to_python(annotation.args[0]), domain, place))
+        return head.with_probability(annotation.with_args(Term(f"net{number}"), *annotation.args[1:]))
+
+    def _domain(self, domain: Term, place: str) -> tuple[Value, ...]:
+        if not is_list(domain) or not domain.is_ground() or not term2list(domain, False):
+            raise UserError(f"{place}: the values of a neural predicate must be a list of symbols, not {domain}")
+        return tuple(to_python(value) for value in term2list(domain, False))
+
+
+def read_probability(term: Any, place: str) -> float:
+    """The number a probability annotation stands for.
+
+    Raises:
+        UserError: it is no number, or not between 0 and 1.
+    """
+    try:
+        value = float(term)
+    except (TypeError, ValueError, ArithmeticError, ProbLogError):
+        raise UserError(f"{place}: the probability {term} is not a number") from None
+    if not -1e-9 <= value <= 1 + 1e-9:
+        raise UserError(f"{place}: the probability {term} is not between 0 and 1")
+    return min(max(value, 0.0), 1.0)
+
+
+def is_compound(term: Any, functor: str) -> bool:
+    """Whether a term is `functor(...)`."""
+    return isinstance(term, Term) and term.functor == functor and term.arity > 0
+
+
+def to_python(term: Any) -> Value:
+    """A ground term as a Python value; an image, `tensor('X')`, as its name."""
+    if isinstance(term, Constant):
+        return term.functor.strip('"') if isinstance(term.functor, str) else term.functor
+    if is_list(term):
+        return tuple(to_python(element) for element in term2list(term, False))
+    if is_compound(term, "tensor"):
+        return to_python(term.args[0])
+    return str(term).strip("'")
+
+
+def to_term(value: Value) -> Term:
+    """The inverse of `to_python`."""
+    if isinstance(value, list | tuple):
+        return list2term([to_term(element) for element in value])
+    return Term(value) if isinstance(value, str) else Constant(value)

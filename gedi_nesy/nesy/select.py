@@ -1,0 +1,86 @@
+"""Which restart to trust, without labels: the rule's likelihood under augmentation, and whom the others agree with."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob
+from gedi_nesy.nesy.candidates import Candidates
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.losses import Targets
+from gedi_nesy.nesy.recipe import Recipe
+
+CHUNK = 1000  # examples evaluated at a time
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the restarts turned out to be.
+
+    Attributes:
+        nll: for each restart -log P(rule | images), the mean over training examples and their views, in nats.
+        best: the restart with the lowest nll; a net trapped in wrong symbols has not yet memorised its examples.
+        agreement: for each restart the share of training images to which it gives the same symbol as the best.
+        kept: the restarts that teach the student.
+    """
+
+    nll: list[float]
+    best: int
+    agreement: list[float]
+    kept: list[int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For summary.json and the checkpoint."""
+        return asdict(self)
+
+    @property
+    def support(self) -> float | None:
+        """The best agreement that any other restart has with the chosen one; None if there was only one."""
+        others = [share for k, share in enumerate(self.agreement) if k != self.best]
+        return max(others) if others else None
+
+
+@torch.no_grad()
+def select(candidates: Candidates, constraint: Constraint, loader: Loader, recipe: Recipe) -> tuple[Selection, Targets]:
+    """Judge the restarts and average the kept ones' posteriors into the student's targets.
+
+    Both come from the same augmented views of the training examples; no label is looked at.
+
+    Returns:
+        The selection, and for each variable p(y | rule, images), [examples, classes], averaged over views and kept
+        restarts.
+    """
+    generator = torch.Generator(loader.inputs.device).manual_seed(recipe.seed)
+    nll = torch.zeros(len(candidates))
+    posteriors: dict[str, Tensor] = {}  # [K, examples, classes], summed over views
+    for _ in range(recipe.views):
+        log_prob, view_posteriors = _one_view(candidates, constraint, loader, recipe, generator)
+        nll -= log_prob.mean(1).cpu() / recipe.views
+        for key, values in view_posteriors.items():
+            posteriors[key] = posteriors[key] + values if key in posteriors else values
+    best = int(nll.argmin())
+    symbols = torch.stack([values.argmax(-1) for values in posteriors.values()])  # [variables, K, examples]
+    agreement = (symbols == symbols[:, best : best + 1]).float().mean((0, 2))
+    kept = [k for k in range(len(candidates)) if agreement[k] >= recipe.agreement]
+    targets = {key: values[kept].mean(0) / recipe.views for key, values in posteriors.items()}
+    return Selection(nll.tolist(), best, agreement.tolist(), kept), targets
+
+
+def _one_view(
+    candidates: Candidates, constraint: Constraint, loader: Loader, recipe: Recipe, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """On one view of all examples log P(rule | view), [K, examples], and the posteriors {key: [K, examples, classes]}."""
+    log_probs, posteriors = [], []
+    for rows in torch.arange(len(loader)).split(CHUNK):
+        view = loader.batch(rows).view(recipe.train, loader.scale, generator)
+        logits = view.by_variable(predict(candidates, view))
+        inputs = {key: values.log_softmax(-1) for key, values in logits.items()}
+        log_probs.append(rule_log_prob(constraint, inputs, view.arguments))
+        flat = {key: values.flatten(0, 1) for key, values in inputs.items()}
+        tiled = {name: values * len(candidates) for name, values in view.arguments.items()}
+        exact = constraint.posterior(flat, arguments=tiled)
+        posteriors.append({key: values.unflatten(0, (len(candidates), -1)).exp() for key, values in exact.items()})
+    joined = {key: torch.cat([chunk[key] for chunk in posteriors], 1) for key in posteriors[0]}
+    return torch.cat(log_probs, 1), joined

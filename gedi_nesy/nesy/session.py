@@ -1,0 +1,230 @@
+"""One process's work on a run: both stages from wherever the checkpoint left them, then the results."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gedi_nesy.core.fit import DivergedError, Training, fit, moving_average
+from gedi_nesy.core.sgld import ReplayBuffer
+from gedi_nesy.data import Images
+from gedi_nesy.data.scale import SCALES
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.candidates import Candidates, network_classes
+from gedi_nesy.nesy.certificate import certificate
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks
+from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.losses import StepLosses, Targets
+from gedi_nesy.nesy.picture import draw_pictures
+from gedi_nesy.nesy.recipe import Recipe, Stage
+from gedi_nesy.nesy.run import Run
+from gedi_nesy.nesy.select import Selection, select
+from gedi_nesy.nesy.watch import Interrupted, Logger, Saver
+from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
+
+NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
+Notify = Callable[[str], None]
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the first stage hands to the student: which restarts it trusts, and their posteriors."""
+
+    selection: Selection
+    targets: Targets
+
+
+class Session:
+    """One process's work on a run.
+
+    Args:
+        recipe: every setting; its data set is `images`.
+        constraint: the rule.
+        images: labelled images, from which the examples are drawn and the test set is taken.
+        notify: told what a user must know.
+        progress: told the row of each logged step.
+
+    Raises:
+        UserError: if the settings, the rule and the images don't go together.
+    """
+
+    def __init__(self, recipe: Recipe, constraint: Constraint, images: Images, notify: Notify, progress: Progress):
+        self.recipe, self.constraint, self.images, self.progress = recipe, constraint, images, progress
+        self.device = _device(recipe.device)
+        self.scale = SCALES[recipe.scale]
+        self.classes = network_classes(constraint, images.x_train.shape[1:])
+        generator = torch.Generator().manual_seed(recipe.seed)
+        x, y = images.x_train, images.y_train
+        self.examples = draw_examples(constraint, x, y, images.classes, recipe.examples, generator)
+        if self.examples.reused:
+            notify(f"{images.name} has too few images for {recipe.examples} examples; some are used more than once.")
+        self.loader = Loader(self.examples, constraint, self.scale, self.device)
+        self.before = 0.0  # seconds that earlier processes spent on this run
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken so far, over all its processes."""
+        return self.before + time.monotonic() - self.started
+
+    def run(self, folder: RunFolder) -> Run:
+        """Train what is left of the run, evaluate it and write its results.
+
+        Raises:
+            Interrupted: when a stop was asked for, with the folder's path; the state is saved.
+            UserError: when training diverged.
+        """
+        with folder.locked(), stop_on_signal() as stop:
+            state = folder.load_checkpoint(self.device)
+            self.before = state["seconds"] if state else 0.0
+            try:
+                training, search = self._train(folder, state, stop)
+            except Interrupted as stopped:
+                raise Interrupted(folder.path) from stopped
+            except (DivergedError, FloatingPointError) as error:
+                raise UserError(
+                    f"Training diverged ({error}); {folder.path} keeps the last good checkpoint. Start a new run with "
+                    f"a smaller learning rate, for example --set train.learning_rate=0.0001."
+                ) from error
+            return self._finish(folder, training, search)
+
+    def _train(
+        self, folder: RunFolder, state: Mapping[str, Any] | None, stop: StopRequest
+    ) -> tuple[Training, Search | None]:
+        """Both stages, the one in the checkpoint from where it stands."""
+        search = _read_search(state)
+        if search is None:
+            training = self._new_training(self.recipe.train, self.recipe.restarts, self.recipe.seed)
+            self._fit("train", self.recipe.train, training, folder, state, stop, None)
+            if self.recipe.student is None:
+                return training, None
+            search = Search(*select(_candidates(training), self.constraint, self.loader, self.recipe))
+            state = None
+        assert self.recipe.student is not None
+        training = self._new_training(self.recipe.student, 1, self.recipe.seed + 1)
+        self._fit("student", self.recipe.student, training, folder, state, stop, search)
+        return training, search
+
+    def _new_training(self, stage: Stage, restarts: int, seed: int) -> Training:
+        model = Candidates(self.classes, restarts, seed).to(self.device)
+        optimizer = torch.optim.Adam(
+            model.parameters(), lr=stage.learning_rate(0), betas=(0.9, 0.999), weight_decay=stage.l2, fused=True
+        )
+        generator = torch.Generator(self.device).manual_seed(seed)
+        return Training(model, optimizer, generator, moving_average(model, stage.ema), self._buffers(stage, generator))
+
+    def _buffers(self, stage: Stage, generator: torch.Generator) -> dict[str, ReplayBuffer]:
+        """A replay buffer for each network where L_GEN is on."""
+        settings = self.recipe.sampler
+        if settings is None or stage.weights.gen.is_zero:
+            return {}
+        shape, low, high = self.loader.inputs.shape[1:], self.scale.low, self.scale.high
+        return {
+            name: ReplayBuffer(settings.buffer, shape, low, high, settings.reinit, generator, self.device)
+            for name in self.classes
+        }
+
+    def _fit(
+        self,
+        name: str,
+        stage: Stage,
+        training: Training,
+        folder: RunFolder,
+        state: Mapping[str, Any] | None,
+        stop: StopRequest,
+        search: Search | None,
+    ) -> None:
+        """Run one stage to its end, logging and saving on the way."""
+        targets = search.targets if search else None
+        losses = StepLosses(self.recipe, stage, self.constraint, self.loader, training, targets)
+
+        def save() -> None:
+            progress = {"stage": name, "training": training.state_dict(), "seconds": self.seconds}
+            folder.save_checkpoint(progress | {"search": _search_state(search)})
+
+        def log(row: dict[str, Any]) -> None:
+            row = row | {"seconds": round(self.seconds, 2)}
+            folder.append_metrics(row)
+            self.progress(row)
+
+        if state:
+            training.load_state_dict(state["training"])
+            folder.rewind_metrics(lambda row: row["stage"] != name or row["step"] <= training.step)
+        else:
+            save()
+        logger = Logger(
+            name,
+            losses.steps,
+            self.recipe.log_every,
+            losses.objective,
+            lambda: diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader, stage),
+            log,
+        )
+        saver = Saver(save, self.recipe.checkpoint_seconds, stop)
+        fit(
+            training,
+            losses.objective,
+            losses,
+            steps=losses.steps,
+            learning_rate=stage.learning_rate,
+            watchers=[logger, saver],
+        )
+
+    def _finish(self, folder: RunFolder, training: Training, search: Search | None) -> Run:
+        """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
+        seconds = round(self.seconds, 2)
+        run = Run(folder, self.recipe, self.constraint, _candidates(training).networks(0))
+        stage = self.recipe.student or self.recipe.train
+        figures, scores = evaluate_networks(run.networks, self.constraint, self.images, self.scale, self.device)
+        diagnoses = diagnose_networks(run.networks, self.constraint, self.loader, stage)
+        folder.save_model(run.networks.state_dict())
+        summary = {
+            **({"notice": NOT_MNIST} if self.images.name == "digits" else {}),
+            "command": f"gedi-nesy train --recipe {folder / 'config.toml'}",
+            "recipe": self.recipe.recipe,
+            "method": self.recipe.method,
+            "dataset": self.images.name,
+            "program": self.recipe.program,
+            "examples": self.recipe.examples,
+            "images_reused": self.examples.reused,
+            "seed": self.recipe.seed,
+            **figures,
+            "certificate": certificate(diagnoses, search.selection if search else None),
+            "restarts": search.selection.to_dict() if search else None,
+            "steps": training.step + (self.recipe.train.length(len(self.loader)) if search else 0),
+            "seconds": seconds,
+            **provenance(self.device),
+        }
+        draw_pictures(run, summary, scores)
+        folder.write_json("summary.json", summary)
+        return run
+
+
+def _candidates(training: Training) -> Candidates:
+    result = training.result
+    assert isinstance(result, Candidates)
+    return result
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"The device {name!r} can't be used here; try --device cpu.") from error
+    return device
+
+
+def _search_state(search: Search | None) -> dict[str, Any] | None:
+    return {"selection": search.selection.to_dict(), "targets": search.targets} if search else None
+
+
+def _read_search(state: Mapping[str, Any] | None) -> Search | None:
+    if not state or not state["search"]:
+        return None
+    return Search(Selection(**state["search"]["selection"]), dict(state["search"]["targets"]))

@@ -1,0 +1,85 @@
+"""Start a run, or continue one."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from gedi_nesy.data import Images, default_images, load_images
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.recipe import Recipe, load_recipe
+from gedi_nesy.nesy.run import Run, load_constraint
+from gedi_nesy.nesy.session import Notify, Progress, Session
+from gedi_nesy.runs import RunFolder
+
+
+def train(
+    recipe: str = "gedi-nesy",
+    *,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    notify: Notify = warnings.warn,
+    progress: Progress = lambda row: None,
+    **overrides: Any,
+) -> Run:
+    """Train from a recipe in a new run folder.
+
+    Args:
+        recipe: a recipe's name, or the path of a .toml file.
+        out: the run folder, new or empty; by default `runs/<recipe>-<dataset>-<examples>-seed<seed>`.
+        data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
+        notify: told what a user must know, for example that digits stand in for MNIST.
+        progress: told the row of each logged step.
+        overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
+
+    Raises:
+        UserError: for settings, data or folders that can't be used; nothing is written then.
+        Interrupted: on Ctrl-C or SIGTERM, with the state saved.
+    """
+    settings = load_recipe(recipe, overrides)
+    images = _find_images(settings, data_dir, notify)
+    settings = settings.model_copy(update={"dataset": settings.dataset or images.name})
+    constraint = load_constraint(settings)
+    session = Session(settings, constraint, images, notify, progress)
+    folder = RunFolder.create(Path(out) if out else _default_folder(settings))
+    folder.write("config.toml", settings.to_toml())
+    return session.run(folder)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    notify: Notify = warnings.warn,
+    progress: Progress = lambda row: None,
+) -> Run:
+    """Continue a run that was stopped or killed, to the same weights as if it had not been.
+
+    Raises:
+        UserError: if there is no run to continue, or its checkpoint is damaged.
+        Interrupted: on Ctrl-C or SIGTERM, with the state saved.
+    """
+    run_folder = RunFolder.open(Path(folder))
+    if (run_folder / "summary.json").is_file():
+        raise UserError(
+            f"The run {folder} is finished, there is nothing to resume; look at it with `gedi-nesy evaluate {folder}`."
+        )
+    settings = load_recipe(str(run_folder / "config.toml"))
+    images = _find_images(settings, data_dir, notify)
+    return Session(settings, load_constraint(settings), images, notify, progress).run(run_folder)
+
+
+def _find_images(recipe: Recipe, data_dir: str | Path | None, notify: Notify) -> Images:
+    where = Path(data_dir) if data_dir else None
+    if recipe.dataset:
+        return load_images(recipe.dataset, where)
+    images, notice = default_images(where)
+    if notice:
+        notify(notice)
+    return images
+
+
+def _default_folder(recipe: Recipe) -> Path:
+    """The first free `runs/<recipe>-<dataset>-<examples>-seed<seed>[-<n>]`."""
+    name = f"{recipe.recipe}-{recipe.dataset}-{recipe.examples}-seed{recipe.seed}"
+    candidates = [Path("runs") / name] + [Path("runs") / f"{name}-{n}" for n in range(2, 1000)]
+    return next(path for path in candidates if not path.exists())

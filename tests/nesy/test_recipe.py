@@ -1,0 +1,60 @@
+import pytest
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.recipe import load_recipe, parse_setting, recipe_for, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_survives_being_written_and_read(name, tmp_path):
+    recipe = load_recipe(name)
+    assert recipe.recipe == name
+    (tmp_path / "config.toml").write_text(recipe.to_toml())
+    assert load_recipe(str(tmp_path / "config.toml")) == recipe
+
+
+def test_the_paper_recipe_is_table_9():
+    recipe = load_recipe("paper-addition-1000")
+    weights = recipe.train.weights
+    assert (recipe.train.epochs, recipe.train.batch, recipe.train.l2, recipe.train.noise) == (100, 20, 1e-4, 0.2)
+    assert [w(0.5) for w in (weights.gen, weights.nesy, weights.prior, weights.inv)] == [1, 25, 400, 0]
+    assert (recipe.sampler.steps, recipe.sampler.step_size, recipe.sampler.noise) == (20, 1.0, 0.01)
+    assert (recipe.sampler.buffer, recipe.sampler.reinit) == (10_000, 0.05)
+    assert recipe.train.length(1000) == 100 * 50  # 1000 triples in batches of 20
+
+
+def test_methods_find_their_recipes():
+    assert recipe_for("gedi+nesy", 250) == "gedi-nesy"
+    assert recipe_for("paper", 100) == "paper-addition-100"
+    with pytest.raises(UserError, match="100, 1000 or 10000 examples, not on 250"):
+        recipe_for("paper", 250)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"train.learnin_rate": 1.0}, "no setting 'train.learnin_rate' \\(did you mean 'train.learning_rate'"),
+        ({"exampels": 5}, "no setting 'exampels' \\(did you mean 'examples'"),
+        ({"examples": 0}, "examples = 0"),
+        ({"train.batch": "many"}, "train.batch = 'many'"),
+        ({"seed.x": 1}, "'seed' is a value"),
+        ({"train.weights.prior": [[0.9, 1.0], [0.1, 2.0]]}, "order of progress"),
+        ({"train.epochs": 3}, "either steps or epochs"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(overrides, sentence):
+    with pytest.raises(UserError, match=sentence) as found:
+        load_recipe("gedi-nesy", {"seed": 0} | overrides)
+    assert "\n" not in str(found.value)
+
+
+def test_an_unknown_recipe_is_met_with_the_nearest():
+    with pytest.raises(UserError, match="no recipe 'gedi-nsy' \\(did you mean 'gedi-nesy'"):
+        load_recipe("gedi-nsy")
+
+
+def test_settings_on_the_command_line_are_toml_values_or_strings():
+    assert parse_setting("train.learning_rate=1e-4") == ("train.learning_rate", 1e-4)
+    assert parse_setting("train.weights.prior=[[0, 400], [1, 40]]")[1] == [[0, 400], [1, 40]]
+    assert parse_setting("train.prior=entropy") == ("train.prior", "entropy")
+    with pytest.raises(UserError, match="not key=value"):
+        parse_setting("seed")

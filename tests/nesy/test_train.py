@@ -1,0 +1,142 @@
+"""One run end to end, on real images, small enough for a test."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.run import load_run
+from gedi_nesy.nesy.train import resume, train
+
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+SMALL = {
+    "dataset": "digits",
+    "examples": 60,
+    "restarts": 2,
+    "views": 2,
+    "log_every": 10,
+    "train.steps": 30,
+    "student.steps": 30,
+    "sampler.steps": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    rows = []
+    finished = train(out=tmp_path_factory.mktemp("run"), progress=rows.append, notify=lambda text: None, **SMALL)
+    return finished, rows
+
+
+def test_the_run_folder_is_complete(run):
+    finished, rows = run
+    names = {path.name for path in finished.folder.path.iterdir() if not path.name.startswith(".")}
+    assert names == {
+        "config.toml",
+        "metrics.jsonl",
+        "checkpoint.pt",
+        "model.safetensors",
+        "summary.json",
+        "losses.png",
+        "samples.png",
+        "confusion.png",
+        "report.html",
+    }
+    assert [(row["stage"], row["step"]) for row in rows] == [(s, n) for s in ("train", "student") for n in (10, 20, 30)]
+    assert rows == finished.folder.read_metrics()
+
+
+def test_the_summary_says_what_was_run(run):
+    summary = run[0].summary
+    assert (summary["dataset"], summary["examples"], summary["method"]) == ("digits", 60, "gedi+nesy")
+    assert summary["steps"] == 60
+    for name in ("accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction"):
+        assert 0 <= summary[name] <= 1
+    assert summary["cluster_accuracy"] >= summary["accuracy"]
+    assert summary["test_constraint_log_likelihood"] < 0
+    assert not summary["certificate"]["certified"]  # thirty steps teach nobody
+    assert summary["certificate"]["D"] > 0.03
+
+
+def test_a_loaded_run_predicts_as_the_trained_one_did(run, images):
+    finished, _ = run
+    loaded = load_run(finished.folder.path)
+    x = images.x_test[:20]
+    assert torch.equal(loaded.log_probs(x), finished.log_probs(x))
+    assert loaded.predict(x) == [int(k) for k in loaded.log_probs(x).argmax(-1)]
+    torch.testing.assert_close(loaded.energy(x), -loaded.networks["digits"](loaded.scale.to_inputs(x)).logsumexp(-1))
+    assert loaded.evaluate()["accuracy"] == finished.summary["accuracy"]
+
+
+def test_deepproblog_answers_with_the_trained_network(run, images):
+    finished, _ = run
+    answers = finished.query("addition(tensor(test(0)),tensor(test(1)),tensor(test(2)))")
+    log_probs = finished.log_probs(finished._images(None).x_test[:3])
+    a, b, c = log_probs
+    expected = sum((a[i] + b[j] + c[i + j]).exp() for i in range(10) for j in range(10 - i))
+    assert list(answers.values()) == [pytest.approx(expected.item(), rel=1e-5)]
+
+
+def test_samples_are_images_and_repeat_with_their_seed(run):
+    samples = run[0].sample(4, steps=3, seed=5)
+    assert samples.shape == (4, 1, 28, 28)
+    assert 0 <= samples.min() < samples.max() <= 1
+    assert torch.equal(samples, run[0].sample(4, steps=3, seed=5))
+
+
+def test_a_finished_run_is_not_resumed_and_an_old_run_not_overwritten(run):
+    folder = run[0].folder.path
+    before = (folder / "summary.json").read_bytes()
+    with pytest.raises(UserError, match="is finished"):
+        resume(folder)
+    with pytest.raises(UserError, match="not empty"):
+        train(out=folder, **SMALL)
+    assert (folder / "summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"program": "adition"}, "adition"),
+        ({"dataset": "mnits"}, "mnits"),
+        ({"examples": 100_000}, "more than the 1397 images"),
+        ({"device": "tpu"}, "tpu"),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_anything_is_written(overrides, sentence, tmp_path):
+    with pytest.raises(UserError, match=sentence):
+        train(out=tmp_path / "run", **(SMALL | overrides))
+    assert not (tmp_path / "run").exists()
+
+
+def test_killed_runs_end_with_the_weights_of_an_uninterrupted_one(run, tmp_path):
+    out = tmp_path / "run"
+    settings = [f"--set={key}={value}" for key, value in (SMALL | {"checkpoint_seconds": 0.0}).items()]
+    command = [sys.executable, "-m", "gedi_nesy", "train", "--out", str(out), *settings]
+    for stage in ("train", "student"):  # one kill in each
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ONE_THREAD)
+        _wait_for(out / "metrics.jsonl", stage)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (out / "summary.json").exists()
+        command = [sys.executable, "-m", "gedi_nesy", "train", "--resume", str(out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=ONE_THREAD)
+    whole = load_file(run[0].folder / "model.safetensors")
+    resumed = load_file(out / "model.safetensors")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["loss"] for row in rows] == [row["loss"] for row in run[1]]
+
+
+def _wait_for(metrics, stage):
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and f'"stage": "{stage}"' in metrics.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,114 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from gedi_nesy.cli import main
+from gedi_nesy.data import DataUnavailable
+
+TINY = ["--set=restarts=1", "--set=views=1", "--set=train.steps=2", "--set=student.steps=2", "--set=sampler.steps=1"]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("cli") / "run"
+    result = invoke("train", "--dataset", "digits", "--examples", 30, "--out", out, *TINY, "--json")
+    assert result.exit_code == 0, result.output
+    return out, json.loads(result.stdout)
+
+
+def test_train_prints_its_summary_as_json(run):
+    out, summary = run
+    assert summary == json.loads((out / "summary.json").read_text())
+
+
+@pytest.mark.parametrize("command", main.commands)
+def test_every_command_has_help_with_an_example(command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert f"gedi-nesy {command}" in result.output
+
+
+def test_predict_names_the_symbol_of_a_file(run, tmp_path):
+    Image.new("L", (56, 56)).save(tmp_path / "black.png")
+    result = invoke("predict", run[0], tmp_path / "black.png", "--json")
+    (row,) = json.loads(result.stdout)
+    assert row["symbol"] in "0123456789"
+    assert 0.1 <= row["probability"] <= 1
+
+
+def test_query_answers_with_deepproblog(run):
+    goal = "addition(tensor(test(0)),tensor(test(1)),tensor(test(2)))"
+    answers = json.loads(invoke("query", run[0], goal, "--json").stdout)
+    assert list(answers) == [goal]
+    assert 0 < answers[goal] < 1
+
+
+def test_evaluate_gives_the_figures_of_the_summary(run):
+    out, summary = run
+    figures = json.loads(invoke("evaluate", out, "--json").stdout)
+    assert figures == {key: summary[key] for key in figures}
+
+
+def test_sample_writes_a_picture(run, tmp_path):
+    assert invoke("sample", run[0], "-n", 3, "--steps", 1, "--out", tmp_path / "s.png").exit_code == 0
+    assert Image.open(tmp_path / "s.png").size[0] > 0
+
+
+def test_without_mnist_digits_are_used_and_nobody_can_miss_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("GEDI_NESY_DATA", raising=False)
+    monkeypatch.setattr("gedi_nesy.data.places.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("gedi_nesy.data.mnist._fetch", unreachable)
+    result = invoke("train", "--examples", 30, "--out", tmp_path / "run", *TINY)
+    assert result.exit_code == 0, result.output
+    assert "NOT MNIST" in result.output
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["dataset"] == "digits"
+    assert "not MNIST" in summary["notice"]
+
+
+def unreachable(root):
+    raise DataUnavailable("no network")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["train", "--recipe", "papr-addition-100"], 1, "did you mean 'paper-addition-100'"),
+        (["train", "--set", "train.bach=3"], 1, "did you mean 'train.batch'"),
+        (["train", "--set", "seed"], 1, "not key=value"),
+        (["train", "--dataset", "digits", "--program", "nowhere.pl"], 1, "nowhere.pl"),
+        (["train", "--dataset", "minst"], 1, "did you mean mnist"),
+        (["train", "--dataset", "digits", "--examples", "5000"], 1, "more than the 1397 images"),
+        (["train", "--method", "magic"], 2, "'magic' is not one of"),
+        (["train", "--examples", "0"], 2, "--examples"),
+        (["train", "--resume", "x", "--seed", "3"], 2, "leave out --seed"),
+        (["train", "--resume", "nowhere"], 1, "nowhere is not a run folder"),
+        (["evaluate", "nowhere"], 1, "nowhere is not a run folder"),
+        (["train", "--method", "paper", "--examples", "250"], 1, "100, 1000 or 10000 examples"),
+        (["train", "--data-dir", "nowhere"], 1, "nowhere"),
+    ],
+)
+def test_errors_are_one_sentence(arguments, code, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*arguments)
+    assert result.exit_code == code
+    assert sentence in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_leaves_the_run_as_it_is(run, tmp_path):
+    damaged = tmp_path / "run"
+    damaged.mkdir()
+    (damaged / "config.toml").write_bytes((run[0] / "config.toml").read_bytes())
+    (damaged / "checkpoint.pt").write_bytes((run[0] / "checkpoint.pt").read_bytes()[:1000])
+    result = invoke("train", "--resume", damaged)
+    assert result.exit_code == 1
+    assert "checkpoint.pt is damaged" in " ".join(result.output.split())
+    assert (damaged / "checkpoint.pt").stat().st_size == 1000
