@@ -16,7 +16,7 @@ from gedi_nesy.nesy.run import Run, load_run
 from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
 from gedi_nesy.nesy.watch import Interrupted
-from gedi_nesy.report.console import ProgressDisplay
+from gedi_nesy.report.console import ProgressDisplay, summary_table
 
 FOLDER = click.Path(path_type=Path)
 
@@ -81,7 +81,11 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
                 run = _start(options, shared)
         except Interrupted as stopped:
             raise click.ClickException(f"Stopped; continue with: gedi-nesy train --resume {stopped}") from stopped
-    _print(console, run.summary, as_json, f"Run folder: {run.folder.path}  (open report.html there)")
+    if as_json:
+        click.echo(json.dumps(run.summary, indent=2))
+        return
+    console.print(summary_table(run.summary))
+    console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, highlight=False)
 
 
 def _refuse_other_settings(ctx: click.Context) -> None:
@@ -119,7 +123,11 @@ def evaluate(run: Path, data_dir: Path | None, as_json: bool) -> None:
     Example:
       gedi-nesy evaluate runs/gedi-nesy-mnist-1000-seed0
     """
-    _print(Console(), load_run(run).evaluate(data_dir=data_dir), as_json)
+    figures = load_run(run).evaluate(data_dir=data_dir)
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+    else:
+        Console().print(summary_table(figures))
 
 
 @main.command()
@@ -197,17 +205,3 @@ def recipes(as_json: bool) -> None:
     for name, text in about.items():
         table.add_row(name, text)
     Console().print(table)
-
-
-def _print(console: Console, result: dict[str, Any], as_json: bool, *after: str) -> None:
-    """A result as JSON, or its plain values as a table."""
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-        return
-    table = Table(box=None, show_header=False)
-    for key, value in result.items():
-        if isinstance(value, str | int | float):
-            table.add_row(key, f"{value:.4f}" if isinstance(value, float) else str(value))
-    console.print(table)
-    for line in after:
-        console.print(line, soft_wrap=True, highlight=False)

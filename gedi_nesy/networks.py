@@ -35,6 +35,10 @@ class MNIST_Net(nn.Module):
         logits: Tensor = self.classifier(hidden.flatten(1))
         return logits
 
+    def as_sequential(self) -> nn.Sequential:
+        """The same network, sharing its weights, as a stack of torch's own layers."""
+        return nn.Sequential(*self.encoder, nn.Flatten(), *self.classifier)
+
 
 class ResNet8(nn.Module):
     """The 8-layer residual network of the paper's App. M: LeakyReLU of slope .2, no normalisation, average pooling.

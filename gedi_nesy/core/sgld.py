@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ class SGLD:
         step_size: factor of the gradient.
         noise: standard deviation of the noise of a step.
         clamp: (low, high) to which x is clipped after every step, or None. Without it pixels drift far outside.
+        engine: "numba" runs whole chains in compiled code, several times faster, for float32 on CPU and plain stacks of
+            layers (`core.chain`); it takes the same noise and gives the same samples up to rounding.
 
     Raises:
         UserError: when a setting is out of its range.
@@ -32,6 +35,7 @@ class SGLD:
     step_size: float = 1.0
     noise: float = 0.01
     clamp: tuple[float, float] | None = None
+    engine: Literal["torch", "numba"] = "torch"
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -42,6 +46,10 @@ class SGLD:
             raise UserError(f"SGLD needs a noise of 0 or more, not {self.noise}.")
         if self.clamp is not None and not self.clamp[0] < self.clamp[1]:
             raise UserError(f"SGLD clamps to (low, high) with low < high, not {self.clamp}.")
+        if self.engine not in ("torch", "numba"):
+            raise UserError(f'The engine of SGLD is "torch" or "numba", not {self.engine!r}.')
+        if self.engine == "numba" and find_spec("numba") is None:
+            raise UserError("SGLD's numba engine needs numba: pip install 'gedi-nesy[fast]'.")
 
     def __call__(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         """Advance every chain by `steps` steps; no gradient flows through them or into the parameters.
@@ -57,17 +65,28 @@ class SGLD:
         Raises:
             FloatingPointError: when a chain has left the finite numbers.
         """
-        with frozen(model), torch.no_grad():
-            for _ in range(self.steps):
-                x = x + self.step_size * log_density_gradient(model, x) + self.noise * _normal_like(x, generator)
-                if self.clamp is not None:
-                    x = x.clamp(*self.clamp)
+        x = (self._by_numba if self.engine == "numba" else self._by_torch)(model, x, generator)
         if not x.isfinite().all():
             raise FloatingPointError(
                 f"SGLD left the finite numbers within {self.steps} steps of size {self.step_size}; "
                 "a smaller step_size or a penalty on the energies keeps it stable."
             )
         return x
+
+    def _by_torch(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+        with frozen(model), torch.no_grad():
+            for _ in range(self.steps):
+                noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+                x = x + self.step_size * log_density_gradient(model, x) + self.noise * noise
+                if self.clamp is not None:
+                    x = x.clamp(*self.clamp)
+        return x
+
+    def _by_numba(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+        from gedi_nesy.core.chain import run_chains  # here, because it needs an optional package
+
+        settings = {"step_size": self.step_size, "noise": self.noise, "clamp": self.clamp}
+        return run_chains(model, x, generator, steps=self.steps, **settings)
 
 
 class ReplayBuffer:
@@ -147,7 +166,3 @@ class ReplayBuffer:
                 "resume with the settings of the saved run."
             )
         self.samples.copy_(samples)
-
-
-def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)

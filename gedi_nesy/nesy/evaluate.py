@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gedi_nesy.core.augment import add_noise
 from gedi_nesy.core.metrics import Scores, score
 from gedi_nesy.core.objective import Diagnosis, diagnose
 from gedi_nesy.data import Images
@@ -14,10 +15,10 @@ from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.losses import network_log_prior
-from gedi_nesy.nesy.recipe import Stage
 
 CHUNK = 2000  # images evaluated at a time
-DIAGNOSED = 500  # images that a diagnosis looks at
+DIAGNOSED = 200  # examples that a diagnosis looks at
+VIEW_NOISE = 0.2  # the paper's T(x'|x) on MNIST adds Gaussian noise of this deviation (Appendix O)
 
 
 @torch.no_grad()
@@ -71,21 +72,17 @@ def _one_hot_log_probs(log_probs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def diagnose_networks(
-    networks: nn.ModuleDict, constraint: Constraint, loader: Loader, stage: Stage
-) -> dict[str, Diagnosis]:
-    """The triad diagnosis of each network on training images and one view of each; no label is looked at."""
+def diagnose_networks(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> dict[str, Diagnosis]:
+    """The triad diagnosis of each network on training images under the paper's T(x'|x); no label is looked at."""
     generator = torch.Generator(loader.inputs.device).manual_seed(0)
-    rows = torch.arange(min(len(loader), DIAGNOSED))
-    clean = loader.batch(rows)
-    view = clean.view(stage, loader.scale, generator)
+    batch = loader.batch(torch.arange(min(len(loader), DIAGNOSED)))
     return {
         name: diagnose(
-            predict_log_probs(networks[name], clean.images[name]),
-            predict_log_probs(networks[name], view.images[name]),
-            network_log_prior(constraint, clean.keys[name]).to(loader.inputs.device),
+            predict_log_probs(networks[name], images),
+            predict_log_probs(networks[name], add_noise(images, VIEW_NOISE, generator)),
+            network_log_prior(constraint, batch.keys[name]).to(images.device),
         )
-        for name in clean.images
+        for name, images in batch.images.items()
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.fit import Training
+from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import generative_loss, invariance_loss, negative_entropy_loss, prior_divergence, prior_loss
 from gedi_nesy.core.objective import Objective
 from gedi_nesy.core.sgld import SGLD
@@ -17,6 +17,7 @@ from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import batch_rows
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 
+LARGEST_GAP = 10_000.0  # nats; a working energy model stays within tens
 Targets = dict[str, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
 
@@ -95,7 +96,12 @@ class StepLosses:
             "teacher": lambda: self._teacher(view.by_variable(log_probs), rows),
             "gen": lambda: self._generative(logits),
         }
-        return {name: terms[name]() for name, weight in weights.items() if weight}
+        due = {name for name, weight in weights.items() if weight and (name != "gen" or self._chains_move(step))}
+        return {name: terms[name]() for name in terms if name in due}
+
+    def _chains_move(self, step: int) -> bool:
+        """Whether L_GEN takes part in this step: in every n-th, where the sampler says so."""
+        return self.recipe.sampler is not None and (step + 1) % self.recipe.sampler.every == 0
 
     @property
     def candidates(self) -> Candidates:
@@ -132,7 +138,12 @@ class StepLosses:
             samples = self.sgld(net, chains, self.training.generator)
             buffer.store(indices, samples)
             losses.append(generative_loss(logits[name], net(samples)[None]))
-        return torch.stack(losses).mean(0)
+        gap = torch.stack(losses).mean(0)
+        if gap.abs().item() > LARGEST_GAP:
+            raise DivergedError(
+                f"step {self.training.step}: the energies of data and samples are {gap.item():.3g} apart"
+            )
+        return gap
 
 
 def _sgld(settings: Sampler, scale: Scale) -> SGLD:

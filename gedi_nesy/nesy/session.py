@@ -162,7 +162,7 @@ class Session:
             losses.steps,
             self.recipe.log_every,
             losses.objective,
-            lambda: diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader, stage),
+            lambda: diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader),
             log,
         )
         saver = Saver(save, self.recipe.checkpoint_seconds, stop)
@@ -179,9 +179,8 @@ class Session:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         seconds = round(self.seconds, 2)
         run = Run(folder, self.recipe, self.constraint, _candidates(training).networks(0))
-        stage = self.recipe.student or self.recipe.train
         figures, scores = evaluate_networks(run.networks, self.constraint, self.images, self.scale, self.device)
-        diagnoses = diagnose_networks(run.networks, self.constraint, self.loader, stage)
+        diagnoses = diagnose_networks(run.networks, self.constraint, self.loader)
         folder.save_model(run.networks.state_dict())
         summary = {
             **({"notice": NOT_MNIST} if self.images.name == "digits" else {}),

@@ -1,6 +1,7 @@
 """Progress of a run in the terminal: a live table where there is a screen, a line now and then where there is none."""
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -11,6 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gedi_nesy.report.words import MEANINGS, SECTIONS
+
+FIGURES = SECTIONS["Test figures"]
 QUIET_SECONDS = 10.0  # between two lines where there is no screen
 
 
@@ -43,6 +47,27 @@ class ProgressDisplay:
     def notice(self, text: str) -> None:
         """Show what nobody may miss."""
         self.console.print(Panel(Text(text, style="bold"), border_style="yellow", title="Notice", title_align="left"))
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """The figures of summary.json that a user looks at first; the rest is in the file."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for key in FIGURES:
+        if key in summary:
+            table.add_row(MEANINGS[key][0], Text(f"{summary[key]:.4f}"))
+    if "certificate" in summary:
+        table.add_row("Certificate", Text(_certificate(summary["certificate"])))
+    if "seconds" in summary:
+        table.add_row("Time", Text(f"{summary['seconds']:.0f} s for {summary['steps']} steps"))
+    return table
+
+
+def _certificate(certificate: Mapping[str, Any]) -> str:
+    agreement = certificate["restart_agreement"]
+    restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%} of the images"
+    found = ", ".join(certificate["failures"]) or "no failure mode"
+    verdict = "given" if certificate["certified"] else "withheld"
+    return f"{verdict}: D = {certificate['D']:.3f} nats, {found}, {restarts}"
 
 
 def _head(row: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ MEANINGS = {
     "inv": "cross-entropy of an image's two views",
     "prior": "average prediction against the prior",
     "nesy": "−log P(rule | images)",
+    "teacher": "cross-entropy to the restarts’ posteriors",
 }
 SMOOTHED = 100  # rows from which on the line drawn strong is a running mean, and the values are drawn faint
 SHARE = 40  # the running mean is over 1/SHARE of the rows, the end too

@@ -26,8 +26,11 @@ def test_terms_without_weight_are_not_asked_for():
     assert OBJECTIVE.optima == {"nesy": 0.0, "prior": math.log(10)}
 
 
-def test_a_missing_or_unknown_loss_is_named():
-    with pytest.raises(ValueError, match="no loss for \\['prior'\\]"):
-        OBJECTIVE({"nesy": torch.tensor(1.0)}, progress=0.0)
-    with pytest.raises(ValueError, match="no term for \\['swav'\\]"):
-        OBJECTIVE({"nesy": torch.tensor(1.0), "prior": torch.tensor(1.0), "swav": torch.tensor(1.0)}, progress=0.0)
+def test_a_loss_without_a_term_is_named():
+    with pytest.raises(ValueError, match="none for the losses \\['swav'\\]"):
+        OBJECTIVE({"nesy": torch.tensor(1.0), "swav": torch.tensor(1.0)}, progress=0.0)
+
+
+def test_an_optimum_without_a_term_is_refused():
+    with pytest.raises(ValueError, match="optima of \\['inv'\\]"):
+        Objective({"gen": 1.0}, optima={"inv": 0.0})

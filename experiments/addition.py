@@ -1,0 +1,75 @@
+"""Train MNIST addition on several seeds and write every figure of every seed.
+
+    python experiments/addition.py --recipe gedi-nesy --examples 1000 --seeds 100-104
+    python experiments/addition.py --recipe paper-addition-10000 --seeds 100-100
+
+The result goes to experiments/results/<recipe>-<dataset>-<examples>.json; the run folders to --runs, where a finished
+seed is not trained again and a stopped one is resumed.
+"""
+
+import json
+import statistics
+from pathlib import Path
+
+import click
+
+import gedi_nesy as gn
+from gedi_nesy.nesy.recipe import load_recipe, parse_setting
+from gedi_nesy.nesy.train import resume
+
+FIGURES = ("accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood")
+RESULTS = Path(__file__).parent / "results"
+
+
+@click.command()
+@click.option("--recipe", default="gedi-nesy", show_default=True)
+@click.option("--examples", type=int, help="[default: the recipe's]")
+@click.option("--dataset", default="mnist", show_default=True)
+@click.option("--seeds", default="100-104", show_default=True, help="First and last.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="The result file.")
+def main(
+    recipe: str,
+    examples: int | None,
+    dataset: str,
+    seeds: str,
+    settings: tuple[str, ...],
+    runs: Path,
+    out: Path | None,
+) -> None:
+    """Run the experiment."""
+    overrides = {"dataset": dataset} | dict(parse_setting(text) for text in settings)
+    overrides["examples"] = examples or load_recipe(recipe).examples
+    first, _, last = seeds.partition("-")
+    summaries = []
+    for seed in range(int(first), int(last or first) + 1):
+        summary = run_once(recipe, runs / f"{recipe}-{dataset}-{overrides['examples']}-seed{seed}", seed, overrides)
+        summaries.append(summary)
+        print(f"seed {seed}: " + "  ".join(f"{key} {summary[key]:.4f}" for key in FIGURES[:3]), end="  ")
+        print(f"certified {summary['certificate']['certified']}  {summary['seconds']} s", flush=True)
+    result = {
+        "command": f"python experiments/addition.py --recipe {recipe} --examples {overrides['examples']} "
+        f"--dataset {dataset} --seeds {seeds}" + "".join(f" --set {text}" for text in settings),
+        "median": {key: statistics.median(s[key] for s in summaries) for key in (*FIGURES, "seconds")},
+        "min": {key: min(s[key] for s in summaries) for key in FIGURES},
+        "certified": sum(s["certificate"]["certified"] for s in summaries),
+        "seeds": [{key: s[key] for key in ("seed", *FIGURES, "certificate", "restarts", "seconds")} for s in summaries],
+        **{key: summaries[0][key] for key in ("dataset", "examples", "device", "machine", "versions")},
+    }
+    out = out or RESULTS / f"{recipe}-{summaries[0]['dataset']}-{overrides['examples']}.json"
+    out.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"median accuracy {result['median']['accuracy']:.4f}, NMI {result['median']['nmi']:.4f}; {out}")
+
+
+def run_once(recipe: str, folder: Path, seed: int, overrides: dict) -> dict:
+    """The summary of one seed, trained, resumed or read."""
+    if (folder / "summary.json").exists():
+        return gn.load_run(folder).summary
+    if (folder / "config.toml").exists():
+        return resume(folder).summary
+    return gn.train(recipe, out=folder, seed=seed, **overrides).summary
+
+
+if __name__ == "__main__":
+    main()

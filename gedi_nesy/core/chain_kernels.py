@@ -1,0 +1,265 @@
+"""The compiled side of a whole SGLD chain (numba): executes a `chain_plan.Plan` on sixteen images at a time.
+
+Sixteen images lie side by side in a vector register, so that a convolution is one fused multiply-add for each weight
+and pixel, with its sums in registers, and all that sixteen images need stays in the cache from step to step.
+The code is kept in numba's cache folder where there is one to write to, and compiled anew in each process otherwise.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from gedi_nesy.core.chain_plan import (
+    CONVOLVE,
+    LANES,
+    POOL,
+    POOL_BACK,
+    RELU,
+    RELU_BACK,
+    SPREAD,
+    TILES,
+)
+
+_INT, _INDEX = ir.IntType(64), ir.IntType(32)
+_FLOAT, _VECTOR = ir.FloatType(), ir.VectorType(ir.FloatType(), LANES)
+_CELL = 4 * LANES  # bytes
+
+
+def _compiled(function: Callable[..., None]) -> Any:
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba found no folder for its cache
+        return njit(nogil=True)(function)
+
+
+def _at(builder: Any, kind: Any, base: Any, index: Any) -> Any:
+    """Pointer to element `index` of an array of `kind` that begins at the address `base`."""
+    return builder.gep(builder.inttoptr(base, kind.as_pointer()), [index])
+
+
+def _load(builder: Any, pointer: Any, align: int) -> Any:
+    value = builder.load(pointer)
+    value.align = align
+    return value
+
+
+def _tile(channels: int, pixels: int) -> Any:
+    """target[c, p] = bias[c] + sum_k weight[k, c] * source[offset[k] + p], for a few c and p, sums in registers."""
+
+    @intrinsic
+    def tile(context: Any, source: Any, offsets: Any, taps: Any, weight: Any, bias: Any, target: Any, step: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            source, offsets, taps, weight, bias, target, step = arguments
+            multiply_add = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fma.v{LANES}f32"
+            )
+
+            def repeated(array: Any, index: Any) -> Any:
+                number = _load(builder, _at(builder, _FLOAT, array, index), 4)
+                first = builder.insert_element(_VECTOR(ir.Undefined), number, _INDEX(0))
+                return builder.shuffle_vector(first, first, ir.VectorType(_INDEX, LANES)([0] * LANES))
+
+            start = [repeated(bias, _INT(c)) for c in range(channels)]
+            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            k = builder.phi(_INT)
+            sums = [[builder.phi(_VECTOR) for _ in range(pixels)] for _ in range(channels)]
+            offset = _load(builder, _at(builder, _INT, offsets, k), 8)
+            first_pixel = builder.ptrtoint(_at(builder, _FLOAT, source, offset), _INT)
+            inputs = [_load(builder, _at(builder, _VECTOR, first_pixel, _INT(p)), _CELL) for p in range(pixels)]
+            first_weight = builder.mul(k, _INT(channels))
+            totals = []
+            for c in range(channels):
+                factor = repeated(weight, builder.add(first_weight, _INT(c)))
+                totals.append([builder.call(multiply_add, [inputs[p], factor, sums[c][p]]) for p in range(pixels)])
+                for p in range(pixels):
+                    sums[c][p].add_incoming(start[c], before)
+                    sums[c][p].add_incoming(totals[c][p], loop)
+            following = builder.add(k, _INT(1))
+            k.add_incoming(_INT(0), before)
+            k.add_incoming(following, loop)
+            builder.cbranch(builder.icmp_signed("<", following, taps), loop, after)
+            builder.position_at_end(after)
+            for c in range(channels):
+                for p in range(pixels):
+                    index = builder.add(builder.mul(step, _INT(c)), _INT(p))
+                    builder.store(totals[c][p], _at(builder, _VECTOR, target, index)).align = _CELL
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), generate
+
+    return tile
+
+
+def _cellwise(inputs: int, formula: Callable[..., list[Any]]) -> Any:
+    """An operation on a tuple of cells' addresses: the first `inputs` are read, the formula is written to the others."""
+
+    @intrinsic
+    def operation(context: Any, addresses: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointers = [_at(builder, _VECTOR, a, _INT(0)) for a in cgutils.unpack_tuple(builder, arguments[0])]
+            results = formula(builder, *[_load(builder, pointer, _CELL) for pointer in pointers[:inputs]])
+            for result, pointer in zip(results, pointers[inputs:], strict=True):
+                builder.store(result, pointer).align = _CELL
+            return context.get_dummy_value()
+
+        return types.void(addresses), generate
+
+    return operation
+
+
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+
+
+def _route(builder: Any, a: Any, b: Any, c: Any, d: Any, gradient: Any) -> list[Any]:
+    """The gradient of max(a, b, c, d), all of it to the first of equals."""
+    zero = _VECTOR(None)
+    upper = builder.fcmp_ordered(">=", _larger(builder, a, b), _larger(builder, c, d))
+    above, below = builder.select(upper, gradient, zero), builder.select(upper, zero, gradient)
+    left, left_below = builder.fcmp_ordered(">=", a, b), builder.fcmp_ordered(">=", c, d)
+    return [
+        *(builder.select(left, above, zero), builder.select(left, zero, above)),
+        *(builder.select(left_below, below, zero), builder.select(left_below, zero, below)),
+    ]
+
+
+_tile_6x4, _tile_4x4, _tile_2x4, _tile_1x7, _tile_8x1, _tile_4x1, _tile_2x1, _tile_1x1 = (_tile(*t) for t in TILES)
+_copy = _cellwise(1, lambda builder, a: [a])
+_clip = _cellwise(1, lambda builder, a: [_larger(builder, a, _VECTOR(None))])
+_mask = _cellwise(
+    2, lambda builder, a, g: [builder.select(builder.fcmp_ordered(">", a, _VECTOR(None)), g, _VECTOR(None))]
+)
+_maximum = _cellwise(4, lambda builder, a, b, c, d: [_larger(builder, _larger(builder, a, b), _larger(builder, c, d))])
+_backward_maximum = _cellwise(5, _route)
+
+
+@_compiled
+def _convolve(op: Any, memory: Any, offsets: Any, weights: Any) -> None:
+    step, shape = op.height * op.width, (op.tile_channels, op.tile_pixels)
+    for block in range(op.channels // op.tile_channels):
+        bias = weights + 4 * (op.bias + block * op.tile_channels)
+        for row in range(op.height):
+            # The kernel's rows that meet the source; those in its margins would only add zeros.
+            first, last = max(0, op.margin - row), min(op.side, op.margin + op.source_rows - row)
+            taps = (last - first) * op.row_taps
+            offset = offsets + 8 * (op.offset + first * op.row_taps)
+            weight = weights + 4 * (op.weight + (block * op.side + first) * op.row_taps * op.tile_channels)
+            for begin in range(0, op.width, op.tile_pixels):
+                column = min(begin, op.width - op.tile_pixels)  # the last tile overlaps the one before it
+                source = memory + _CELL * (op.source + (row - op.margin) * op.source_row + column)
+                place = (block * op.tile_channels * op.height + row) * op.width + column
+                target = memory + _CELL * (op.target + place)
+                if shape == (6, 4):
+                    _tile_6x4(source, offset, taps, weight, bias, target, step)
+                elif shape == (4, 4):
+                    _tile_4x4(source, offset, taps, weight, bias, target, step)
+                elif shape == (2, 4):
+                    _tile_2x4(source, offset, taps, weight, bias, target, step)
+                elif shape == (1, 7):
+                    _tile_1x7(source, offset, taps, weight, bias, target, step)
+                elif shape == (8, 1):
+                    _tile_8x1(source, offset, taps, weight, bias, target, step)
+                elif shape == (4, 1):
+                    _tile_4x1(source, offset, taps, weight, bias, target, step)
+                elif shape == (2, 1):
+                    _tile_2x1(source, offset, taps, weight, bias, target, step)
+                else:
+                    _tile_1x1(source, offset, taps, weight, bias, target, step)
+
+
+@_compiled
+def _pool(op: Any, memory: Any, back: bool) -> None:
+    """Pools of 2 x 2 cells; back, their gradients."""
+    below = _CELL * 2 * op.width
+    for row in range(op.channels * op.height):
+        for column in range(op.width):
+            window, pooled = 2 * (row * 2 * op.width + column), row * op.width + column
+            a = memory + _CELL * (op.source + window)
+            if back:
+                g, t = memory + _CELL * (op.gradient + pooled), memory + _CELL * (op.target + window)
+                reads, writes = (
+                    (a, a + _CELL, a + below, a + below + _CELL, g),
+                    (t, t + _CELL, t + below, t + below + _CELL),
+                )
+                _backward_maximum(reads + writes)
+            else:
+                target = memory + _CELL * (op.target + pooled)
+                _maximum((a, a + _CELL, a + below, a + below + _CELL, target))
+
+
+@_compiled
+def _relu(op: Any, memory: Any, back: bool) -> None:
+    for cell in range(op.channels * op.height * op.width):
+        value, gradient = memory + _CELL * (op.source + cell), memory + _CELL * (op.gradient + cell)
+        if back:
+            _mask((value, gradient, gradient))
+        else:
+            _clip((value, value))
+
+
+@_compiled
+def _spread(op: Any, memory: Any) -> None:
+    """Copy rows of cells, `margin` cells before each of them."""
+    for row in range(op.channels * op.height):
+        source = memory + _CELL * (op.source + row * op.width)
+        target = memory + _CELL * (op.target + row * (op.width + op.margin) + op.margin)
+        for column in range(op.width):
+            _copy((source + _CELL * column, target + _CELL * column))
+
+
+@_compiled
+def _softmax(op: Any, memory: Any) -> None:
+    for lane in range(LANES):
+        logits = memory[op.source : op.source + op.channels, lane]
+        powers = np.exp(logits - logits.max())
+        memory[op.target : op.target + op.channels, lane] = powers / powers.sum()
+
+
+@_compiled
+def advance(
+    operations: Any,
+    offsets: Any,
+    weights: Any,
+    memory: Any,
+    x: Any,
+    noise: Any,
+    step_size: np.float32,
+    noise_scale: np.float32,
+    low: np.float32,
+    high: np.float32,
+) -> None:
+    """Advance the chains x, [chunks, cells, LANES], in place: one step for each noise, [chunks, steps, cells, LANES].
+
+    `memory`, [plan.cells, LANES], must begin at a multiple of 64 bytes and be zero at first.
+    """
+    cells = x.shape[1]
+    address = memory.ctypes.data
+    for chunk in range(len(x)):
+        memory[:cells] = x[chunk]
+        for step in range(noise.shape[1]):
+            for i in range(len(operations)):
+                op = operations[i]
+                if op.kind == CONVOLVE:
+                    _convolve(op, address, offsets.ctypes.data, weights.ctypes.data)
+                elif op.kind == POOL or op.kind == POOL_BACK:
+                    _pool(op, address, op.kind == POOL_BACK)
+                elif op.kind == RELU or op.kind == RELU_BACK:
+                    _relu(op, address, op.kind == RELU_BACK)
+                elif op.kind == SPREAD:
+                    _spread(op, address)
+                else:
+                    _softmax(op, memory)
+            for cell in range(cells):
+                for lane in range(LANES):
+                    gradient = memory[cells + cell, lane]  # the plan puts it right behind the input
+                    value = memory[cell, lane] + step_size * gradient + noise_scale * noise[chunk, step, cell, lane]
+                    value = low if value < low else value  # not max and min, which would hide a NaN
+                    memory[cell, lane] = high if value > high else value
+        x[chunk] = memory[:cells]

@@ -1,0 +1,219 @@
+"""A plain stack of layers as a list of operations on one block of memory: forward, then the gradient back to the input.
+
+`chain_kernels` executes the list. It knows five layers: Conv2d (stride 1, no padding), MaxPool2d(2), ReLU, Flatten and
+Linear. A memory cell is one number of each of sixteen images; tensors lie in it as [channels, height, width].
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gedi_nesy.errors import UserError
+
+CONVOLVE, POOL, POOL_BACK, RELU, RELU_BACK, SPREAD, SOFTMAX = range(7)
+
+OPERATION = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "kind",
+            "channels",  # of what is written; with height and width the range that the operation runs over
+            "height",
+            "width",
+            "source",  # first cell that is read
+            "target",  # first cell that is written
+            "gradient",  # first cell of the gradient that is passed back
+            # and for convolutions:
+            "source_row",  # cells between two rows of the source
+            "source_rows",  # how many rows of it exist
+            "margin",  # rows of zeros to imagine above and below it
+            "side",  # of the kernel
+            "row_taps",  # weights in one of the kernel's rows, for one output channel
+            "offset",  # first offset, in floats, of the weights' pixels
+            "weight",  # first weight
+            "bias",  # first bias
+            "tile_channels",  # how many output channels and neighbouring pixels are summed at once, in registers
+            "tile_pixels",
+        )
+    ]
+)
+LANES = 16
+TILES = ((6, 4), (4, 4), (2, 4), (1, 7), (8, 1), (4, 1), (2, 1), (1, 1))  # best first; the first that fits is taken
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `chain_kernels.advance` reads; the input lies at cell 0 and its gradient right behind it."""
+
+    operations: np.ndarray  # of OPERATION
+    offsets: np.ndarray  # int64
+    weights: np.ndarray  # float32
+    cells: int
+
+
+@dataclass
+class _Value:
+    """A tensor between two layers: its shape, and where it and its gradient lie."""
+
+    shape: tuple[int, int, int]
+    at: int
+    gradient: int
+
+
+@dataclass
+class _Source:
+    """What a convolution reads: its first cell, the number of rows, and the cells from one row to the next."""
+
+    at: int
+    rows: int
+    row: int
+
+
+def plan(model: nn.Module, shape: tuple[int, ...]) -> Plan:
+    """The operations of one gradient d logsumexp f(x) / dx.
+
+    Args:
+        model: an nn.Sequential of the known layers, or a module whose `as_sequential()` is one.
+        shape: of one input, [channels, height, width] or [features].
+
+    Raises:
+        UserError: when the model has another layer, or a known one in a form that isn't known.
+    """
+    layers = list(_layers(model))
+    if not layers or not isinstance(layers[0], nn.Conv2d | nn.Linear):
+        raise _unknown(layers[0] if layers else model, "The first layer must be Conv2d or Linear.")
+    planner = _Planner(shape)
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        planner.add(layer, following)
+    return planner.finish()
+
+
+def _layers(model: nn.Module) -> Iterator[nn.Module]:
+    stack = getattr(model, "as_sequential", lambda: model)()
+    if not isinstance(stack, nn.Sequential):
+        yield stack
+        return
+    for layer in stack:
+        yield from _layers(layer)
+
+
+class _Planner:
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.forward: list[dict[str, int]] = []
+        self.backward: list[dict[str, int]] = []
+        self.offsets: list[np.ndarray] = []
+        self.weights: list[Tensor] = []
+        self.cells = 0
+        self.flat = len(shape) == 1
+        channels, height, width = (*shape, 1, 1) if self.flat else shape
+        self.value = self._new_value((channels, height, width))
+
+    def add(self, layer: nn.Module, following: nn.Module | None) -> None:
+        if isinstance(layer, nn.Conv2d) and not self.flat:
+            plain = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size[0], device="meta")
+            for setting in ("kernel_size", "stride", "padding", "dilation", "groups"):
+                if getattr(layer, setting) != getattr(plain, setting):
+                    raise _unknown(layer, "A Conv2d must have a square kernel, stride 1 and no padding.")
+            self._convolution(layer.weight, layer.bias, in_place=isinstance(following, nn.MaxPool2d))
+        elif isinstance(layer, nn.Linear) and self.flat:
+            self._convolution(layer.weight[:, :, None, None], layer.bias, in_place=False)
+        elif isinstance(layer, nn.MaxPool2d) and not self.flat:
+            self._pool(layer)
+        elif isinstance(layer, nn.ReLU):
+            channels, height, width = self.value.shape
+            cells = {"channels": channels, "height": height, "width": width, "source": self.value.at}
+            self.forward.append({"kind": RELU, **cells, "target": self.value.at})
+            self.backward.append({"kind": RELU_BACK, **cells, "gradient": self.value.gradient})
+        elif isinstance(layer, nn.Flatten):
+            channels, height, width = self.value.shape
+            self.value = _Value((channels * height * width, 1, 1), self.value.at, self.value.gradient)
+            self.flat = True
+        else:
+            raise _unknown(layer, "It knows Conv2d, MaxPool2d(2) and ReLU on images, then Flatten, Linear and ReLU.")
+
+    def finish(self) -> Plan:
+        if not self.flat:
+            raise UserError("The numba engine needs a model that ends in logits; flatten the images first.")
+        softmax = {"kind": SOFTMAX, "channels": self.value.shape[0], "source": self.value.at}
+        rows = [*self.forward, {**softmax, "target": self.value.gradient}, *reversed(self.backward)]
+        operations = np.zeros(len(rows), OPERATION)
+        for operation, row in zip(operations, rows, strict=True):
+            for name, number in row.items():
+                operation[name] = number
+        return Plan(operations, np.concatenate(self.offsets), torch.cat(self.weights).numpy(), self.cells)
+
+    def _pool(self, layer: nn.MaxPool2d) -> None:
+        plain = nn.MaxPool2d(2)
+        settings = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+        channels, height, width = self.value.shape
+        if any(getattr(layer, name) != getattr(plain, name) for name in settings) or height % 2 or width % 2:
+            raise _unknown(layer, f"Only MaxPool2d(2) of an even size, here {height} x {width}.")
+        pooled = self._new_value((channels, height // 2, width // 2))
+        size = {"channels": channels, "height": height // 2, "width": width // 2, "source": self.value.at}
+        self.forward.append({"kind": POOL, **size, "target": pooled.at})
+        gradients = {"gradient": pooled.gradient, "target": self.value.gradient}
+        self.backward.append({"kind": POOL_BACK, **size, **gradients})
+        self.value = pooled
+
+    def _convolution(self, weight: Tensor, bias: Tensor | None, in_place: bool) -> None:
+        """A convolution; back, that of its gradient with the turned kernel. In place, the gradient is put on the value."""
+        outputs, inputs, side, _ = weight.shape
+        channels, height, width = self.value.shape
+        if inputs != channels or min(height, width) < side:
+            raise UserError(f"A layer for {inputs} channels and kernel {side} can't read {list(self.value.shape)}.")
+        value, result = self.value, self._new_value((outputs, height - side + 1, width - side + 1), in_place)
+        self.forward.append(self._convolve(weight, bias, _Source(value.at, height, width), result.at, result.shape, 0))
+        _, rows, columns = result.shape
+        gradient = _Source(result.gradient, rows, columns)
+        if side > 1:  # zeros between its rows, for the turned kernel reaches over both ends
+            gradient = _Source(
+                self._allocate(outputs * rows * (columns + side - 1) + side - 1), rows, columns + side - 1
+            )
+        turned = weight.flip(2, 3).transpose(0, 1)
+        self.backward.append(self._convolve(turned, None, gradient, value.gradient, value.shape, side - 1))
+        if side > 1:
+            size = {"channels": outputs, "height": rows, "width": columns, "margin": side - 1}
+            self.backward.append({"kind": SPREAD, **size, "source": result.gradient, "target": gradient.at})
+        self.value = result
+
+    def _convolve(
+        self, weight: Tensor, bias: Tensor | None, source: _Source, target: int, size: tuple[int, ...], margin: int
+    ) -> dict[str, int]:
+        outputs, inputs, side, _ = weight.shape
+        channels, height, width = size
+        tile_channels, tile_pixels = next(t for t in TILES if outputs % t[0] == 0 and width >= t[1])
+        # The kernel's rows outermost, so that those above and below the source are left out as a range of taps.
+        row, channel, column = np.indices((side, inputs, side))
+        pixels = channel * source.rows * source.row + row * source.row + column
+        offset = self._count(self.offsets)
+        self.offsets.append(LANES * pixels.reshape(-1))
+        first_bias, first_weight = self._count(self.weights), self._count(self.weights) + outputs
+        self.weights.append(torch.zeros(outputs) if bias is None else bias.detach())
+        taps = weight.detach().permute(2, 1, 3, 0).reshape(-1, outputs // tile_channels, tile_channels)
+        self.weights.append(taps.transpose(0, 1).reshape(-1))  # [tiles, side * inputs * side, tile_channels]
+        return {
+            **{"kind": CONVOLVE, "channels": channels, "height": height, "width": width},
+            **{"source": source.at, "source_row": source.row, "source_rows": source.rows, "target": target},
+            **{"margin": margin, "side": side, "row_taps": inputs * side, "offset": offset},
+            **{"weight": first_weight, "bias": first_bias},
+            **{"tile_channels": tile_channels, "tile_pixels": tile_pixels},
+        }
+
+    @staticmethod
+    def _count(arrays: Sequence[np.ndarray | Tensor]) -> int:
+        return sum(len(array) for array in arrays)
+
+    def _new_value(self, shape: tuple[int, int, int], in_place: bool = False) -> _Value:
+        at = self._allocate(int(np.prod(shape)))
+        return _Value(shape, at, at if in_place else self._allocate(int(np.prod(shape))))
+
+    def _allocate(self, cells: int) -> int:
+        self.cells += cells
+        return self.cells - cells
+
+
+def _unknown(layer: nn.Module, known: str) -> UserError:
+    return UserError(f'The numba engine does not know {layer}. {known} Use engine="torch".')

@@ -1,0 +1,248 @@
+"""Constraint against arithmetic by hand, brute force, and DeepProbLog's own solver."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from deepproblog.engines import ExactEngine
+from deepproblog.model import Model
+from deepproblog.network import Network
+from deepproblog.query import Query
+from problog.logic import Constant, Term
+from torch import Tensor, nn
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.constraint import Constraint
+
+DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
+BIT = "nn(bits, [X], Y, [0,1]) :: bit(X,Y). "
+SUM = DIGIT + "sum(X,Y,S) :- digit(X,A), digit(Y,B), S is A+B."
+PAIRS = [(a, b) for a in range(10) for b in range(10 - a)]
+
+
+@pytest.fixture(scope="module")
+def addition() -> Constraint:
+    return Constraint.from_file("addition")
+
+
+def random_inputs(constraint: Constraint, batch: int, scale: float = 3.0, seed: int = 0) -> dict:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        v.key: (scale * torch.randn(batch, len(v.domain), generator=generator, dtype=torch.float64)).log_softmax(1)
+        for v in constraint.variables
+    }
+
+
+def logs(*probabilities: float) -> Tensor:
+    return torch.tensor([probabilities], dtype=torch.float64).log()
+
+
+class Rows(nn.Module):
+    """A DeepProbLog network whose images are already its probabilities."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images
+
+
+def solve_with_deepproblog(triples: Tensor) -> Tensor:
+    """P(addition) of probabilities [n, 3, 10], one query after the other, the circuit cached."""
+    model = Model(DIGIT + "addition(X,Y,Z) :- digit(X,A), digit(Y,B), digit(Z,C), C is A+B.", [Network(Rows(), "digits", batching=True)], load=False)
+    model.set_engine(ExactEngine(model), cache=True)
+    model.add_tensor_source("row", {(Constant(i),): row for i, row in enumerate(triples.flatten(0, 1))})
+    names = [Term(name) for name in "abc"]
+    results = []
+    for i in range(len(triples)):
+        images = [Term("tensor", Term("row", Constant(3 * i + j))) for j in range(3)]
+        result = model.solve([Query(Term("addition", *names), dict(zip(names, images, strict=True)))])[0].result
+        results.append(next(iter(result.values())))
+    return torch.stack(results)
+
+
+def test_agrees_with_deepproblog_on_200_random_triples(addition: Constraint) -> None:
+    logits = (3 * torch.randn(200, 3, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).requires_grad_()
+    log_probs = logits.log_softmax(-1)
+    ours = addition.log_prob(dict(zip("XYZ", log_probs.unbind(1), strict=True)))
+    theirs = solve_with_deepproblog(log_probs.exp())
+    assert (ours.exp() / theirs - 1).abs().max() < 1e-9
+    (our_gradient,) = torch.autograd.grad(ours.sum(), logits, retain_graph=True)
+    (their_gradient,) = torch.autograd.grad(theirs.log().sum(), logits)
+    assert (our_gradient - their_gradient).abs().max() < 1e-9
+
+
+def test_addition_is_the_sum_over_its_55_solutions(addition: Constraint) -> None:
+    inputs = random_inputs(addition, 7)
+    solutions = torch.stack([inputs["X"][:, a] + inputs["Y"][:, b] + inputs["Z"][:, a + b] for a, b in PAIRS], 1)
+    assert torch.allclose(addition.log_prob(inputs), solutions.logsumexp(1), rtol=1e-12)
+    labels, best = addition.most_probable(inputs)
+    assert torch.allclose(best, solutions.amax(1), rtol=1e-12)
+    assert [(int(x), int(y)) for x, y in zip(labels["X"], labels["Y"], strict=True)] == [PAIRS[i] for i in solutions.argmax(1)]
+    of_x = torch.tensor([a for a, _ in PAIRS])
+    posterior = torch.stack([solutions[:, of_x == k].logsumexp(1) for k in range(10)], 1) - solutions.logsumexp(1, True)
+    assert torch.allclose(addition.posterior(inputs)["X"], posterior, rtol=1e-9)
+
+
+def test_solutions_of_addition(addition: Constraint) -> None:
+    assert addition.count() == 55
+    for key, ways in (("X", range(10, 0, -1)), ("Y", range(10, 0, -1)), ("Z", range(1, 11))):
+        assert torch.allclose(addition.marginals()[key] * 55, torch.tensor(list(ways), dtype=torch.float32))
+    drawn = addition.sample(11_000, torch.Generator().manual_seed(0))
+    assert (drawn["X"] + drawn["Y"] == drawn["Z"]).all()
+    counts = torch.bincount(10 * drawn["X"] + drawn["Y"], minlength=100)[[10 * a + b for a, b in PAIRS]].double()
+    assert ((counts - 200) ** 2 / 200).sum() < 92  # chi-square with 54 degrees of freedom, p = .001
+
+
+def test_gradients(addition: Constraint) -> None:
+    inputs = tuple(value.exp().log().requires_grad_() for value in random_inputs(addition, 3).values())
+    assert torch.autograd.gradcheck(
+        lambda *rows: addition.log_prob({key: row.log_softmax(1) for key, row in zip("XYZ", rows, strict=True)}), inputs
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_logits_stay_finite(addition: Constraint, scale: float, dtype: torch.dtype) -> None:
+    logits = (scale * torch.randn(16, 3, 10, generator=torch.Generator().manual_seed(1))).to(dtype).requires_grad_()
+    value = addition.log_prob(dict(zip("XYZ", logits.log_softmax(-1).unbind(1), strict=True)))
+    value.sum().backward()
+    assert value.isfinite().all() and logits.grad.isfinite().all() and logits.grad.abs().sum() > 0
+
+
+def test_half_precision_is_computed_in_single(addition: Constraint) -> None:
+    inputs = {key: value.bfloat16() for key, value in random_inputs(addition, 4).items()}
+    value = addition.log_prob(inputs)
+    assert value.dtype == torch.float32
+    assert torch.allclose(value, addition.log_prob({key: row.float() for key, row in inputs.items()}))
+
+
+def test_argument_that_differs_by_example() -> None:
+    rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",))
+    inputs = random_inputs(rule, 3)
+    with pytest.warns(UserWarning, match=r"sum\(X,Y,S\) is impossible for 1 of 3 examples \(2\)"):
+        value = rule.log_prob(inputs, arguments={"S": [0, 17, 99]})
+    assert value[0] == pytest.approx(float(inputs["X"][0, 0] + inputs["Y"][0, 0]))
+    assert value[1] == pytest.approx(
+        float(torch.logaddexp(inputs["X"][1, 8] + inputs["Y"][1, 9], inputs["X"][1, 9] + inputs["Y"][1, 8]))
+    )
+    assert value[2] == -math.inf
+    assert rule.count() == 100
+    drawn = rule.sample(50, torch.Generator().manual_seed(0))
+    assert [int(x + y) for x, y in zip(drawn["X"], drawn["Y"], strict=True)] == drawn["S"]
+
+
+def test_impossible_example_leaves_the_others_gradient_finite(addition: Constraint) -> None:
+    logits = torch.zeros(2, 3, 10, dtype=torch.float64)
+    logits[0, :2, :9] = -math.inf  # 9 + 9
+    logits[0, 2, 1:] = -math.inf  # is 0
+    log_probs = logits.log_softmax(-1).requires_grad_()
+    with pytest.warns(UserWarning, match="impossible for 1 of 2"):
+        value = addition.log_prob(dict(zip("XYZ", log_probs.unbind(1), strict=True)))
+    assert value.tolist() == [-math.inf, pytest.approx(math.log(55 / 1000))]
+    value.sum().backward()
+    assert (log_probs.grad[0] == 0).all() and log_probs.grad[1].sum().item() == pytest.approx(3.0)
+
+
+def test_same_image_in_two_arguments_is_one_variable() -> None:
+    rule = Constraint(SUM, query="sum(X,X,S)", arguments=("S",))
+    assert [v.key for v in rule.variables] == ["X"]
+    inputs = random_inputs(rule, 1)
+    assert rule.log_prob(inputs, {"S": [6]}).item() == pytest.approx(float(inputs["X"][0, 3]))  # 3 + 3, nothing else
+
+
+def test_two_networks_share_an_image_and_one_reads_two_images() -> None:
+    rule = Constraint(
+        DIGIT + "nn(even, [X]) :: even(X). nn(swap, [X,Y], Z, [no,yes]) :: swap(X,Y,Z). nn(scale, [X,big], S, [a,b]) :: scale(X,S). "
+        "q(X,Y) :- digit(X,A), A > 7, even(X), digit(Y,B), B < 2, swap(X,Y,yes), scale(Y,a).",
+        query="q(X,Y)",
+    )
+    assert [v.key for v in rule.variables] == [("digits", "X"), ("even", "X"), ("swap", "X", "Y"), ("digits", "Y"), ("scale", "Y", "big")]
+    assert rule.variables[1].domain == (False, True) and rule.variables[4].inputs == ("Y", "big")
+    inputs = random_inputs(rule, 1)
+    by_hand = inputs["digits", "X"][0, 8:].exp().sum() * inputs["even", "X"][0, 1].exp() * inputs["digits", "Y"][0, :2].exp().sum()
+    by_hand = by_hand * inputs["swap", "X", "Y"][0, 1].exp() * inputs["scale", "Y", "big"][0, 0].exp()
+    assert rule.log_prob(inputs).exp().item() == pytest.approx(by_hand.item(), rel=1e-12)
+
+
+def test_images_inside_lists() -> None:
+    rule = Constraint(
+        DIGIT + "number([],N,N). number([H|T],A,N) :- digit(H,D), B is 10*A+D, number(T,B,N). "
+        "add(X,Y,S) :- number(X,0,A), number(Y,0,B), S is A+B.",
+        query="add([A,B],[C],S)",
+        arguments=("S",),
+    )
+    assert [v.key for v in rule.variables] == ["A", "B", "C"] and rule.count() == 1000
+    inputs = {key: torch.zeros(1, 10).log_softmax(1) for key in "ABC"}
+    assert rule.log_prob(inputs, {"S": [100]}).exp().item() == pytest.approx(9 / 1000)  # 91+9 ... 99+1
+
+
+def test_the_rules_own_probabilities() -> None:
+    program = BIT + "0.3 :: noise. 0.2 :: mode(a); 0.5 :: mode(b). q(X) :- bit(X,1), \\+noise. q(X) :- noise, mode(b)."
+    rule = Constraint(program, query="q(X)")
+    assert rule.log_prob({"X": logs(0.4, 0.6)}).exp().item() == pytest.approx(0.7 * 0.6 + 0.3 * 0.5)
+    assert rule.count() == 2  # whatever the image shows, noise may explain it
+    labels, best = rule.most_probable({"X": logs(0.4, 0.6)})
+    assert labels["X"].item() == 1 and best.exp().item() == pytest.approx(0.6 * (0.7 + 0.3 * 0.5))
+    assert rule.posterior({"X": logs(0.4, 0.6)})["X"].exp()[0, 0].item() == pytest.approx(0.4 * 0.15 / (0.42 + 0.15))
+
+
+def test_evidence_is_conditioned_on() -> None:
+    rule = Constraint("0.3 :: a. 0.6 :: b. c :- a. c :- b. evidence(c). evidence(b, false). query(a). ")
+    assert rule.log_prob({}).tolist() == [pytest.approx(0.0)]  # c without b needs a
+    rule = Constraint("0.3 :: a. 0.6 :: b. c :- a. c :- b. evidence(c). query(a).")
+    assert rule.log_prob({}).exp().item() == pytest.approx(0.3 / (1 - 0.7 * 0.4))
+
+
+def test_learnable_probabilities_are_parameters() -> None:
+    rule = Constraint(BIT + "t(0.1) :: noise. 0.2 :: u(a); t(0.3) :: u(b); t(_) :: u(c). q(X) :- noise, u(b). q(X) :- \\+noise, bit(X,1).", query="q(X)")
+    value = rule.log_prob({"X": logs(0.4, 0.6)})
+    assert value.exp().item() == pytest.approx(0.1 * 0.3 + 0.9 * 0.6)
+    (-value.sum()).backward()
+    noise, u = rule.weights.parameters()
+    # d log P / d logit of noise = p(1-p) dP/dp / P
+    assert (-noise.grad[0]).item() == pytest.approx(0.1 * 0.9 * (0.3 - 0.6) / 0.57)
+    # u(b) = .8 softmax: d log P / d logit = share(1 - share) .8 * .1 / P, share = .375
+    assert (-u.grad[0]).item() == pytest.approx(0.375 * 0.625 * 0.8 * 0.1 / 0.57)
+
+
+def test_recursion_with_cycles_and_findall() -> None:
+    edges = "0.5 :: e(1,2). 0.5 :: e(2,1). 0.5 :: e(2,3). 0.5 :: e(1,3). path(X,Y) :- e(X,Y). path(X,Y) :- e(X,Z), path(Z,Y)."
+    assert Constraint(edges, query="path(1,3)").log_prob({}).exp().item() == pytest.approx(1 - 0.5 * (1 - 0.25))
+    text = BIT + "ones(L,N) :- findall(X, (member(X,L), bit(X,1)), Ones), length(Ones,N)."
+    rule = Constraint(text, query="ones([A,B,C],2)")
+    assert rule.count() == 3 and rule.log_prob({key: logs(0.5, 0.5) for key in "ABC"}).exp().item() == pytest.approx(3 / 8)
+
+
+def test_brute_force_over_mixed_domains() -> None:
+    rule = Constraint(
+        BIT + "nn(tri, [X], Y, [a,b,c]) :: tri(X,Y). r(X,Y,Z) :- bit(X,0), \\+tri(Y,a). r(X,Y,Z) :- tri(Y,b), \\+bit(Z,1). r(X,Y,Z) :- bit(X,1), bit(Z,1), tri(Y,a).",
+        query="r(X,Y,Z)",
+    )
+    holds = {(x, y, z): (x == 0 and y != 0) or (y == 1 and z == 0) or (x == z == 1 and y == 0) for x, y, z in itertools.product(range(2), range(3), range(2))}
+    inputs = random_inputs(rule, 4)
+    by_hand = sum((inputs["X"][:, x] + inputs["Y"][:, y] + inputs["Z"][:, z]).exp() for (x, y, z), ok in holds.items() if ok)
+    assert torch.allclose(rule.log_prob(inputs).exp(), by_hand, rtol=1e-12)
+    assert rule.count() == sum(holds.values())
+    assert rule.marginals()["Y"][0].item() == pytest.approx(sum(ok for (_, y, _), ok in holds.items() if y == 0) / sum(holds.values()))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"X": torch.zeros(1, 10)}, "needs"),
+        ({"X": torch.randn(2, 10), "Y": torch.zeros(2, 10).log_softmax(1)}, "X are no log-probabilities: in example 0 "),
+        ({"X": torch.zeros(2, 10).softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)}, "log_softmax"),
+        ({"X": torch.full((2, 10), math.nan), "Y": torch.zeros(2, 10).log_softmax(1)}, "X are no log-probabilities"),
+        ({"X": torch.zeros(2, 9).log_softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)}, "X needs log-probabilities of its 10 values"),
+        ({"X": torch.zeros(3, 10).log_softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)}, "differ in their number of examples"),
+    ],
+)
+def test_wrong_inputs_are_named(inputs: dict, message: str) -> None:
+    rule = Constraint(SUM, query="sum(X,Y,3)")
+    with pytest.raises(UserError, match=message):
+        rule.log_prob(inputs)
+
+
+def test_missing_argument_is_named() -> None:
+    rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",))
+    with pytest.raises(UserError, match=r"the query has \['S'\]"):
+        rule.log_prob(random_inputs(rule, 2))
