@@ -19,7 +19,6 @@ def run_chains(
     model: nn.Module,
     x: Tensor,
     generator: torch.Generator,
-    *,
     steps: int,
     step_size: float,
     noise: float,

@@ -98,7 +98,7 @@ def _tile(channels: int, pixels: int) -> Any:
 
 
 def _cellwise(inputs: int, formula: Callable[..., list[Any]]) -> Any:
-    """An operation on a tuple of cells' addresses: the first `inputs` are read, the formula is written to the others."""
+    """An operation on a tuple of cells' addresses: reads the first `inputs`, writes the formula to the others."""
 
     @intrinsic
     def operation(context: Any, addresses: Any) -> Any:
@@ -217,9 +217,15 @@ def _spread(op: Any, memory: Any) -> None:
 @_compiled
 def _softmax(op: Any, memory: Any) -> None:
     for lane in range(LANES):
-        logits = memory[op.source : op.source + op.channels, lane]
-        powers = np.exp(logits - logits.max())
-        memory[op.target : op.target + op.channels, lane] = powers / powers.sum()
+        largest = memory[op.source, lane]
+        for c in range(1, op.channels):
+            largest = max(largest, memory[op.source + c, lane])
+        total = np.float32(0)
+        for c in range(op.channels):
+            memory[op.target + c, lane] = np.exp(memory[op.source + c, lane] - largest)
+            total += memory[op.target + c, lane]
+        for c in range(op.channels):
+            memory[op.target + c, lane] /= total
 
 
 @_compiled
@@ -242,7 +248,9 @@ def advance(
     cells = x.shape[1]
     address = memory.ctypes.data
     for chunk in range(len(x)):
-        memory[:cells] = x[chunk]
+        for cell in range(cells):
+            for lane in range(LANES):
+                memory[cell, lane] = x[chunk, cell, lane]
         for step in range(noise.shape[1]):
             for i in range(len(operations)):
                 op = operations[i]
@@ -262,4 +270,6 @@ def advance(
                     value = memory[cell, lane] + step_size * gradient + noise_scale * noise[chunk, step, cell, lane]
                     value = low if value < low else value  # not max and min, which would hide a NaN
                     memory[cell, lane] = high if value > high else value
-        x[chunk] = memory[:cells]
+        for cell in range(cells):
+            for lane in range(LANES):
+                x[chunk, cell, lane] = memory[cell, lane]

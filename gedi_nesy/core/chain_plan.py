@@ -159,7 +159,7 @@ class _Planner:
         self.value = pooled
 
     def _convolution(self, weight: Tensor, bias: Tensor | None, in_place: bool) -> None:
-        """A convolution; back, that of its gradient with the turned kernel. In place, the gradient is put on the value."""
+        """Convolve; back, that of its gradient with the turned kernel. In place, the gradient replaces the value."""
         outputs, inputs, side, _ = weight.shape
         channels, height, width = self.value.shape
         if inputs != channels or min(height, width) < side:

@@ -85,8 +85,7 @@ class SGLD:
     def _by_numba(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         from gedi_nesy.core.chain import run_chains  # here, because it needs an optional package
 
-        settings = {"step_size": self.step_size, "noise": self.noise, "clamp": self.clamp}
-        return run_chains(model, x, generator, steps=self.steps, **settings)
+        return run_chains(model, x, generator, self.steps, self.step_size, self.noise, self.clamp)
 
 
 class ReplayBuffer:

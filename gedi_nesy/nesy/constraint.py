@@ -16,7 +16,8 @@ from gedi_nesy.nesy.diagram import FALSE, TRUE, compile_program, neural_solution
 from gedi_nesy.nesy.grounding import Key, Query, Variable, ground
 from gedi_nesy.nesy.layers import lay_out
 from gedi_nesy.nesy.program import Program, Source, Value, find_program
-from gedi_nesy.nesy.solutions import Solutions
+from gedi_nesy.nesy.solutions import Row, Solutions
+from gedi_nesy.nesy.symbols import Alignment, Diagnosis, Symbols
 from gedi_nesy.nesy.weights import FactWeights
 
 NOT_NORMALISED = 0.05  # nats; log-probabilities in half precision sum to 1 within this, logits don't
@@ -172,11 +173,63 @@ class Constraint(nn.Module):
             For each key indices into its domain, [n]; for each argument of the query a list of n values.
         """
         self._check_satisfiable()
-        answers, symbols = self._solutions.sample(n, generator)
-        drawn: dict[Key, Any] = {v.key: s for v, s in zip(self.variables, symbols, strict=True)}
+        answers, values = self._solutions.sample(n, generator)
+        drawn: dict[Key, Any] = {v.key: column for v, column in zip(self.variables, values, strict=True)}
         for position, argument in enumerate(self.query.arguments):
             drawn[argument] = [self.answers[answer][position] for answer in answers.tolist()]
         return drawn
+
+    def diagnose(
+        self, support: Mapping[str, Any] | None = None, *, seconds: float = 10.0
+    ) -> Diagnosis:
+        """Which concept maps, renamings of each network's symbols, leave the rule satisfied on its support.
+
+        Args:
+            support: satisfying assignments in the form of `sample`, such as the symbols of the training examples; by
+                default all of them.
+            seconds: budget; past it the counts are lower bounds and `.exact` is False.
+
+        Raises:
+            UserError: an assignment in the support does not satisfy the rule.
+        """
+        self._check_satisfiable()
+        rows = None
+        if support is not None:
+            arguments = {name: support[name] for name in self.arguments}
+            rows = self._rows_of({v.key: support[v.key] for v in self.variables}, arguments)
+            wrong = next((i for i, row in enumerate(rows) if not self._symbols.possible(*row)), None)
+            if wrong is not None:
+                raise UserError(f"assignment {wrong} of the support does not satisfy {self.query.goal}")
+        return self._symbols.diagnose(rows, seconds)
+
+    def align(
+        self, log_probs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None, *, seconds: float = 10.0
+    ) -> Alignment:
+        """Name clusters by the rule: the bijection from clusters to symbols under which most examples satisfy it.
+
+        Each image counts as its most probable cluster. Exact unless the budget ends the search.
+
+        Args:
+            log_probs: for each key the log-probabilities of the clusters, [batch, values].
+            arguments: as for `log_prob`.
+            seconds: budget.
+        """
+        self._check_satisfiable()
+        clusters = {v.key: self._column(v, log_probs[v.key]).argmax(1) for v in self.variables}
+        return self._symbols.align(self._rows_of(clusters, arguments or {}), seconds)
+
+    def _rows_of(self, labels: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]]) -> list[Row]:
+        """Assignments as the root of their answer and the value at each level of the solutions' diagram."""
+        columns = [torch.as_tensor(labels[self.variables[variable].key]).tolist() for variable in self._solutions.order]
+        rows = list(zip(*columns, strict=True))
+        answers = zip(*([_plain(value) for value in arguments[name]] for name in self.arguments), strict=True)
+        numbers = [self._number_of_answer.get(answer) for answer in answers] if self.arguments else [0] * len(rows)
+        roots = [FALSE if number is None else self._solutions.roots[number] for number in numbers]
+        return list(zip(roots, rows, strict=True))
+
+    @cached_property
+    def _symbols(self) -> Symbols:
+        return Symbols(self.variables, self._solutions)
 
     @cached_property
     def _solutions(self) -> Solutions:

@@ -38,9 +38,8 @@ def read_image(path: Path, size: tuple[int, int]) -> Tensor:
     try:
         with Image.open(path) as image:
             grey = image.convert("L")
-            return pil_to_tensor(
-                grey if grey.size == size[::-1] else grey.resize(size[::-1], Image.Resampling.BILINEAR)
-            )
+            resized = grey if grey.size == size[::-1] else grey.resize(size[::-1], Image.Resampling.BILINEAR)
+            return torch.from_numpy(np.array(resized))[None]
     except FileNotFoundError as error:
         raise UserError(f"There is no image file {path}.") from error
     except (UnidentifiedImageError, OSError) as error:

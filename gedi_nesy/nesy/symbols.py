@@ -6,20 +6,22 @@ Deciding whether there is one is coNP-complete, counting them #P-complete, so bo
 """
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gedi_nesy.nesy.diagram import FALSE, TRUE
+import torch
+
+from gedi_nesy.nesy.diagram import FALSE
 from gedi_nesy.nesy.grounding import Variable
 from gedi_nesy.nesy.program import Value
-from gedi_nesy.nesy.solutions import Solutions
+from gedi_nesy.nesy.solutions import Row, Solutions
 
 Symbol = tuple[str, int]  # a network and an index into its domain
 Map = dict[Symbol, int]  # to another index into the same domain
-Row = tuple[int, tuple[int, ...]]  # the root of an answer, and a value at each level of the diagram
 
-STATED = 1_000  # satisfying assignments that the search for maps starts from
+STATED = 1_000  # satisfying assignments that a search for maps starts from; the others are checked at its end
+KEPT = 1_000  # maps
 SHOWN = 10  # maps
 OPEN = -1
 
@@ -83,10 +85,8 @@ class Symbols:
 
     def __init__(self, variables: Sequence[Variable], solutions: Solutions) -> None:
         self.solutions, self.diagram = solutions, solutions.diagram
-        self.order = solutions.compiled.order  # the variable at each level
-        self.networks = [variables[variable].network for variable in self.order]
+        self.networks = [variables[variable].network for variable in solutions.order]  # of each level
         self.domains = {variable.network: variable.domain for variable in variables}
-        self.weights = solutions.values()  # of each level's values: in how many solutions they occur
         self._possible: dict[Row, bool] = {}
 
     def diagnose(self, support: Iterable[Row] | None, seconds: float) -> Diagnosis:
@@ -96,57 +96,221 @@ class Symbols:
             support: satisfying assignments; by default all of them.
             seconds: the budget.
         """
-        rows = list(dict.fromkeys(support)) if support is not None else self._some_solutions()
-        results, exact = {}, True
-        for kind in ("balanced", "bijective", "total"):
-            search = _MapSearch(self, rows, kind, verify=support is None)
-            results[kind], complete = search.run(time.monotonic() + seconds / 3)
-            exact &= complete
-            rows = search.rows  # with the counterexamples it has met
-        shown = [m for kind in ("balanced", "bijective", "total") for m in results[kind] if any(s[1] != t for s, t in m.items())]
-        return Diagnosis(
-            total=len(results["total"]),
-            bijective=len(results["bijective"]),
-            balanced=len(results["balanced"]),
-            exact=exact,
-            examples=tuple(self._named(m) for m in shown[:SHOWN]),
-            confused=self._confused(results["balanced"]),
-        )
+        rows = self._some_solutions() if support is None else list(dict.fromkeys(support))
+        kept: dict[str, list[Map]] = {}
+        counts: dict[str, int] = {}
+        exact = True
+        for kind in ("balanced", "bijective", "any"):
+            deadline = time.monotonic() + seconds / 3
+            kept[kind], counts[kind] = [], 0
+            for found in _MapSearch(self, rows, kind, check_all=support is None).maps():
+                counts[kind] += 1
+                kept[kind] += [found] if counts[kind] <= KEPT else []
+                if time.monotonic() > deadline:
+                    exact = False
+                    break
+        others = [found for maps in kept.values() for found in maps if any(s[1] != t for s, t in found.items())]
+        examples = tuple(self._named(found) for found in others[:SHOWN])
+        return Diagnosis(counts["any"], counts["bijective"], counts["balanced"], exact, examples, self._confused(kept["balanced"]))
 
     def _some_solutions(self) -> list[Row]:
         if self.solutions.total <= STATED:
             return list(self.solutions)
-        ...
+        answers, values = self.solutions.sample(STATED, torch.Generator().manual_seed(0))
+        by_level = values[list(self.solutions.order)].t().tolist()
+        return [(self.solutions.roots[a], tuple(row)) for a, row in zip(answers.tolist(), by_level, strict=True)]
 
-    def possible(self, root: int, values: Sequence[int]) -> bool:
+    def _named(self, found: Map) -> dict[str, dict[Value, Value]]:
+        named: dict[str, dict[Value, Value]] = {network: {} for network in self.domains}
+        for (network, source), target in found.items():
+            named[network][self.domains[network][source]] = self.domains[network][target]
+        return named
+
+    def _confused(self, maps: Sequence[Map]) -> dict[str, tuple[tuple[Value, ...], ...]]:
+        """For each network the sets of symbols that some map takes to each other."""
+        group = {(network, i): {(network, i)} for network, domain in self.domains.items() for i in range(len(domain))}
+        for found in maps:
+            for source, target in found.items():
+                joined = group[source] | group[source[0], target]
+                group.update(dict.fromkeys(joined, joined))
+        sets = {network: {frozenset(g) for s, g in group.items() if s[0] == network and len(g) > 1} for network in self.domains}
+        return {n: tuple(tuple(self.domains[n][i] for _, i in sorted(g)) for g in sorted(gs, key=min)) for n, gs in sets.items() if gs}
+
+    def align(self, rows: Sequence[Row], seconds: float) -> Alignment:
+        """Name clusters so that most rows satisfy the rule, by branch and bound over bijections.
+
+        Args:
+            rows: for each example its answer's root and, at each level, its image's cluster.
+            seconds: the budget.
+        """
+        return _NameSearch(self, Counter(rows)).run(time.monotonic() + seconds)
+
+    def possible(self, root: int, values: tuple[int, ...]) -> bool:
         """Whether the rule can still hold when some levels' values are open."""
-        key = (root, tuple(values))
-        if key not in self._possible:
-            nodes = {root}
+        if (root, values) not in self._possible:
+            nodes = {root} - {FALSE}
             for value in values:
-                below = (self.diagram.children[n] if value == OPEN else self.diagram.children[n][value : value + 1] for n in nodes)
+                open_ = value == OPEN
+                below = (self.diagram.children[n] if open_ else (self.diagram.children[n][value],) for n in nodes)
                 nodes = {child for children in below for child in children if child != FALSE}
-            self._possible[key] = bool(nodes)
-        return self._possible[key]
+            self._possible[root, values] = bool(nodes)
+        return self._possible[root, values]
+
+    def symbols_of(self, row: Row) -> list[Symbol]:
+        """The symbols a row speaks of, one for each level."""
+        return list(zip(self.networks, row[1], strict=True))
+
+    def renamed(self, row: Row, renaming: Map) -> tuple[int, ...]:
+        """A row's values under a renaming; open where it isn't decided."""
+        return tuple(renaming.get(symbol, OPEN) for symbol in self.symbols_of(row))
 
     def counterexample(self, renaming: Map) -> Row | None:
-        """A satisfying assignment that the map takes to one that is not; None where there is none."""
+        """A satisfying assignment that the renaming takes to one that is not; None where there is none."""
         for root in self.solutions.roots:
             path = self._escape(root, root, renaming, 0, set())
             if path is not None:
                 return root, tuple(path)
         return None
 
-    def _escape(self, node: int, renamed: int, renaming: Map, level: int, safe: set[tuple[int, int]]) -> list[int] | None:
-        if node == FALSE or (node, renamed) in safe:
+    def _escape(self, node: int, image: int, renaming: Map, level: int, safe: set[tuple[int, int]]) -> list[int] | None:
+        """The values of a path from the node to TRUE whose renaming leads from the image to FALSE."""
+        if node == FALSE or (node, image) in safe:
             return None
-        if level == len(self.order):
-            return [] if renamed == FALSE else None
+        if level == len(self.networks):
+            return [] if image == FALSE else None
         for value, child in enumerate(self.diagram.children[node]):
-            if child != FALSE:
-                target = FALSE if renamed == FALSE else self.diagram.children[renamed][renaming[self.networks[level], value]]
-                path = self._escape(child, target, renaming, level + 1, safe)
-                if path is not None:
-                    return [value, *path]
-        safe.add((node, renamed))
+            target = self.diagram.children[image][renaming[self.networks[level], value]] if image and child else FALSE
+            path = self._escape(child, target, renaming, level + 1, safe)
+            if path is not None:
+                return [value, *path]
+        safe.add((node, image))
         return None
+
+
+def _in_order(rows: Iterable[Row], symbols: Symbols, present: Iterable[Symbol]) -> list[Symbol]:
+    """Symbols in an order that decides rows early: next the one that completes most rows, then that occurs in most."""
+    left = dict.fromkeys(present)
+    pending = [set(symbols.symbols_of(row)) for row in rows]
+    order: list[Symbol] = []
+    while left:
+        completes = Counter(next(iter(row)) for row in pending if len(row) == 1)
+        occurs = Counter(symbol for row in pending for symbol in row)
+        best = max(left, key=lambda symbol: (completes[symbol], occurs[symbol]))
+        order.append(best)
+        del left[best]
+        pending = [row - {best} for row in pending if row - {best}]
+    return order
+
+
+class _MapSearch:
+    """All maps of a kind under which every row still satisfies the rule, by backtracking.
+
+    Args:
+        symbols: the rule.
+        rows: the support, or part of it; counterexamples that the search meets are added.
+        kind: "any", "bijective", or "balanced": every variable's marginal stays as it is.
+        check_all: check a map against all satisfying assignments before it counts.
+    """
+
+    def __init__(self, symbols: Symbols, rows: list[Row], kind: str, check_all: bool) -> None:
+        self.symbols, self.rows, self.kind, self.check_all = symbols, rows, kind, check_all
+        present = {symbol: None for row in rows for symbol in symbols.symbols_of(row)}
+        if check_all:
+            levels = zip(symbols.networks, symbols.solutions.ways, strict=True)
+            present = {(network, value): None for network, ways in levels for value, n in enumerate(ways) if n}
+        self.order = _in_order(rows, symbols, present)
+        self.touching: dict[Symbol, list[Row]] = {symbol: [] for symbol in self.order}
+        for row in rows:
+            self._attach(row)
+        self.assigned: Map = {}
+        self.mass = [[0] * len(ways) for ways in symbols.solutions.ways]  # of each level's values under the map
+
+    def _attach(self, row: Row) -> None:
+        for symbol in set(self.symbols.symbols_of(row)):
+            self.touching[symbol].append(row)
+
+    def maps(self) -> Iterator[Map]:
+        """The maps, one after the other."""
+        if len(self.assigned) == len(self.order):
+            counterexample = self._counterexample()
+            if counterexample is None:
+                yield dict(self.assigned)
+            else:
+                self.rows.append(counterexample)
+                self._attach(counterexample)
+            return
+        symbol = self.order[len(self.assigned)]
+        for target in range(len(self.symbols.domains[symbol[0]])):
+            if self.kind == "bijective" and (symbol[0], target) in self._used():
+                continue
+            self._assign(symbol, target, 1)
+            if self._balanced(symbol[0], target) and self._possible(symbol):
+                yield from self.maps()
+            self._assign(symbol, target, -1)
+
+    def _counterexample(self) -> Row | None:
+        return self.symbols.counterexample(self.assigned) if self.check_all else None
+
+    def _used(self) -> set[Symbol]:
+        return {(network, target) for (network, _), target in self.assigned.items()}
+
+    def _assign(self, symbol: Symbol, target: int, sign: int) -> None:
+        if sign > 0:
+            self.assigned[symbol] = target
+        else:
+            del self.assigned[symbol]
+        for level, ways in enumerate(self.symbols.solutions.ways):
+            if self.symbols.networks[level] == symbol[0]:
+                self.mass[level][target] += sign * ways[symbol[1]]
+
+    def _balanced(self, network: str, target: int) -> bool:
+        if self.kind != "balanced":
+            return True
+        levels = zip(self.symbols.networks, self.mass, self.symbols.solutions.ways, strict=True)
+        return all(mass[target] <= ways[target] for name, mass, ways in levels if name == network)
+
+    def _possible(self, symbol: Symbol) -> bool:
+        return all(self.symbols.possible(r[0], self.symbols.renamed(r, self.assigned)) for r in self.touching[symbol])
+
+
+class _NameSearch:
+    """The bijection under which most rows satisfy the rule, and the runner-up, by depth-first branch and bound."""
+
+    def __init__(self, symbols: Symbols, rows: Counter[Row]) -> None:
+        self.symbols, self.rows = symbols, rows
+        self.order = _in_order(rows, symbols, ((n, i) for n, domain in symbols.domains.items() for i in range(len(domain))))
+        self.touching = {cluster: [row for row in rows if cluster in symbols.symbols_of(row)] for cluster in self.order}
+        self.best: list[tuple[int, Map]] = []  # the two best: rows satisfied, naming
+        self.exact = True
+
+    def run(self, deadline: float) -> Alignment:
+        """Search until done or out of time."""
+        self._extend({}, frozenset(self.rows), self.rows.total(), deadline)
+        scores = [score for score, _ in self.best]
+        renaming, total = self.best[0][1], self.rows.total()
+        named = {n: tuple(renaming[n, i] for i in range(len(domain))) for n, domain in self.symbols.domains.items()}
+        runner_up = scores[1] if len(scores) > 1 else 0
+        return Alignment(named, scores[0] / total, (scores[0] - runner_up) / total, self.exact)
+
+    def _extend(self, renaming: Map, alive: frozenset[Row], score: int, deadline: float) -> None:
+        """Name the next cluster in every way that may still be among the two best; `alive` rows may yet hold."""
+        if len(renaming) == len(self.order):
+            self.best = sorted([*self.best, (score, renaming)], key=lambda item: -item[0])[:2]
+            return
+        cluster = self.order[len(renaming)]
+        used = {target for (network, _), target in renaming.items() if network == cluster[0]}
+        options = []
+        for target in set(range(len(self.symbols.domains[cluster[0]]))) - used:
+            extended = {**renaming, cluster: target}
+            lost = [r for r in self.touching[cluster] if r in alive and not self._holds(r, extended)]
+            options.append((score - sum(self.rows[row] for row in lost), target, extended, lost))
+        for bound, _, extended, lost in sorted(options, key=lambda option: (-option[0], option[1])):
+            if len(self.best) == 2 and bound <= self.best[1][0]:
+                return
+            if self.best and time.monotonic() > deadline:
+                self.exact = False
+                return
+            self._extend(extended, alive.difference(lost), bound, deadline)
+
+    def _holds(self, row: Row, renaming: Map) -> bool:
+        return self.symbols.possible(row[0], self.symbols.renamed(row, renaming))
