@@ -148,7 +148,7 @@ class StepLosses:
 
 def _sgld(settings: Sampler, scale: Scale) -> SGLD:
     clamp = (scale.low, scale.high) if settings.clamp else None
-    return SGLD(settings.steps, settings.step_size, settings.noise, clamp)
+    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, settings.engine)
 
 
 def _uniform_like(log_probs: Tensor) -> Tensor:

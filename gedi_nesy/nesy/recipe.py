@@ -61,6 +61,7 @@ class Sampler(Settings):
     buffer: PositiveInt = 10_000
     reinit: Annotated[float, Field(ge=0, le=1)] = 0.05
     every: PositiveInt = 1
+    engine: Literal["torch", "numba"] = "torch"
 
 
 class Stage(Settings):

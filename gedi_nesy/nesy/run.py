@@ -93,7 +93,9 @@ class Run:
         generator = torch.Generator(self.device).manual_seed(seed)
         low, high = self.scale.low, self.scale.high
         noise = torch.rand((n, *IMAGE_SHAPE), generator=generator, device=self.device)
-        sampler = SGLD(steps, settings.step_size, settings.noise, (low, high))
+        sampler = SGLD(
+            steps, settings.step_size, settings.noise, (low, high) if settings.clamp else None, settings.engine
+        )
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:

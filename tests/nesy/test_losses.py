@@ -1,0 +1,70 @@
+import math
+
+import pytest
+import torch
+
+from gedi_nesy.core.fit import DivergedError, Training
+from gedi_nesy.core.sgld import ReplayBuffer
+from gedi_nesy.nesy.candidates import Candidates
+from gedi_nesy.nesy.losses import StepLosses, log_priors
+from gedi_nesy.nesy.recipe import load_recipe
+from tests.nesy.conftest import readers
+
+RIGHT, ZERO = list(range(10)), [0] * 10
+
+
+def step_losses(addition, loader, candidates, overrides=None):
+    settings = {"scale": "unit", "train.warp": False, "train.noise": 0.0, "train.batch": 40, "train.weights.inv": 1.0}
+    recipe = load_recipe("gedi-nesy", settings | (overrides or {}))
+    training = Training(candidates, torch.optim.SGD(candidates.parameters(), 0.1), torch.Generator().manual_seed(0))
+    return StepLosses(recipe, recipe.train, addition, loader, training)
+
+
+def test_the_rules_marginals_are_those_of_the_55_sums(addition):
+    priors = {key: prior.exp() for key, prior in log_priors(addition).items()}
+    torch.testing.assert_close(priors["X"], torch.arange(10, 0, -1) / 55)
+    torch.testing.assert_close(priors["Z"], torch.arange(1, 11) / 55)
+
+
+def test_each_restart_gets_its_own_losses(addition, loader):
+    losses = step_losses(addition, loader, readers(RIGHT, ZERO))(0)
+    right, zero = losses["nesy"]
+    assert right < 0.02
+    assert zero < 0.02  # everything is 0: the rule's shortcut
+    assert losses["prior"][0] < 0.2  # forty examples are near the marginals
+    # all mass on 0, whose marginals are 10/55, 10/55 and 1/55
+    expected = (2 * math.log(5.5) + math.log(55)) / 3
+    assert losses["prior"][1].item() == pytest.approx(expected, rel=0.02)  # certain up to exp(-8)
+    assert losses["inv"].max() < 0.05  # no augmentation: the entropy of a certain prediction
+
+
+@pytest.mark.parametrize(("form", "optimum"), [("entropy", -math.log(10)), ("uniform", math.log(10)), ("rule", 0.0)])
+def test_the_prior_has_its_forms_optimum(form, optimum, addition, loader):
+    losses = step_losses(addition, loader, readers(RIGHT), {"train.prior": form})
+    assert losses.objective.optima["prior"] == pytest.approx(optimum)
+    assert losses(0)["prior"].item() >= optimum
+
+
+def test_chains_move_every_nth_step_and_only_then(addition, loader):
+    candidates = Candidates({"digits": 10}, 1, seed=0)
+    losses = step_losses(addition, loader, candidates, {"train.weights.gen": 1.0, "sampler.steps": 1})
+    generator = losses.training.generator
+    buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, generator, torch.device("cpu"))
+    losses.training.buffers["digits"] = buffer
+    assert losses.recipe.sampler.every == 4
+    before = buffer.samples.clone()
+    assert "gen" not in losses(0)
+    assert torch.equal(buffer.samples, before)
+    assert "gen" in losses(3)
+    assert (buffer.samples != before).flatten(1).any(1).sum() == 48
+
+
+def test_an_exploding_energy_gap_stops_training(addition, loader):
+    candidates = readers(RIGHT)
+    candidates.nets[0]["digits"].sharpness.data.fill_(1e6)
+    candidates.nets[0]["digits"].forward = lambda x: x.flatten(1)[:, :10] * 1e6
+    losses = step_losses(addition, loader, candidates, {"train.weights.gen": 1.0, "sampler.steps": 1})
+    buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, losses.training.generator, torch.device("cpu"))
+    losses.training.buffers["digits"] = buffer
+    with pytest.raises(DivergedError, match="energies of data and samples"):
+        losses(3)
