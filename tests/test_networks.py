@@ -60,6 +60,13 @@ def test_every_shape_agrees_with_torch(k: int, height: int, width: int, channels
     )
 
 
+def test_a_second_derivative_is_an_error_and_not_wrong() -> None:
+    images, weight = torch.randn(1, 1, 4, 4, requires_grad=True), torch.randn(1, 1, 3, 3)
+    pooled = conv_pool_relu(images, weight, torch.ones(1)).sum()
+    with pytest.raises(RuntimeError, match="differentiable once"):
+        torch.autograd.grad(pooled, images, create_graph=True)
+
+
 def test_layout_of_the_input_does_not_matter() -> None:
     weight, bias = torch.randn(2, 3, 3, 3), torch.randn(2)
     images = torch.randn(8, 8, 4, 3).permute(2, 3, 0, 1)  # [4, 3, 8, 8] with strides of its own

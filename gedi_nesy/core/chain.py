@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gedi_nesy.core.chain_kernels import advance
 from gedi_nesy.core.chain_plan import LANES, Plan, plan
@@ -42,34 +41,34 @@ def run_chains(
     if x.device.type != "cpu" or x.dtype != torch.float32:
         raise UserError(f'The numba engine samples float32 on CPU, not {x.dtype} on {x.device}; use engine="torch".')
     work = plan(model, tuple(x.shape[1:]))
-    chains = _to_lanes(x.flatten(1))
+    chunks = -(-len(x) // LANES)
+    rows = x.new_zeros(chunks * LANES, x[0].numel())  # the last chunk filled up with zeros
+    rows[: len(x)] = x.flatten(1)
+    chains = rows.unflatten(0, (chunks, LANES)).transpose(1, 2).contiguous()  # [chunks, cells, LANES]
     low, high = clamp or (-math.inf, math.inf)
     settings = [np.float32(number) for number in (step_size, noise, low, high)]
     for done in range(0, steps, _STEPS_AT_ONCE):
-        count = min(_STEPS_AT_ONCE, steps - done)
-        draws = torch.stack([torch.randn(x.shape, generator=generator) for _ in range(count)])
-        _advance(work, chains.numpy(), _to_lanes(draws.flatten(2)).numpy(), settings)
+        draws = rows.new_zeros(min(_STEPS_AT_ONCE, steps - done), *rows.shape)
+        for draw in draws:  # one by one, as SGLD does it with torch
+            draw[: len(x)].normal_(generator=generator)
+        _advance(work, chains.numpy(), draws.unflatten(1, (chunks, LANES)).numpy(), settings)
     return chains.transpose(1, 2).flatten(0, 1)[: len(x)].reshape(x.shape)
 
 
 def _advance(work: Plan, chains: np.ndarray, noise: np.ndarray, settings: list[np.float32]) -> None:
+    """Advance chains, [chunks, cells, LANES], in place with noise, [steps, chunks, LANES, cells]."""
     threads = min(torch.get_num_threads(), len(chains))
-    parts = list(zip(np.array_split(chains, threads), np.array_split(noise, threads), strict=True))
+    ends = [len(chains) * thread // threads for thread in range(threads + 1)]
 
-    def run(part: tuple[np.ndarray, np.ndarray]) -> None:
-        advance(work.operations, work.offsets, work.weights, _zeros(work.cells), *part, *settings)
+    def run(first: int, last: int) -> None:
+        memory = _zeros(work.cells)
+        advance(work.operations, work.offsets, work.weights, memory, chains, noise, first, last, *settings)
 
     if threads == 1:
-        run(parts[0])
+        run(*ends)
         return
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, parts))
-
-
-def _to_lanes(rows: Tensor) -> Tensor:
-    """[..., chains, cells] -> [chunks, ..., cells, LANES], the last chunk filled up with zeros."""
-    filled = F.pad(rows, (0, 0, 0, -rows.shape[-2] % LANES)).unflatten(-2, (-1, LANES))
-    return filled.movedim(-3, 0).transpose(-1, -2).contiguous()
+        list(pool.map(run, ends[:-1], ends[1:]))
 
 
 def _zeros(cells: int) -> np.ndarray:

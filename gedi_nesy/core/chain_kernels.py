@@ -236,22 +236,25 @@ def advance(
     memory: Any,
     x: Any,
     noise: Any,
+    first: int,
+    last: int,
     step_size: np.float32,
     noise_scale: np.float32,
     low: np.float32,
     high: np.float32,
 ) -> None:
-    """Advance the chains x, [chunks, cells, LANES], in place: one step for each noise, [chunks, steps, cells, LANES].
+    """Advance chunks first to last - 1 of x in place, one step for each noise.
 
+    x is [chunks, cells, LANES] and noise [steps, chunks, LANES, cells].
     `memory`, [plan.cells, LANES], must begin at a multiple of 64 bytes and be zero at first.
     """
     cells = x.shape[1]
     address = memory.ctypes.data
-    for chunk in range(len(x)):
+    for chunk in range(first, last):
         for cell in range(cells):
             for lane in range(LANES):
                 memory[cell, lane] = x[chunk, cell, lane]
-        for step in range(noise.shape[1]):
+        for step in range(len(noise)):
             for i in range(len(operations)):
                 op = operations[i]
                 if op.kind == CONVOLVE:
@@ -267,7 +270,7 @@ def advance(
             for cell in range(cells):
                 for lane in range(LANES):
                     gradient = memory[cells + cell, lane]  # the plan puts it right behind the input
-                    value = memory[cell, lane] + step_size * gradient + noise_scale * noise[chunk, step, cell, lane]
+                    value = memory[cell, lane] + step_size * gradient + noise_scale * noise[step, chunk, lane, cell]
                     value = low if value < low else value  # not max and min, which would hide a NaN
                     memory[cell, lane] = high if value > high else value
         for cell in range(cells):

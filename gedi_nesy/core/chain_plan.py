@@ -4,7 +4,7 @@
 Linear. A memory cell is one number of each of sixteen images; tensors lie in it as [channels, height, width].
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,31 +15,27 @@ from gedi_nesy.errors import UserError
 
 CONVOLVE, POOL, POOL_BACK, RELU, RELU_BACK, SPREAD, SOFTMAX = range(7)
 
-OPERATION = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "kind",
-            "channels",  # of what is written; with height and width the range that the operation runs over
-            "height",
-            "width",
-            "source",  # first cell that is read
-            "target",  # first cell that is written
-            "gradient",  # first cell of the gradient that is passed back
-            # and for convolutions:
-            "source_row",  # cells between two rows of the source
-            "source_rows",  # how many rows of it exist
-            "margin",  # rows of zeros to imagine above and below it
-            "side",  # of the kernel
-            "row_taps",  # weights in one of the kernel's rows, for one output channel
-            "offset",  # first offset, in floats, of the weights' pixels
-            "weight",  # first weight
-            "bias",  # first bias
-            "tile_channels",  # how many output channels and neighbouring pixels are summed at once, in registers
-            "tile_pixels",
-        )
-    ]
+FIELDS = (
+    "kind",
+    "channels",  # of what is written; with height and width the range that the operation runs over
+    "height",
+    "width",
+    "source",  # first cell that is read
+    "target",  # first cell that is written
+    "gradient",  # first cell of the gradient that is passed back
+    # and for convolutions:
+    "source_row",  # cells between two rows of the source
+    "source_rows",  # how many rows of it exist
+    "margin",  # rows of zeros to imagine above and below it
+    "side",  # of the kernel
+    "row_taps",  # weights in one of the kernel's rows, for one output channel
+    "offset",  # first offset, in floats, of the weights' pixels
+    "weight",  # first weight
+    "bias",  # first bias
+    "tile_channels",  # how many output channels and neighbouring pixels are summed at once, in registers
+    "tile_pixels",
 )
+OPERATION = np.dtype([(name, np.int64) for name in FIELDS])
 LANES = 16
 TILES = ((6, 4), (4, 4), (2, 4), (1, 7), (8, 1), (4, 1), (2, 1), (1, 1))  # best first; the first that fits is taken
 
@@ -72,6 +68,7 @@ class _Source:
     row: int
 
 
+@torch.no_grad()
 def plan(model: nn.Module, shape: tuple[int, ...]) -> Plan:
     """The operations of one gradient d logsumexp f(x) / dx.
 
@@ -100,23 +97,41 @@ def _layers(model: nn.Module) -> Iterator[nn.Module]:
         yield from _layers(layer)
 
 
+class _Array:
+    """A flat array that grows by parts."""
+
+    def __init__(self) -> None:
+        self.parts: list[Tensor] = []
+        self.length = 0
+
+    def append(self, part: Tensor) -> int:
+        """Where in the array the part begins."""
+        self.parts.append(part.reshape(-1))
+        self.length += part.numel()
+        return self.length - part.numel()
+
+    def joined(self) -> np.ndarray:
+        return torch.cat(self.parts).numpy()
+
+
 class _Planner:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.forward: list[dict[str, int]] = []
         self.backward: list[dict[str, int]] = []
-        self.offsets: list[np.ndarray] = []
-        self.weights: list[Tensor] = []
+        self.offsets = _Array()
+        self.weights = _Array()
         self.cells = 0
+        if len(shape) not in (1, 3):
+            raise UserError(f"The numba engine samples vectors and images, not tensors of shape {list(shape)}.")
         self.flat = len(shape) == 1
         channels, height, width = (*shape, 1, 1) if self.flat else shape
         self.value = self._new_value((channels, height, width))
 
     def add(self, layer: nn.Module, following: nn.Module | None) -> None:
         if isinstance(layer, nn.Conv2d) and not self.flat:
-            plain = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size[0], device="meta")
-            for setting in ("kernel_size", "stride", "padding", "dilation", "groups"):
-                if getattr(layer, setting) != getattr(plain, setting):
-                    raise _unknown(layer, "A Conv2d must have a square kernel, stride 1 and no padding.")
+            settings = (layer.stride, layer.dilation, layer.padding, layer.groups)
+            if settings != ((1, 1), (1, 1), (0, 0), 1) or layer.kernel_size[0] != layer.kernel_size[1]:
+                raise _unknown(layer, "A Conv2d must have a square kernel, stride 1 and no padding.")
             self._convolution(layer.weight, layer.bias, in_place=isinstance(following, nn.MaxPool2d))
         elif isinstance(layer, nn.Linear) and self.flat:
             self._convolution(layer.weight[:, :, None, None], layer.bias, in_place=False)
@@ -139,11 +154,8 @@ class _Planner:
             raise UserError("The numba engine needs a model that ends in logits; flatten the images first.")
         softmax = {"kind": SOFTMAX, "channels": self.value.shape[0], "source": self.value.at}
         rows = [*self.forward, {**softmax, "target": self.value.gradient}, *reversed(self.backward)]
-        operations = np.zeros(len(rows), OPERATION)
-        for operation, row in zip(operations, rows, strict=True):
-            for name, number in row.items():
-                operation[name] = number
-        return Plan(operations, np.concatenate(self.offsets), torch.cat(self.weights).numpy(), self.cells)
+        operations = np.array([tuple(row.get(name, 0) for name in FIELDS) for row in rows], OPERATION)
+        return Plan(operations, self.offsets.joined(), self.weights.joined(), self.cells)
 
     def _pool(self, layer: nn.MaxPool2d) -> None:
         plain = nn.MaxPool2d(2)
@@ -186,25 +198,18 @@ class _Planner:
         channels, height, width = size
         tile_channels, tile_pixels = next(t for t in TILES if outputs % t[0] == 0 and width >= t[1])
         # The kernel's rows outermost, so that those above and below the source are left out as a range of taps.
-        row, channel, column = np.indices((side, inputs, side))
-        pixels = channel * source.rows * source.row + row * source.row + column
-        offset = self._count(self.offsets)
-        self.offsets.append(LANES * pixels.reshape(-1))
-        first_bias, first_weight = self._count(self.weights), self._count(self.weights) + outputs
-        self.weights.append(torch.zeros(outputs) if bias is None else bias.detach())
-        taps = weight.detach().permute(2, 1, 3, 0).reshape(-1, outputs // tile_channels, tile_channels)
-        self.weights.append(taps.transpose(0, 1).reshape(-1))  # [tiles, side * inputs * side, tile_channels]
+        row, channel, column = torch.meshgrid(*map(torch.arange, (side, inputs, side)), indexing="ij")
+        offsets = LANES * (channel * source.rows * source.row + row * source.row + column)
+        # Weights in the order in which they are read: [tiles, row, input, column, tile_channels].
+        taps = weight.unflatten(0, (-1, tile_channels)).permute(0, 3, 2, 4, 1)
         return {
             **{"kind": CONVOLVE, "channels": channels, "height": height, "width": width},
             **{"source": source.at, "source_row": source.row, "source_rows": source.rows, "target": target},
-            **{"margin": margin, "side": side, "row_taps": inputs * side, "offset": offset},
-            **{"weight": first_weight, "bias": first_bias},
+            **{"margin": margin, "side": side, "row_taps": inputs * side, "offset": self.offsets.append(offsets)},
+            **{"weight": self.weights.append(taps)},
+            **{"bias": self.weights.append(weight.new_zeros(outputs) if bias is None else bias)},
             **{"tile_channels": tile_channels, "tile_pixels": tile_pixels},
         }
-
-    @staticmethod
-    def _count(arrays: Sequence[np.ndarray | Tensor]) -> int:
-        return sum(len(array) for array in arrays)
 
     def _new_value(self, shape: tuple[int, int, int], in_place: bool = False) -> _Value:
         at = self._allocate(int(np.prod(shape)))

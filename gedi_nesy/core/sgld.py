@@ -77,9 +77,9 @@ class SGLD:
         with frozen(model), torch.no_grad():
             for _ in range(self.steps):
                 noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-                x = x + self.step_size * log_density_gradient(model, x) + self.noise * noise
+                x = x.add(log_density_gradient(model, x), alpha=self.step_size).add_(noise, alpha=self.noise)
                 if self.clamp is not None:
-                    x = x.clamp(*self.clamp)
+                    x = x.clamp_(*self.clamp)
         return x
 
     def _by_numba(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:

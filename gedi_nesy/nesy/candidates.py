@@ -28,6 +28,15 @@ class Candidates(nn.Module):
     def __len__(self) -> int:
         return len(self.nets)
 
+    def redraw_heads(self, seed: int) -> None:
+        """Draw the last layer of every network afresh and keep the rest: features stay, the names of symbols go."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for k in range(len(self)):
+                for network in self.networks(k).values():
+                    *_, head = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
+                    head.reset_parameters()
+
     def networks(self, k: int) -> nn.ModuleDict:
         """The k-th candidate's networks, by their names in the program."""
         networks = self.nets[k]

@@ -65,16 +65,11 @@ class StepLosses:
         constraint: Constraint,
         loader: Loader,
         training: Training,
+        seed: int,
         targets: Targets | None = None,
     ):
-        self.recipe, self.stage, self.constraint, self.loader, self.training = (
-            recipe,
-            stage,
-            constraint,
-            loader,
-            training,
-        )
-        self.targets = targets
+        self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
+        self.training, self.seed, self.targets = training, seed, targets
         self.objective = build_objective(stage, constraint, targets)
         self.steps = stage.length(len(loader))
         device = loader.inputs.device
@@ -84,7 +79,7 @@ class StepLosses:
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name, each with one value for each candidate, [K]."""
         weights = self.objective.weights(step / self.steps)
-        rows = batch_rows(len(self.loader), self.stage.batch, step, self.recipe.seed)
+        rows = batch_rows(len(self.loader), self.stage.batch, step, self.seed)
         clean = self.loader.batch(rows)
         view = clean.view(self.stage, self.loader.scale, self.training.generator)
         logits = predict(self.candidates, view)

@@ -104,6 +104,7 @@ class Recipe(Settings):
     device: str = "cpu"
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
     restarts: PositiveInt = 1
+    cycles: PositiveInt = 1
     views: PositiveInt = 25
     agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
     log_every: PositiveInt = 100

@@ -1,4 +1,4 @@
-"""One process's work on a run: both stages from wherever the checkpoint left them, then the results."""
+"""One process's work on a run: its phases from wherever the checkpoint left them, then the results."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gedi_nesy.core.fit import DivergedError, Training, fit, moving_average
+from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data import Images
 from gedi_nesy.data.scale import SCALES
@@ -29,6 +30,16 @@ from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
 Notify = Callable[[str], None]
 Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training: which one, what it is called, its settings, the seed of its randomness."""
+
+    number: int
+    name: str
+    stage: Stage
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -96,26 +107,41 @@ class Session:
     def _train(
         self, folder: RunFolder, state: Mapping[str, Any] | None, stop: StopRequest
     ) -> tuple[Training, Search | None]:
-        """Both stages, the one in the checkpoint from where it stands."""
-        search = _read_search(state)
-        if search is None:
-            training = self._new_training(self.recipe.train, self.recipe.restarts, self.recipe.seed)
-            self._fit("train", self.recipe.train, training, folder, state, stop, None)
-            if self.recipe.student is None:
-                return training, None
-            search = Search(*select(_candidates(training), self.constraint, self.loader, self.recipe))
+        """All phases, from the one in the checkpoint on: the cycles of the first stage, then the student."""
+        training, search = None, _read_search(state)
+        for phase in self.phases[state["phase"] if state else 0 :]:
+            if phase.stage is self.recipe.student and search is None:
+                assert training is not None
+                search = Search(*select(_candidates(training), self.constraint, self.loader, self.recipe))
+            training = self._new_training(phase, training)
+            self._fit(phase, training, search, folder, state, stop)
             state = None
-        assert self.recipe.student is not None
-        training = self._new_training(self.recipe.student, 1, self.recipe.seed + 1)
-        self._fit("student", self.recipe.student, training, folder, state, stop, search)
+        assert training is not None
         return training, search
 
-    def _new_training(self, stage: Stage, restarts: int, seed: int) -> Training:
-        model = Candidates(self.classes, restarts, seed).to(self.device)
+    @property
+    def phases(self) -> list[Phase]:
+        """The stretches of training, each with an optimiser and a random stream of its own."""
+        stages = [self.recipe.train] * self.recipe.cycles
+        names = ["train"] if len(stages) == 1 else [f"train {k + 1}" for k in range(len(stages))]
+        if self.recipe.student:
+            stages, names = [*stages, self.recipe.student], [*names, "student"]
+        first_seed = self.recipe.seed * len(stages)
+        return [Phase(k, names[k], stages[k], first_seed + k) for k in range(len(stages))]
+
+    def _new_training(self, phase: Phase, before: Training | None) -> Training:
+        """Fresh networks, or in a later cycle those of the cycle before with fresh heads."""
+        stage = phase.stage
+        if before is None or stage is self.recipe.student:
+            restarts = 1 if stage is self.recipe.student else self.recipe.restarts
+            model = Candidates(self.classes, restarts, phase.seed).to(self.device)
+        else:
+            model = _candidates(before)
+            model.redraw_heads(phase.seed)
         optimizer = torch.optim.Adam(
             model.parameters(), lr=stage.learning_rate(0), betas=(0.9, 0.999), weight_decay=stage.l2, fused=True
         )
-        generator = torch.Generator(self.device).manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(phase.seed)
         return Training(model, optimizer, generator, moving_average(model, stage.ema), self._buffers(stage, generator))
 
     def _buffers(self, stage: Stage, generator: torch.Generator) -> dict[str, ReplayBuffer]:
@@ -131,49 +157,38 @@ class Session:
 
     def _fit(
         self,
-        name: str,
-        stage: Stage,
+        phase: Phase,
         training: Training,
+        search: Search | None,
         folder: RunFolder,
         state: Mapping[str, Any] | None,
         stop: StopRequest,
-        search: Search | None,
     ) -> None:
-        """Run one stage to its end, logging and saving on the way."""
+        """One phase to its end, from the checkpoint's state if there is one, logging and saving on the way."""
         targets = search.targets if search else None
-        losses = StepLosses(self.recipe, stage, self.constraint, self.loader, training, targets)
+        losses = StepLosses(self.recipe, phase.stage, self.constraint, self.loader, training, phase.seed, targets)
 
         def save() -> None:
-            progress = {"stage": name, "training": training.state_dict(), "seconds": self.seconds}
-            folder.save_checkpoint(progress | {"search": _search_state(search)})
+            place = {"phase": phase.number, "training": training.state_dict(), "seconds": self.seconds}
+            folder.save_checkpoint(place | {"search": _search_state(search)})
 
         def log(row: dict[str, Any]) -> None:
             row = row | {"seconds": round(self.seconds, 2)}
             folder.append_metrics(row)
             self.progress(row)
 
+        def found() -> dict[str, Diagnosis]:
+            return diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader)
+
         if state:
             training.load_state_dict(state["training"])
-            folder.rewind_metrics(lambda row: row["stage"] != name or row["step"] <= training.step)
+            folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
         else:
             save()
-        logger = Logger(
-            name,
-            losses.steps,
-            self.recipe.log_every,
-            losses.objective,
-            lambda: diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader),
-            log,
-        )
+        logger = Logger(phase.name, losses.steps, self.recipe.log_every, losses.objective, found, log)
         saver = Saver(save, self.recipe.checkpoint_seconds, stop)
-        fit(
-            training,
-            losses.objective,
-            losses,
-            steps=losses.steps,
-            learning_rate=stage.learning_rate,
-            watchers=[logger, saver],
-        )
+        rate = phase.stage.learning_rate
+        fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=[logger, saver])
 
     def _finish(self, folder: RunFolder, training: Training, search: Search | None) -> Run:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
@@ -195,7 +210,7 @@ class Session:
             **figures,
             "certificate": certificate(diagnoses, search.selection if search else None),
             "restarts": search.selection.to_dict() if search else None,
-            "steps": training.step + (self.recipe.train.length(len(self.loader)) if search else 0),
+            "steps": sum(phase.stage.length(len(self.loader)) for phase in self.phases),
             "seconds": seconds,
             **provenance(self.device),
         }

@@ -9,8 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
+import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from gedi_nesy.nesy.diagram import FALSE
 from gedi_nesy.nesy.grounding import Variable
@@ -23,7 +27,9 @@ Map = dict[Symbol, int]  # to another index into the same domain
 STATED = 1_000  # satisfying assignments that a search for maps starts from; the others are checked at its end
 KEPT = 1_000  # maps
 SHOWN = 10  # maps
+RESTARTS = 20  # of the hill climbing
 OPEN = -1
+UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -273,44 +279,180 @@ class _MapSearch:
         return all(self.symbols.possible(r[0], self.symbols.renamed(r, self.assigned)) for r in self.touching[symbol])
 
 
+class _States:
+    """What a row's names so far leave possible, as tables that fill up on the way: the search is array look-ups.
+
+    A row's slots are its distinct clusters. A name is a number: a symbol of any network. State 0 can't hold any more.
+
+    Args:
+        symbols: the rule.
+        names: all symbols.
+        slots: the most slots that a row has.
+    """
+
+    def __init__(self, symbols: Symbols, names: Sequence[Symbol], slots: int) -> None:
+        self.symbols, self.names = symbols, names
+        self._keys: list[Any] = [None]
+        self._numbers: dict[Any, int] = {}
+        self.open = np.ones(1024)  # slots without a name
+        self.allowed = np.zeros((1024, slots, len(names)))  # 1 where the row can still hold with this name in this slot
+        self._next = np.full((1024, slots, len(names)), UNKNOWN)
+        self._next[0] = 0
+
+    def number(self, root: int, slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> int:
+        """The state of a row with these names in its slots, OPEN where there is none yet."""
+        key = (root, slot_of_level, names)
+        if key not in self._numbers:
+            self._numbers[key] = len(self._keys) if self._possible(*key) else 0
+            if self._numbers[key]:
+                self._add(key)
+        return self._numbers[key]
+
+    def follow(self, states: np.ndarray, slots: np.ndarray, names: np.ndarray | int) -> np.ndarray:
+        """The states once these slots have these names."""
+        following = self._next[states, slots, names]
+        for i in np.flatnonzero(following == UNKNOWN):
+            slot, name = int(slots[i]), int(np.broadcast_to(names, states.shape)[i])
+            root, slot_of_level, before = self._keys[states[i]]
+            following[i] = self.number(root, slot_of_level, (*before[:slot], name, *before[slot + 1 :]))
+            self._next[states[i], slot, name] = following[i]
+        return following
+
+    def _possible(self, root: int, slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> bool:
+        values = (OPEN if names[slot] == OPEN else self.names[names[slot]][1] for slot in slot_of_level)
+        return self.symbols.possible(root, tuple(values))
+
+    def _add(self, key: Any) -> None:
+        number = len(self._keys)
+        self._keys.append(key)
+        if number == len(self.open):
+            self.open = np.concatenate([self.open, np.ones_like(self.open)])
+            self.allowed = np.concatenate([self.allowed, np.zeros_like(self.allowed)])
+            self._next = np.concatenate([self._next, np.full_like(self._next, UNKNOWN)])
+        root, slot_of_level, names = key
+        self.open[number] = names.count(OPEN)
+        network_of = dict(zip(slot_of_level, self.symbols.networks, strict=True))
+        for slot in (slot for slot, name in enumerate(names) if name == OPEN):
+            for name, (network, _) in enumerate(self.names):
+                with_name = (*names[:slot], name, *names[slot + 1 :])
+                if network == network_of[slot] and self._possible(root, slot_of_level, with_name):
+                    self.allowed[number, slot, name] = 1.0
+
+
 class _NameSearch:
-    """The bijection under which most rows satisfy the rule, and the runner-up, by depth-first branch and bound."""
+    """The bijection under which most rows satisfy the rule, and the runner-up.
+
+    Hill climbing from random namings finds good ones, branch and bound the best. The bound splits each row's weight
+    evenly among its clusters that have no name yet; a part counts for the names under which the row can still hold,
+    and an assignment of names to clusters that earns most bounds what any bijection can reach.
+
+    Args:
+        symbols: the rule.
+        rows: examples, as clusters, and how often each occurs.
+    """
 
     def __init__(self, symbols: Symbols, rows: Counter[Row]) -> None:
-        self.symbols, self.rows = symbols, rows
-        self.order = _in_order(rows, symbols, ((n, i) for n, domain in symbols.domains.items() for i in range(len(domain))))
-        self.touching = {cluster: [row for row in rows if cluster in symbols.symbols_of(row)] for cluster in self.order}
-        self.best: list[tuple[int, Map]] = []  # the two best: rows satisfied, naming
+        self.symbols = symbols
+        self.weights = np.array(list(rows.values()), dtype=float)
+        self.clusters = [(network, i) for network, domain in symbols.domains.items() for i in range(len(domain))]
+        members = [list(dict.fromkeys(symbols.symbols_of(row))) for row in rows]  # of each row's slots
+        slots = max(map(len, members))
+        self.states = _States(symbols, self.clusters, slots)
+        self.start = np.array([self._start(row, own) for row, own in zip(rows, members, strict=True)])
+        slot_of = np.full((len(self.clusters), len(members)), OPEN)  # of each cluster in each row
+        self.member = np.zeros((len(self.clusters), len(members) * slots))  # 1 where a cluster is a row's slot
+        for row, own in enumerate(members):
+            for slot, cluster in enumerate(own):
+                slot_of[self.clusters.index(cluster), row] = slot
+                self.member[self.clusters.index(cluster), row * slots + slot] = 1.0
+        self.places = [(np.flatnonzero(of >= 0), of[of >= 0]) for of in slot_of]  # of each cluster: its rows, its slots
+        foreign = [[a[0] != b[0] for b in self.clusters] for a in self.clusters]
+        self.forbidden = np.where(foreign, -1e9, 0.0)  # names from another network
+        self.best: list[tuple[float, tuple[int, ...]]] = []  # the two best: weight satisfied, each cluster's name
         self.exact = True
+
+    def _start(self, row: Row, own: Sequence[Symbol]) -> int:
+        slot_of_level = tuple(own.index(symbol) for symbol in self.symbols.symbols_of(row))
+        return self.states.number(row[0], slot_of_level, (OPEN,) * len(own))
 
     def run(self, deadline: float) -> Alignment:
         """Search until done or out of time."""
-        self._extend({}, frozenset(self.rows), self.rows.total(), deadline)
-        scores = [score for score, _ in self.best]
-        renaming, total = self.best[0][1], self.rows.total()
-        named = {n: tuple(renaming[n, i] for i in range(len(domain))) for n, domain in self.symbols.domains.items()}
-        runner_up = scores[1] if len(scores) > 1 else 0
-        return Alignment(named, scores[0] / total, (scores[0] - runner_up) / total, self.exact)
+        generator = np.random.default_rng(0)
+        for _ in range(RESTARTS):
+            self._climb(generator)
+        self._branch([OPEN] * len(self.clusters), self.start, deadline)
+        total, (score, names) = self.weights.sum(), self.best[0]
+        runner_up = self.best[1][0] if len(self.best) > 1 else 0.0
+        named: dict[str, tuple[int, ...]] = dict.fromkeys(self.symbols.domains, ())
+        for (network, _), name in zip(self.clusters, names, strict=True):
+            named[network] += (self.clusters[name][1],)
+        return Alignment(named, float(score / total), float((score - runner_up) / total), self.exact)
 
-    def _extend(self, renaming: Map, alive: frozenset[Row], score: int, deadline: float) -> None:
-        """Name the next cluster in every way that may still be among the two best; `alive` rows may yet hold."""
-        if len(renaming) == len(self.order):
-            self.best = sorted([*self.best, (score, renaming)], key=lambda item: -item[0])[:2]
+    def _climb(self, generator: np.random.Generator) -> None:
+        """From a random naming, swap names while that satisfies more."""
+        order = generator.permutation(len(self.clusters))
+        shuffled = sorted(order, key=lambda i: self.clusters[i][0])
+        names = [OPEN] * len(self.clusters)
+        for cluster, name in zip(sorted(range(len(names)), key=lambda i: self.clusters[i][0]), shuffled, strict=True):
+            names[cluster] = int(name)
+        score, better = self._consider(names), True
+        while better:
+            better = False
+            for a, b in combinations(range(len(names)), 2):
+                if self.clusters[a][0] == self.clusters[b][0]:
+                    swapped = list(names)
+                    swapped[a], swapped[b] = names[b], names[a]
+                    if (new := self._consider(swapped)) > score:
+                        names, score, better = swapped, new, True
+
+    def _consider(self, names: Sequence[int]) -> float:
+        """The weight satisfied under a complete naming, which is kept if it is one of the two best."""
+        states = self.start
+        for cluster, name in enumerate(names):
+            states = self._after(states, cluster, name)
+        score = float(self.weights[states > 0].sum())
+        if score > self._threshold and all(tuple(names) != known for _, known in self.best):
+            self.best = sorted([*self.best, (score, tuple(names))], key=lambda item: -item[0])[:2]
+        return score
+
+    @property
+    def _threshold(self) -> float:
+        """What a naming must exceed to be one of the two best."""
+        return self.best[1][0] + 1e-9 if len(self.best) == 2 else -1.0
+
+    def _after(self, states: np.ndarray, cluster: int, name: int) -> np.ndarray:
+        """The rows' states once the cluster has its name."""
+        rows, slots = self.places[cluster]
+        after = states.copy()
+        after[rows] = self.states.follow(states[rows], slots, name)
+        return after
+
+    def _branch(self, names: list[int], states: np.ndarray, deadline: float) -> None:
+        """Try every completion of the names that may be one of the two best."""
+        clusters = [c for c, name in enumerate(names) if name == OPEN]
+        left = [name for name in range(len(names)) if name not in names]
+        unnamed = self.states.open[states]
+        done = self.weights[(unnamed == 0) & (states > 0)].sum()
+        parts = self.states.allowed[states] * (self.weights / np.maximum(unnamed, 1))[:, None, None]
+        block = np.ix_(clusters, left)
+        gain = (self.member @ parts.reshape(self.member.shape[1], -1) + self.forbidden)[block]
+        chosen = linear_sum_assignment(gain, maximize=True)
+        completed = list(names)
+        for c, i in zip(*chosen, strict=True):
+            completed[clusters[c]] = left[i]
+        highest = gain.max(1, initial=0.0)
+        bound = done + gain[chosen].sum()
+        bounds = np.minimum(bound, done + gain + (highest.sum() - highest)[:, None])
+        if bound <= self._threshold:
             return
-        cluster = self.order[len(renaming)]
-        used = {target for (network, _), target in renaming.items() if network == cluster[0]}
-        options = []
-        for target in set(range(len(self.symbols.domains[cluster[0]]))) - used:
-            extended = {**renaming, cluster: target}
-            lost = [r for r in self.touching[cluster] if r in alive and not self._holds(r, extended)]
-            options.append((score - sum(self.rows[row] for row in lost), target, extended, lost))
-        for bound, _, extended, lost in sorted(options, key=lambda option: (-option[0], option[1])):
-            if len(self.best) == 2 and bound <= self.best[1][0]:
-                return
-            if self.best and time.monotonic() > deadline:
-                self.exact = False
-                return
-            self._extend(extended, alive.difference(lost), bound, deadline)
-
-    def _holds(self, row: Row, renaming: Map) -> bool:
-        return self.symbols.possible(row[0], self.symbols.renamed(row, renaming))
+        self._consider(completed)
+        if not (bounds > self._threshold).any():
+            return
+        c = int(np.lexsort((-highest, (bounds > self._threshold).sum(1)))[0])  # the cluster with fewest choices
+        for i in np.argsort(-gain[c]):
+            if bounds[c, i] > self._threshold:
+                if time.monotonic() > deadline:
+                    self.exact = False
+                    return
+                extended = [left[i] if cluster == clusters[c] else name for cluster, name in enumerate(names)]
+                self._branch(extended, self._after(states, clusters[c], left[i]), deadline)

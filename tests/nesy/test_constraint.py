@@ -47,7 +47,11 @@ class Rows(nn.Module):
 
 def solve_with_deepproblog(triples: Tensor) -> Tensor:
     """P(addition) of probabilities [n, 3, 10], one query after the other, the circuit cached."""
-    model = Model(DIGIT + "addition(X,Y,Z) :- digit(X,A), digit(Y,B), digit(Z,C), C is A+B.", [Network(Rows(), "digits", batching=True)], load=False)
+    model = Model(
+        DIGIT + "addition(X,Y,Z) :- digit(X,A), digit(Y,B), digit(Z,C), C is A+B.",
+        [Network(Rows(), "digits", batching=True)],
+        load=False,
+    )
     model.set_engine(ExactEngine(model), cache=True)
     model.add_tensor_source("row", {(Constant(i),): row for i, row in enumerate(triples.flatten(0, 1))})
     names = [Term(name) for name in "abc"]
@@ -60,7 +64,9 @@ def solve_with_deepproblog(triples: Tensor) -> Tensor:
 
 
 def test_agrees_with_deepproblog_on_200_random_triples(addition: Constraint) -> None:
-    logits = (3 * torch.randn(200, 3, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).requires_grad_()
+    logits = (
+        3 * torch.randn(200, 3, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ).requires_grad_()
     log_probs = logits.log_softmax(-1)
     ours = addition.log_prob(dict(zip("XYZ", log_probs.unbind(1), strict=True)))
     theirs = solve_with_deepproblog(log_probs.exp())
@@ -76,7 +82,9 @@ def test_addition_is_the_sum_over_its_55_solutions(addition: Constraint) -> None
     assert torch.allclose(addition.log_prob(inputs), solutions.logsumexp(1), rtol=1e-12)
     labels, best = addition.most_probable(inputs)
     assert torch.allclose(best, solutions.amax(1), rtol=1e-12)
-    assert [(int(x), int(y)) for x, y in zip(labels["X"], labels["Y"], strict=True)] == [PAIRS[i] for i in solutions.argmax(1)]
+    assert [(int(x), int(y)) for x, y in zip(labels["X"], labels["Y"], strict=True)] == [
+        PAIRS[i] for i in solutions.argmax(1)
+    ]
     of_x = torch.tensor([a for a, _ in PAIRS])
     posterior = torch.stack([solutions[:, of_x == k].logsumexp(1) for k in range(10)], 1) - solutions.logsumexp(1, True)
     assert torch.allclose(addition.posterior(inputs)["X"], posterior, rtol=1e-9)
@@ -151,14 +159,25 @@ def test_same_image_in_two_arguments_is_one_variable() -> None:
 
 def test_two_networks_share_an_image_and_one_reads_two_images() -> None:
     rule = Constraint(
-        DIGIT + "nn(even, [X]) :: even(X). nn(swap, [X,Y], Z, [no,yes]) :: swap(X,Y,Z). nn(scale, [X,big], S, [a,b]) :: scale(X,S). "
+        DIGIT
+        + "nn(even, [X]) :: even(X). nn(swap, [X,Y], Z, [no,yes]) :: swap(X,Y,Z). nn(scale, [X,big], S, [a,b]) :: scale(X,S). "
         "q(X,Y) :- digit(X,A), A > 7, even(X), digit(Y,B), B < 2, swap(X,Y,yes), scale(Y,a).",
         query="q(X,Y)",
     )
-    assert [v.key for v in rule.variables] == [("digits", "X"), ("even", "X"), ("swap", "X", "Y"), ("digits", "Y"), ("scale", "Y", "big")]
+    assert [v.key for v in rule.variables] == [
+        ("digits", "X"),
+        ("even", "X"),
+        ("swap", "X", "Y"),
+        ("digits", "Y"),
+        ("scale", "Y", "big"),
+    ]
     assert rule.variables[1].domain == (False, True) and rule.variables[4].inputs == ("Y", "big")
     inputs = random_inputs(rule, 1)
-    by_hand = inputs["digits", "X"][0, 8:].exp().sum() * inputs["even", "X"][0, 1].exp() * inputs["digits", "Y"][0, :2].exp().sum()
+    by_hand = (
+        inputs["digits", "X"][0, 8:].exp().sum()
+        * inputs["even", "X"][0, 1].exp()
+        * inputs["digits", "Y"][0, :2].exp().sum()
+    )
     by_hand = by_hand * inputs["swap", "X", "Y"][0, 1].exp() * inputs["scale", "Y", "big"][0, 0].exp()
     assert rule.log_prob(inputs).exp().item() == pytest.approx(by_hand.item(), rel=1e-12)
 
@@ -193,7 +212,11 @@ def test_evidence_is_conditioned_on() -> None:
 
 
 def test_learnable_probabilities_are_parameters() -> None:
-    rule = Constraint(BIT + "t(0.1) :: noise. 0.2 :: u(a); t(0.3) :: u(b); t(_) :: u(c). q(X) :- noise, u(b). q(X) :- \\+noise, bit(X,1).", query="q(X)")
+    rule = Constraint(
+        BIT
+        + "t(0.1) :: noise. 0.2 :: u(a); t(0.3) :: u(b); t(_) :: u(c). q(X) :- noise, u(b). q(X) :- \\+noise, bit(X,1).",
+        query="q(X)",
+    )
     value = rule.log_prob({"X": logs(0.4, 0.6)})
     assert value.exp().item() == pytest.approx(0.1 * 0.3 + 0.9 * 0.6)
     (-value.sum()).backward()
@@ -209,31 +232,50 @@ def test_recursion_with_cycles_and_findall() -> None:
     assert Constraint(edges, query="path(1,3)").log_prob({}).exp().item() == pytest.approx(1 - 0.5 * (1 - 0.25))
     text = BIT + "ones(L,N) :- findall(X, (member(X,L), bit(X,1)), Ones), length(Ones,N)."
     rule = Constraint(text, query="ones([A,B,C],2)")
-    assert rule.count() == 3 and rule.log_prob({key: logs(0.5, 0.5) for key in "ABC"}).exp().item() == pytest.approx(3 / 8)
+    assert rule.count() == 3 and rule.log_prob({key: logs(0.5, 0.5) for key in "ABC"}).exp().item() == pytest.approx(
+        3 / 8
+    )
 
 
 def test_brute_force_over_mixed_domains() -> None:
     rule = Constraint(
-        BIT + "nn(tri, [X], Y, [a,b,c]) :: tri(X,Y). r(X,Y,Z) :- bit(X,0), \\+tri(Y,a). r(X,Y,Z) :- tri(Y,b), \\+bit(Z,1). r(X,Y,Z) :- bit(X,1), bit(Z,1), tri(Y,a).",
+        BIT
+        + "nn(tri, [X], Y, [a,b,c]) :: tri(X,Y). r(X,Y,Z) :- bit(X,0), \\+tri(Y,a). r(X,Y,Z) :- tri(Y,b), \\+bit(Z,1). r(X,Y,Z) :- bit(X,1), bit(Z,1), tri(Y,a).",
         query="r(X,Y,Z)",
     )
-    holds = {(x, y, z): (x == 0 and y != 0) or (y == 1 and z == 0) or (x == z == 1 and y == 0) for x, y, z in itertools.product(range(2), range(3), range(2))}
+    holds = {
+        (x, y, z): (x == 0 and y != 0) or (y == 1 and z == 0) or (x == z == 1 and y == 0)
+        for x, y, z in itertools.product(range(2), range(3), range(2))
+    }
     inputs = random_inputs(rule, 4)
-    by_hand = sum((inputs["X"][:, x] + inputs["Y"][:, y] + inputs["Z"][:, z]).exp() for (x, y, z), ok in holds.items() if ok)
+    by_hand = sum(
+        (inputs["X"][:, x] + inputs["Y"][:, y] + inputs["Z"][:, z]).exp() for (x, y, z), ok in holds.items() if ok
+    )
     assert torch.allclose(rule.log_prob(inputs).exp(), by_hand, rtol=1e-12)
     assert rule.count() == sum(holds.values())
-    assert rule.marginals()["Y"][0].item() == pytest.approx(sum(ok for (_, y, _), ok in holds.items() if y == 0) / sum(holds.values()))
+    assert rule.marginals()["Y"][0].item() == pytest.approx(
+        sum(ok for (_, y, _), ok in holds.items() if y == 0) / sum(holds.values())
+    )
 
 
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
         ({"X": torch.zeros(1, 10)}, "needs"),
-        ({"X": torch.randn(2, 10), "Y": torch.zeros(2, 10).log_softmax(1)}, "X are no log-probabilities: in example 0 "),
+        (
+            {"X": torch.randn(2, 10), "Y": torch.zeros(2, 10).log_softmax(1)},
+            "X are no log-probabilities: in example 0 ",
+        ),
         ({"X": torch.zeros(2, 10).softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)}, "log_softmax"),
         ({"X": torch.full((2, 10), math.nan), "Y": torch.zeros(2, 10).log_softmax(1)}, "X are no log-probabilities"),
-        ({"X": torch.zeros(2, 9).log_softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)}, "X needs log-probabilities of its 10 values"),
-        ({"X": torch.zeros(3, 10).log_softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)}, "differ in their number of examples"),
+        (
+            {"X": torch.zeros(2, 9).log_softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)},
+            "X needs log-probabilities of its 10 values",
+        ),
+        (
+            {"X": torch.zeros(3, 10).log_softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)},
+            "differ in their number of examples",
+        ),
     ],
 )
 def test_wrong_inputs_are_named(inputs: dict, message: str) -> None:

@@ -30,7 +30,7 @@ def test_examples_satisfy_the_rule_and_use_each_image_once(addition):
 
 
 def test_pairs_are_uniform_over_the_55(addition):
-    labels, examples = draw(addition, 5500, per_class=2200)
+    _, examples = draw(addition, 5500, per_class=2200)
     pairs = examples.symbols["X"] * 10 + examples.symbols["Y"]
     counts = torch.bincount(pairs, minlength=100)
     assert (counts > 0).sum() == 55

@@ -17,7 +17,7 @@ def step_losses(addition, loader, candidates, overrides=None):
     settings = {"scale": "unit", "train.warp": False, "train.noise": 0.0, "train.batch": 40, "train.weights.inv": 1.0}
     recipe = load_recipe("gedi-nesy", settings | (overrides or {}))
     training = Training(candidates, torch.optim.SGD(candidates.parameters(), 0.1), torch.Generator().manual_seed(0))
-    return StepLosses(recipe, recipe.train, addition, loader, training)
+    return StepLosses(recipe, recipe.train, addition, loader, training, seed=0)
 
 
 def test_the_rules_marginals_are_those_of_the_55_sums(addition):

@@ -1,0 +1,32 @@
+import torch
+
+from gedi_nesy.nesy.candidates import Candidates
+
+
+def test_restarts_differ_and_repeat_with_their_seed():
+    images = torch.rand(2, 1, 28, 28)
+    first, again = (Candidates({"digits": 10}, 2, seed=3)("digits", images) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first[0], first[1])
+
+
+def test_fresh_heads_keep_the_features():
+    candidates = Candidates({"digits": 10, "signs": 4}, 2, seed=0)
+    before = {name: tensor.clone() for name, tensor in candidates.state_dict().items()}
+    candidates.redraw_heads(seed=1)
+    changed = {name for name, tensor in candidates.state_dict().items() if not torch.equal(tensor, before[name])}
+    heads = [
+        f"nets.{k}.{net}.classifier.4.{part}"
+        for k in (0, 1)
+        for net in ("digits", "signs")
+        for part in ("weight", "bias")
+    ]
+    assert changed == set(heads)
+
+
+def test_other_randomness_is_left_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    Candidates({"digits": 10}, 1, seed=5).redraw_heads(seed=6)
+    assert torch.equal(torch.rand(1), expected)
