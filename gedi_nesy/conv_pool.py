@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
 def conv_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """relu(max_pool2d(conv2d(images, weight, bias), 2)), differentiable once in all three arguments.
 
-    Where windows of a pool are equal, as on a flat background, the first takes the gradient, as in `max_pool2d`.
+    Where windows of a pool are equal, as on a flat background, the first takes the gradient, as in `max_pool2d`. To ask
+    for a second derivative is a RuntimeError.
     On other devices than the CPU, for even kernels and for odd outputs of the convolution this is torch's own three
     operations, which are differentiable at any order.
 
@@ -50,8 +50,11 @@ class _ConvPoolReLU(torch.autograd.Function):
         return pooled.permute(3, 0, 1, 2)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # create_graph=True
+            raise RuntimeError(
+                "conv_pool_relu is differentiable once on CPU; for more use conv2d, max_pool2d and relu."
+            )
         images, kernel, route, patches = ctx.saved_tensors
         grad_blocks = route * grad.permute(1, 2, 3, 0)  # [4, O, h, w, N]
         rows = grad_blocks.flatten(2).flatten(0, 1)  # [4 * O, h * w * N]

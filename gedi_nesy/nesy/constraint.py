@@ -1,8 +1,9 @@
 """Constraint: a ProbLog rule over images as an exact, batched, differentiable log-probability."""
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.cache import Rule, cached
 from gedi_nesy.nesy.circuit import Circuit
 from gedi_nesy.nesy.diagram import FALSE, TRUE, compile_program, neural_solutions, smoothed
 from gedi_nesy.nesy.grounding import Key, Query, Variable, ground
 from gedi_nesy.nesy.layers import lay_out
 from gedi_nesy.nesy.program import Program, Source, Value, find_program
+from gedi_nesy.nesy.reference import Reference
 from gedi_nesy.nesy.solutions import Row, Solutions
 from gedi_nesy.nesy.symbols import Alignment, Diagnosis, Symbols
 from gedi_nesy.nesy.weights import FactWeights
@@ -34,6 +37,7 @@ class Constraint(nn.Module):
         query: the goal, such as "addition(X,Y,Z)"; by default the program's query/1. Its variables are images, except
             those named in `arguments`.
         arguments: variables of the query whose value differs by example.
+        engine: "exact", or "deepproblog": `log_prob` asks DeepProbLog's own solver, one example after the other.
         trust: allow the program to import Python and to consult files outside its folder.
         seconds: budget for grounding and compiling.
         max_nodes: budget for the nodes of the decision diagram.
@@ -55,6 +59,7 @@ class Constraint(nn.Module):
         query: str | None = None,
         arguments: Sequence[str] = (),
         *,
+        engine: str = "exact",
         trust: bool = False,
         seconds: float = 30.0,
         max_nodes: int = 2_000_000,
@@ -66,8 +71,8 @@ class Constraint(nn.Module):
         self.query = Query(program, query, arguments)
         self.arguments = self.query.arguments
         self._budget = (max_nodes, seconds)
-        self._ground = ground(program, self.query, seconds, trust)
-        self._compiled = compile_program(self._ground, *self._budget)
+        compile_rule = partial(_compile_rule, program, self.query, seconds, max_nodes, trust)
+        self._ground, self._compiled = compile_rule() if trust else cached(program, self.query, compile_rule)
         self.variables: tuple[Variable, ...] = self._ground.variables
         self.answers: tuple[tuple[Value, ...], ...] = tuple(self._compiled.roots)
         self.weights = FactWeights(program, self._ground.facts)
@@ -75,6 +80,9 @@ class Constraint(nn.Module):
         self._first_row = [end - size for end, size in zip(ends, self._ground.sizes, strict=True)]
         self._rows = {v.key: slice(row, row + len(v.domain)) for v, row in zip(self.variables, self._first_row, strict=False)}
         self._number_of_answer = {answer: number for number, answer in enumerate(self.answers)}
+        self._reference = Reference(program, self.query, self.variables, trust) if engine == "deepproblog" else None
+        if engine not in ("exact", "deepproblog"):
+            raise UserError(f"there is no engine {engine}, only exact and deepproblog")
         self._circuits: dict[tuple[str, torch.device], Circuit] = {}
 
     @classmethod
@@ -102,6 +110,8 @@ class Constraint(nn.Module):
             UserError: a key, shape or value is wrong, or the values are no log-probabilities.
         """
         literals = self._literals(inputs, arguments)
+        if self._reference is not None:
+            return self._reference.log_prob(inputs, arguments or {}, self.weights.probabilities(), literals.shape[1])
         answer = self._answer_numbers(arguments, literals)
         values = self._circuit("sum", literals.device).log_sum(literals)
         result = values.gather(0, answer.unsqueeze(0))[0]
@@ -318,6 +328,12 @@ class Constraint(nn.Module):
                 "log-probability -inf",
                 stacklevel=3,
             )
+
+
+def _compile_rule(program: Program, query: Query, seconds: float, max_nodes: int, trust: bool) -> Rule:
+    start = time.monotonic()
+    grounded = ground(program, query, seconds, trust)
+    return grounded, compile_program(grounded, max_nodes, max(1.0, seconds - (time.monotonic() - start)))
 
 
 def _plain(value: Any) -> Value:

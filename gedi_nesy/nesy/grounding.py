@@ -68,7 +68,8 @@ class GroundProgram:
     """A propositional formula over categorical variables: first the neural ones, then the facts.
 
     `nodes[i]` is node i + 1: ("literal", variable, value), ("and", children) or ("or", children). A child is a
-    node's number, negated where the node is, 0 for true, None for false. Positive cycles are possible.
+    node's number, negated where the node is, 0 for true, None for false. Positive cycles are possible. `consulted` are
+    the files that the program loaded, ProbLog's own left out.
     """
 
     variables: tuple[Variable, ...]
@@ -76,6 +77,7 @@ class GroundProgram:
     nodes: tuple[tuple[Any, ...], ...]
     answers: dict[tuple[Value, ...], int | None]
     evidence: tuple[int | None, ...]
+    consulted: tuple[str, ...]
 
     @property
     def sizes(self) -> list[int]:
@@ -107,6 +109,8 @@ class _Database(ClauseDB):
                 f"the program loads {filename}, which may run any code on this machine: "
                 "pass trust=True (--trust) if you trust it"
             )
+        if resolved.parent not in libraries:
+            self.engine.consulted.append(str(resolved))
         return str(resolved)
 
 
@@ -117,6 +121,7 @@ class Engine(DefaultEngine):
         super().__init__()
         self.source, self.trusted = source, trusted
         self.calls: Counter[str] = Counter()  # how often each predicate was called
+        self.consulted: list[str] = []
 
     def eval_call(self, node_id: Any, node: Any, *args: Any, **kwargs: Any) -> Any:
         self.calls[f"{node.functor}/{len(node.args)}"] += 1
@@ -200,15 +205,21 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}") from None
     except RecursionError:
         raise UserError(f"{program.source.name}: {query.goal} recurses too deeply; does it ever end?") from None
-    return _Reading(program, query, formula).result()
+    return _Reading(program, query, formula, tuple(engine.consulted)).result()
 
 
-def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query) -> None:
-    """Ground the query and the program's evidence into the formula."""
+def with_goal(program: Program, query: Query) -> SimpleProgram:
+    """The program's statements, and the query as a rule for GOAL."""
     statements = SimpleProgram()
     for statement in program.statements:
         statements.add_statement(statement)
     statements.add_statement(Clause(Term(GOAL, *(Var(name) for name in query.names)), query.goal))
+    return statements
+
+
+def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query) -> None:
+    """Ground the query and the program's evidence into the formula."""
+    statements = with_goal(program, query)
     exact = ExactEngine(Model("", [Network(None, f"net{i}") for i in range(len(program.declarations))], load=False))
     exact.engine = engine
     database = exact.prepare(statements)
@@ -231,8 +242,8 @@ def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: f
 class _Reading:
     """Reads ProbLog's ground formula: its atoms become values of categorical variables."""
 
-    def __init__(self, program: Program, query: Query, formula: LogicFormula) -> None:
-        self.program, self.query, self.formula = program, query, formula
+    def __init__(self, program: Program, query: Query, formula: LogicFormula, consulted: tuple[str, ...]) -> None:
+        self.program, self.query, self.formula, self.consulted = program, query, formula, consulted
         self.calls: dict[Any, tuple[int, tuple[Value, ...]]] = {}  # ground choice -> declaration, inputs
         self.facts: dict[Any, dict[int, float | int]] = {}  # ground choice -> weight of each value
         self.literals: dict[int, tuple[Any, int]] = {}  # node -> ground choice, value
@@ -274,7 +285,9 @@ class _Reading:
                 nodes.append(("and" if kind == "conj" else "or", node.children))
         answers = self._answers(nodes)
         evidence = tuple(node for _, node in self.formula.evidence())
-        return GroundProgram(tuple(variables.values()), tuple(facts.values()), tuple(nodes), answers, evidence)
+        return GroundProgram(
+            tuple(variables.values()), tuple(facts.values()), tuple(nodes), answers, evidence, self.consulted
+        )
 
     def _check_images(self) -> None:
         reached = {image for _, inputs in self.calls.values() for image in _images_in(inputs, self.query.images)}

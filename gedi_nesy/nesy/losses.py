@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.core.fit import DivergedError, Training
-from gedi_nesy.core.losses import generative_loss, invariance_loss, negative_entropy_loss, prior_divergence, prior_loss
+from gedi_nesy.core.losses import (
+    energy_l2_loss,
+    generative_loss,
+    invariance_loss,
+    negative_entropy_loss,
+    prior_divergence,
+    prior_loss,
+)
 from gedi_nesy.core.objective import Objective
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data.scale import Scale
@@ -89,14 +96,12 @@ class StepLosses:
             "prior": lambda: self._prior(log_probs, view),
             "inv": lambda: self._invariance(log_probs, clean),
             "teacher": lambda: self._teacher(view.by_variable(log_probs), rows),
-            "gen": lambda: self._generative(logits),
         }
-        due = {name for name, weight in weights.items() if weight and (name != "gen" or self._chains_move(step))}
-        return {name: terms[name]() for name in terms if name in due}
-
-    def _chains_move(self, step: int) -> bool:
-        """Whether L_GEN takes part in this step: in every n-th, where the sampler says so."""
-        return self.recipe.sampler is not None and (step + 1) % self.recipe.sampler.every == 0
+        losses = {name: term() for name, term in terms.items() if weights.get(name)}
+        sampler = self.recipe.sampler
+        if sampler and weights.get("gen") and (step + 1) % sampler.every == 0:
+            losses |= self._energy_terms(logits, penalised=bool(weights.get("energy_l2")))
+        return losses
 
     @property
     def candidates(self) -> Candidates:
@@ -122,23 +127,28 @@ class StepLosses:
         losses = [-(self.targets[key][rows] * values).sum(-1).mean(-1) for key, values in log_probs.items()]
         return torch.stack(losses).mean(0)
 
-    def _generative(self, logits: dict[str, Tensor]) -> Tensor:
-        """L_GEN of the single candidate's networks, whose chains advance once a step."""
-        assert self.recipe.sampler is not None
-        assert self.sgld is not None
-        losses = []
-        for name, buffer in self.training.buffers.items():
-            net = self.candidates.networks(0)[name]
-            indices, chains = buffer.draw(self.recipe.sampler.chains, self.training.generator)
-            samples = self.sgld(net, chains, self.training.generator)
-            buffer.store(indices, samples)
-            losses.append(generative_loss(logits[name], net(samples)[None]))
-        gap = torch.stack(losses).mean(0)
+    def _energy_terms(self, logits: dict[str, Tensor], penalised: bool) -> dict[str, Tensor]:
+        """L_GEN of the single candidate's networks, and the penalty on their energies where it weighs anything."""
+        pairs = [(logits[name], self._sample(name)[None]) for name in self.training.buffers]
+        gap = torch.stack([generative_loss(*pair) for pair in pairs]).mean(0)
         if gap.abs().item() > LARGEST_GAP:
             raise DivergedError(
-                f"step {self.training.step}: the energies of data and samples are {gap.item():.3g} apart"
+                f"step {self.training.step}: the energies of data and samples are {gap.item():.3g} nats apart"
             )
-        return gap
+        if not penalised:
+            return {"gen": gap}
+        return {"gen": gap, "energy_l2": torch.stack([energy_l2_loss(*pair) for pair in pairs]).mean(0)}
+
+    def _sample(self, name: str) -> Tensor:
+        """Advance some of a network's chains; its logits there, [chains, classes]."""
+        assert self.recipe.sampler is not None
+        assert self.sgld is not None
+        net, buffer, generator = self.candidates.networks(0)[name], self.training.buffers[name], self.training.generator
+        indices, chains = buffer.draw(self.recipe.sampler.chains, generator)
+        samples = self.sgld(net, chains, generator)
+        buffer.store(indices, samples)
+        logits: Tensor = net(samples)
+        return logits
 
 
 def _sgld(settings: Sampler, scale: Scale) -> SGLD:

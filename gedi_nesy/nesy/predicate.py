@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.grounding import Engine, parse_goal
-from gedi_nesy.nesy.program import Program, Source, is_compound, read_source, to_python
+from gedi_nesy.nesy.program import Declaration, Program, Source, is_compound, read_source, to_python
 
 
 class Probabilities(nn.Module):
@@ -23,23 +23,21 @@ class Probabilities(nn.Module):
 
     Args:
         network: inputs [batch, ...] to logits [batch, values].
-        name: its name in the program.
-        domain: the values; for (False, True) only the probability of True is returned, [batch, 1].
+        declaration: its neural predicate; for a fact only the probability of True is returned, [batch, 1].
     """
 
-    def __init__(self, network: nn.Module, name: str, domain: tuple[Any, ...]) -> None:
+    def __init__(self, network: nn.Module, declaration: Declaration) -> None:
         super().__init__()
-        self.network, self.name, self.domain = network, name, domain
+        self.network, self.declaration = network, declaration
 
     def forward(self, *inputs: Any) -> Tensor:
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
         logits = self.network(*(x.to(device) if isinstance(x, Tensor) else x for x in inputs))
-        if logits.shape[-1] != len(self.domain):
-            raise UserError(
-                f"network {self.name} has {logits.shape[-1]} outputs, but the program names {len(self.domain)} values"
-            )
+        name, values = self.declaration.network, len(self.declaration.domain)
+        if logits.shape[-1] != values:
+            raise UserError(f"network {name} has {logits.shape[-1]} outputs, but the program names {values} values")
         probabilities = logits.softmax(-1)
-        return probabilities[..., 1:] if self.domain == (False, True) else probabilities
+        return probabilities[..., 1:] if self.declaration.fact else probabilities
 
 
 class _TensorSource:
@@ -92,14 +90,15 @@ def deepproblog_model(
 def _wrap(source: Source, networks: Mapping[str, nn.Module]) -> dict[str, Probabilities]:
     if any(is_compound(statement, "evidence") for statement in source.statements):
         raise UserError(f"{source.name} has evidence, which DeepProbLog ignores: ask a Constraint, which conditions on it")
-    domains: dict[str, tuple[Any, ...]] = {}
+    declared: dict[str, Declaration] = {}
     for declaration in Program(source).declarations:
         name = declaration.network
         if name not in networks:
             raise UserError(f"{declaration.place}: there is no network {name}, only {', '.join(networks) or 'none'}")
-        if domains.setdefault(name, declaration.domain) != declaration.domain:
+        first = declared.setdefault(name, declaration)
+        if (first.domain, first.fact) != (declaration.domain, declaration.fact):
             raise UserError(f"{declaration.place}: network {name} is declared twice, with different values")
-    return {name: Probabilities(networks[name], name, domain) for name, domain in domains.items()}
+    return {name: Probabilities(networks[name], declaration) for name, declaration in declared.items()}
 
 
 @torch.no_grad()

@@ -16,11 +16,12 @@ Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of va
 
 @dataclass(frozen=True)
 class Declaration:
-    """One `nn(network, inputs, output, domain) :: head` of the program."""
+    """One `nn(network, inputs, output, domain) :: head` of the program, or, as a fact, `nn(network, inputs) :: head`."""
 
     network: str
     domain: tuple[Value, ...]
     place: str
+    fact: bool
 
 
 def find_program(name_or_path: str | Path) -> Path:
@@ -150,9 +151,10 @@ class Program:
             )
         if len(annotation.args) not in (2, 4):
             raise UserError(f"{place}: write nn(net,[X],Y,[a,b,c]) :: p(X,Y) or nn(net,[X]) :: p(X)")
-        domain = (False, True) if len(annotation.args) == 2 else self._domain(annotation.args[3], place)
+        fact = len(annotation.args) == 2
+        domain = (False, True) if fact else self._domain(annotation.args[3], place)
         number = len(self.declarations)
-        self.declarations.append(Declaration(to_python(annotation.args[0]), domain, place))
+        self.declarations.append(Declaration(to_python(annotation.args[0]), domain, place, fact))
         return head.with_probability(annotation.with_args(Term(f"net{number}"), *annotation.args[1:]))
 
     def _domain(self, domain: Term, place: str) -> tuple[Value, ...]:

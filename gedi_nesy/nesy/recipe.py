@@ -48,6 +48,7 @@ class Weights(Settings):
     prior: ScheduleSetting = Schedule.of(0.0)
     inv: ScheduleSetting = Schedule.of(0.0)
     teacher: ScheduleSetting = Schedule.of(0.0)
+    energy_l2: ScheduleSetting = Schedule.of(0.0)
 
 
 class Sampler(Settings):
@@ -118,6 +119,11 @@ class Recipe(Settings):
         stages = [self.train] + ([self.student] if self.student else [])
         if self.sampler is None and not all(stage.weights.gen.is_zero for stage in stages):
             raise ValueError("weights.gen needs a [sampler]")
+        for stage in stages:
+            if stage.weights.gen.is_zero and not stage.weights.energy_l2.is_zero:
+                raise ValueError("weights.energy_l2 goes with weights.gen, which is 0")
+        if self.restarts > 1 and not self.train.weights.gen.is_zero:
+            raise ValueError("train.weights.gen needs restarts = 1; with more of them put L_GEN in the student")
         if not self.train.weights.teacher.is_zero:
             raise ValueError("train.weights.teacher: only the student has a teacher")
         if self.restarts > 1 and self.student is None:

@@ -54,6 +54,14 @@ class FactWeights(nn.Module):
         parts = [constants[source] if isinstance(source, slice) else groups[source] for source in self.sources]
         return torch.cat(parts) if parts else constants
 
+    def probabilities(self) -> list[float]:
+        """The present value of each learnable probability, in the order of the program's text."""
+        values: list[float] = []
+        for group, logits in zip(self.groups, self.logits, strict=True):
+            present = self._group(group, logits.detach()).exp().tolist()
+            values += [p for weight, p in zip(group, present, strict=False) if isinstance(weight, int)]
+        return values
+
     def _group(self, group: tuple[float | int, ...], logits: Tensor) -> Tensor:
         fixed = sum(weight for weight in group if isinstance(weight, float))
         learnt = iter(logits.log_softmax(0) + math.log1p(-fixed))

@@ -16,6 +16,7 @@ MEANINGS = {
     "inv": "cross-entropy of an image's two views",
     "prior": "average prediction against the prior",
     "nesy": "−log P(rule | images)",
+    "energy_l2": "mean squared energy of data and samples, in nats²",
     "teacher": "cross-entropy to the restarts’ posteriors",
 }
 SMOOTHED = 100  # rows from which on the line drawn strong is a running mean, and the values are drawn faint

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gedi_nesy.core.losses import (
+    energy_l2_loss,
     generative_loss,
     invariance_loss,
     negative_entropy_loss,
@@ -53,6 +54,13 @@ def test_losses_keep_leading_dimensions_apart():
     prior = torch.full((4,), math.log(0.25))
     for loss in (negative_entropy_loss, lambda x: prior_loss(x, prior), lambda x: invariance_loss(x, x.flip(-1))):
         torch.testing.assert_close(loss(log_probs), torch.stack([loss(part) for part in log_probs]))
+
+
+def test_the_penalty_is_the_sum_of_the_mean_squared_energies():
+    # energies -ln 2 (two logits 0) and -(3 + ln 2)
+    data, samples = torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [3.0, 3.0]])
+    expected = math.log(2) ** 2 + (math.log(2) ** 2 + (3 + math.log(2)) ** 2) / 2
+    assert energy_l2_loss(data, samples).item() == pytest.approx(expected)
 
 
 def test_generative_loss_has_the_gradient_of_the_negative_log_likelihood():

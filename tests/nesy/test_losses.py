@@ -47,7 +47,7 @@ def test_the_prior_has_its_forms_optimum(form, optimum, addition, loader):
 
 def test_chains_move_every_nth_step_and_only_then(addition, loader):
     candidates = Candidates({"digits": 10}, 1, seed=0)
-    losses = step_losses(addition, loader, candidates, {"train.weights.gen": 1.0, "sampler.steps": 1})
+    losses = step_losses(addition, loader, candidates, {"train.weights.gen": 1.0, "sampler.steps": 1, "restarts": 1})
     generator = losses.training.generator
     buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, generator, torch.device("cpu"))
     losses.training.buffers["digits"] = buffer
@@ -63,7 +63,7 @@ def test_an_exploding_energy_gap_stops_training(addition, loader):
     candidates = readers(RIGHT)
     candidates.nets[0]["digits"].sharpness.data.fill_(1e6)
     candidates.nets[0]["digits"].forward = lambda x: x.flatten(1)[:, :10] * 1e6
-    losses = step_losses(addition, loader, candidates, {"train.weights.gen": 1.0, "sampler.steps": 1})
+    losses = step_losses(addition, loader, candidates, {"train.weights.gen": 1.0, "sampler.steps": 1, "restarts": 1})
     buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, losses.training.generator, torch.device("cpu"))
     losses.training.buffers["digits"] = buffer
     with pytest.raises(DivergedError, match="energies of data and samples"):

@@ -1,0 +1,108 @@
+"""Compiled rules on disk, by the hash of everything they depend on."""
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from gedi_nesy.nesy.diagram import TRUE, Compiled, Diagram
+from gedi_nesy.nesy.grounding import Fact, GroundProgram, Query, Variable
+from gedi_nesy.nesy.program import Program
+
+FORMAT = 1  # raise it when what is stored changes
+
+Rule = tuple[GroundProgram, Compiled]
+
+
+def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> Rule:
+    """The rule from the cache, or compiled and then stored.
+
+    Entries are written to a file of their own and renamed into place, so that concurrent writers don't meet. One that
+    can't be read, or whose consulted files have changed, is compiled anew.
+
+    Args:
+        program: the program.
+        query: the goal; the same image in two places is part of it.
+        compile_rule: what to do when it isn't there.
+    """
+    path = user_cache_path("gedi-nesy") / "rules" / f"{_key(program, query)}.json"
+    try:
+        entry = json.loads(path.read_text())
+        if all(_hash(Path(file).read_bytes()) == digest for file, digest in entry["consulted"].items()):
+            return _rule_from(entry)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, not readable, or of another time
+    rule = compile_rule()
+    _store(path, _entry_of(*rule))
+    return rule
+
+
+def _key(program: Program, query: Query) -> str:
+    packages = [version(package) for package in ("gedi-nesy", "deepproblog", "problog")]
+    parts = [FORMAT, packages, program.source.text, str(program.source.folder.resolve()), str(query.goal), query.arguments]
+    return _hash(json.dumps(parts).encode())
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _store(path: Path, entry: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
+            json.dump(entry, file)
+        os.replace(file.name, path)
+    except OSError as error:
+        warnings.warn(f"the compiled rule was not stored in {path.parent}: {error}", stacklevel=2)
+
+
+def _entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
+    diagram = compiled.diagram
+    nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
+    number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
+    return {
+        "consulted": {file: _hash(Path(file).read_bytes()) for file in ground.consulted},
+        "variables": [asdict(variable) for variable in ground.variables],
+        "facts": [asdict(fact) for fact in ground.facts],
+        "nodes": ground.nodes,
+        "answers": list(ground.answers.items()),
+        "evidence": ground.evidence,
+        "max_nodes": diagram.max_nodes,
+        "diagram": [(diagram.level[node], [number[child] for child in diagram.children[node]]) for node in nodes],
+        "order": compiled.order,
+        "roots": [(answer, number[root]) for answer, root in compiled.roots.items()],
+        "evidence_root": number[compiled.evidence],
+    }
+
+
+def _rule_from(entry: dict[str, Any]) -> Rule:
+    entry = {name: _tuples(part) for name, part in entry.items() if name not in ("variables", "facts")} | {
+        name: [{field: _tuples(value) for field, value in item.items()} for item in entry[name]]
+        for name in ("variables", "facts")
+    }
+    ground = GroundProgram(
+        tuple(Variable(**item) for item in entry["variables"]),
+        tuple(Fact(**item) for item in entry["facts"]),
+        entry["nodes"],
+        dict(entry["answers"]),
+        entry["evidence"],
+        (),
+    )
+    diagram = Diagram([ground.sizes[variable] for variable in entry["order"]], entry["max_nodes"])
+    for level, children in entry["diagram"]:
+        diagram.node(level, children)
+    return ground, Compiled(diagram, entry["order"], dict(entry["roots"]), entry["evidence_root"])
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
