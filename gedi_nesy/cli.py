@@ -49,6 +49,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
 @click.option("--query", help="The goal of the program that every example satisfies.")
+@click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
+@click.option("--data", help="Your own examples: a CSV table with a column for each variable of the query.")
 @click.option("--dataset", help="mnist, digits, an .npz file or an image folder.  [default: mnist, else digits]")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the examples in the first stage.")
@@ -105,7 +107,7 @@ def _refuse_other_settings(ctx: click.Context) -> None:
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     method, recipe, out, settings = (options.pop(name) for name in ("method", "recipe", "out", "settings"))
     name = recipe or recipe_for(method, options["examples"] or 1000)
-    overrides = {key: value for key, value in options.items() if value is not None}
+    overrides = {key: value for key, value in options.items() if value not in (None, ())}
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
     overrides |= dict(parse_setting(text) for text in settings)
@@ -174,7 +176,7 @@ def query(run: Path, goal: str, data_dir: Path | None, as_json: bool) -> None:
 @main.command()
 @click.argument("run", type=FOLDER)
 @click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
-@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="SGLD steps of each.")
+@click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="SGLD steps of each.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=FOLDER, default=Path("samples.png"), show_default=True, help="The picture to write.")
 def sample(run: Path, number: int, steps: int, seed: int, out: Path) -> None:

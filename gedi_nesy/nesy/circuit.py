@@ -1,4 +1,7 @@
-"""Batched evaluation of a laid-out diagram in log space, with gradients that stay finite where a value is log 0."""
+"""Batched evaluation of a laid-out diagram in log space, with gradients that stay finite where a value is log 0.
+
+log 0 is a large negative number inside, so that no difference of two of them is nan, and -inf outside.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,6 +11,8 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.nesy.layers import FIRST, ONE, ZERO, Layout
+
+FLOOR = -1e30  # stands for log 0; sums of it stay finite in single precision
 
 
 class _Block(NamedTuple):
@@ -62,10 +67,10 @@ class Circuit:
         """The roots' values, differentiable once.
 
         Args:
-            literals: log-probability of every literal, [literals, batch].
+            literals: log-probability of every literal, [batch, literals].
 
         Returns:
-            The roots' log-probabilities, [roots, batch].
+            The roots' log-probabilities, [roots, batch]; where one is -inf, it has no gradient.
         """
         return _LogSum.apply(literals, self)
 
@@ -73,59 +78,65 @@ class Circuit:
         """log of what flows through each literal, [literals, batch].
 
         Args:
-            literals: log-probability of every literal, [literals, batch].
+            literals: log-probability of every literal, [batch, literals].
             root_flow: log of what enters at each root, as a share of its value, [roots, batch].
         """
         values, terms = self.upward(literals)
-        shares = [paths - self.nodes_of(values, block).unsqueeze(1) for block, paths in zip(self.blocks, terms, strict=True)]
-        shares = [share.masked_fill(share.isnan(), -torch.inf) for share in shares]  # log 0 - log 0
-        return self.downward(shares, root_flow, log=True)
+        possible = values.index_select(0, self.roots) > FLOOR / 2
+        shares = [paths.log_softmax(1) for paths in terms]
+        return _from_floor(self._downward(shares, root_flow.clamp(min=FLOOR).where(possible, FLOOR), log=True))
 
     def choices(self, literals: Tensor, root_flow: Tensor) -> tuple[Tensor, Tensor]:
         """The roots' values, [roots, batch], and how often each literal is on their largest paths, [literals, batch].
 
         Args:
-            literals: log-probability of every literal, [literals, batch].
+            literals: log-probability of every literal, [batch, literals].
             root_flow: how often to count each root, [roots, batch].
         """
         values, terms = self.upward(literals)
         shares = [torch.zeros_like(paths).scatter_(1, paths.argmax(1, keepdim=True), 1.0) for paths in terms]
-        return values[self.roots], self.downward(shares, root_flow)
-
-    def nodes_of(self, values: Tensor, block: _Block) -> Tensor:
-        return values[block.first_row : block.first_row + block.shape[0]]
+        return _from_floor(values.index_select(0, self.roots)), self._downward(shares, root_flow)
 
     def upward(self, literals: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The value table [rows, batch], and for each block the values of its paths, [nodes, paths, batch]."""
-        batch = literals.shape[1]
+        batch = len(literals)
         values = literals.new_empty(self.rows, batch)
-        values[ONE], values[ZERO] = 0.0, -torch.inf
-        values[FIRST : FIRST + self.literals] = literals
+        values[ONE], values[ZERO] = 0.0, FLOOR
+        torch.clamp(literals.t(), min=FLOOR, out=values[FIRST : FIRST + self.literals])
         terms = []
         for block in self.blocks:
             paths = values.index_select(0, block.rows).view(*block.shape, batch).sum(2)
-            self.nodes_of(values, block).copy_(paths.amax(1) if block.maximise else paths.logsumexp(1))
+            nodes = values[block.first_row : block.first_row + block.shape[0]]
+            if block.maximise:
+                torch.amax(paths, 1, out=nodes)
+            else:
+                torch.logsumexp(paths, 1, out=nodes)
             terms.append(paths)
         return values, terms
 
-    def downward(self, shares: Sequence[Tensor], root_flow: Tensor, log: bool = False) -> Tensor:
-        """The flow through each literal, [literals, batch], or its log.
+    def downward(self, terms: Sequence[Tensor], root_flow: Tensor) -> Tensor:
+        """The derivative of the roots, weighted by `root_flow` [roots, batch], by each literal, [literals, batch]."""
+        return self._downward([paths.softmax(1) for paths in terms], root_flow)
 
-        Args:
-            shares: for each block, each path's share of its node's value (or its log), [nodes, paths, batch].
-            root_flow: what enters at each root (or its log), [roots, batch].
-            log: compute in logs.
-        """
+    def _downward(self, shares: Sequence[Tensor], root_flow: Tensor, log: bool = False) -> Tensor:
+        """The flow through each literal, or its log, from each path's share of its node's value, or its log."""
         batch = root_flow.shape[1]
         flows = root_flow.new_empty(self.terms, batch)
-        flows[0] = -torch.inf if log else 0.0
+        flows[0] = FLOOR if log else 0.0
         flows[self.terms - len(root_flow) :] = root_flow
         for block, share in zip(reversed(self.blocks), reversed(shares), strict=True):
             nodes, paths, _ = block.shape
             flow = _total(flows, block.parents, log).unsqueeze(1)  # [nodes, 1, batch]
-            terms = flows[block.first_term : block.first_term + nodes * paths].view(nodes, paths, batch)
-            torch.add(share, flow, out=terms) if log else torch.mul(share, flow, out=terms)
+            below = flows[block.first_term : block.first_term + nodes * paths].view(nodes, paths, batch)
+            if log:
+                torch.add(share, flow, out=below)
+            else:
+                torch.mul(share, flow, out=below)
         return _total(flows, self.literal_parents, log)
+
+
+def _from_floor(values: Tensor) -> Tensor:
+    return values.masked_fill(values < FLOOR / 2, -torch.inf)
 
 
 def _total(flows: Tensor, parents: Tensor, log: bool) -> Tensor:
@@ -143,17 +154,14 @@ class _LogSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, literals: Tensor, circuit: Circuit) -> Tensor:
         values, terms = circuit.upward(literals)
+        roots = values.index_select(0, circuit.roots)
+        impossible = roots < FLOOR / 2
         ctx.circuit = circuit
-        ctx.save_for_backward(values, *terms)
-        return values[circuit.roots]
+        ctx.save_for_backward(impossible, *terms)
+        return roots.masked_fill_(impossible, -torch.inf)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        values, *terms = ctx.saved_tensors
-        lowest = torch.finfo(values.dtype).min  # log 0 - log 0 is no share, not nan
-        shares = [
-            (paths - ctx.circuit.nodes_of(values, block).clamp(min=lowest).unsqueeze(1)).exp()
-            for block, paths in zip(ctx.circuit.blocks, terms, strict=True)
-        ]
-        return ctx.circuit.downward(shares, grad), None
+        impossible, *terms = ctx.saved_tensors
+        return ctx.circuit.downward(terms, grad.masked_fill(impossible, 0.0)).t(), None

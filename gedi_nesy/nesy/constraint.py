@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from itertools import accumulate
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class Constraint(nn.Module):
         ends = list(accumulate(self._ground.sizes))
         self._first_row = [end - size for end, size in zip(ends, self._ground.sizes, strict=True)]
         self._rows = {v.key: slice(row, row + len(v.domain)) for v, row in zip(self.variables, self._first_row, strict=False)}
+        self._stretches = _stretches([len(variable.domain) for variable in self.variables])
         self._number_of_answer = {answer: number for number, answer in enumerate(self.answers)}
         self._reference = Reference(program, self.query, self.variables, trust) if engine == "deepproblog" else None
         if engine not in ("exact", "deepproblog"):
@@ -111,10 +112,10 @@ class Constraint(nn.Module):
         """
         literals = self._literals(inputs, arguments)
         if self._reference is not None:
-            return self._reference.log_prob(inputs, arguments or {}, self.weights.probabilities(), literals.shape[1])
+            return self._reference.log_prob(inputs, arguments or {}, self.weights.probabilities(), len(literals))
         answer = self._answer_numbers(arguments, literals)
         values = self._circuit("sum", literals.device).log_sum(literals)
-        result = values.gather(0, answer.unsqueeze(0))[0]
+        result = values[0] if answer is None else values.gather(0, answer.unsqueeze(0))[0]
         if self._compiled.evidence != TRUE:
             result = result - values[-1].masked_fill(values[-1].isneginf(), 0.0)
         self._warn_if_impossible(result)
@@ -136,7 +137,7 @@ class Constraint(nn.Module):
         literals = self._literals(inputs, arguments)
         answer = self._answer_numbers(arguments, literals)
         values, chosen = self._circuit("max", literals.device).choices(literals, self._at(answer, literals))
-        result = values.gather(0, answer.unsqueeze(0))[0]
+        result = values[0] if answer is None else values.gather(0, answer.unsqueeze(0))[0]
         if self._compiled.evidence != TRUE:
             result = result - self._circuit("sum", literals.device).log_sum(literals)[-1]
         self._warn_if_impossible(result)
@@ -266,22 +267,21 @@ class Constraint(nn.Module):
         return self._circuits[kind, device]
 
     def _literals(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None) -> Tensor:
-        """log-probability of every value of every variable, the program's own last, [literals, batch]."""
+        """log-probability of every value of every variable, the program's own last, [batch, literals]."""
         if inputs.keys() != self._rows.keys():
             raise UserError(f"log-probabilities were given for {list(inputs)}, but the rule needs {list(self._rows)}")
-        columns = [self._column(v, inputs[v.key]) for v in self.variables]
+        columns = [self._column(variable, inputs[variable.key]) for variable in self.variables]
         batches = {len(column) for column in columns} | {len(values) for values in (arguments or {}).values()} or {1}
         if len(batches) > 1:
             raise UserError(f"inputs and arguments differ in their number of examples: {sorted(batches)}")
         batch = batches.pop()
-        dtype, device = torch.float64, torch.device("cpu")
-        if columns:
-            dtype, device = torch.cat([column[:0].flatten() for column in columns]).dtype, columns[0].device
-        if self._ground.facts:
-            columns.append(self.weights(dtype, device).expand(batch, -1))
-        literals = torch.cat(columns, 1) if columns else torch.empty(batch, 0, dtype=dtype)
+        if not columns:
+            return self.weights(torch.float64, torch.device("cpu")).expand(batch, -1)
+        literals = torch.cat(columns, 1)
         self._check_normalised(literals.detach())
-        return literals.t()
+        if self._ground.facts:
+            literals = torch.cat([literals, self.weights(literals.dtype, literals.device).expand(batch, -1)], 1)
+        return literals
 
     def _column(self, variable: Variable, log_probs: Tensor) -> Tensor:
         """One variable's input, in single precision at least."""
@@ -293,36 +293,45 @@ class Constraint(nn.Module):
         return log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
 
     def _check_normalised(self, literals: Tensor) -> None:
+        """One look for each stretch of variables with domains of one size; a second one only to say what is wrong."""
+        for columns, size in self._stretches:
+            totals = literals[:, columns].unflatten(1, (-1, size)).logsumexp(2)
+            if not float(totals.abs().max() if len(totals) else 0.0) <= NOT_NORMALISED:  # nan is not
+                break
+        else:
+            return
         for variable in self.variables:
             total = literals[:, self._rows[variable.key]].logsumexp(1)
-            if not (total.abs() <= NOT_NORMALISED).all():
-                row = int((~(total.abs() <= NOT_NORMALISED)).nonzero()[0])
+            wrong = ~(total.abs() <= NOT_NORMALISED)
+            if wrong.any():
+                example = int(wrong.nonzero()[0])
                 raise UserError(
-                    f"the values for {variable.key} are no log-probabilities: in example {row} the probabilities sum to "
-                    f"{total[row].exp():.4g}; pass logits.log_softmax(-1)"
+                    f"the values for {variable.key} are no log-probabilities: in example {example} the probabilities sum "
+                    f"to {total[example].exp():.4g}; pass logits.log_softmax(-1)"
                 )
 
-    def _answer_numbers(self, arguments: Mapping[str, Sequence[Value]] | None, literals: Tensor) -> Tensor:
-        """The number of each example's root, [batch]; that of the impossible one where there is no such answer."""
+    def _answer_numbers(self, arguments: Mapping[str, Sequence[Value]] | None, literals: Tensor) -> Tensor | None:
+        """The number of each example's root, [batch], that of the impossible one where there is no such answer; None
+        without arguments, where it is the first."""
         given = arguments or {}
-        if set(given) != set(self.query.arguments):
-            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.query.arguments)}")
+        if set(given) != set(self.arguments):
+            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.arguments)}")
         if not given:
-            number = 0  # the only answer, or the impossible one
-            return torch.full((literals.shape[1],), number, device=literals.device)
-        columns = [[_plain(value) for value in given[name]] for name in self.query.arguments]
+            return None
+        columns = [[_plain(value) for value in given[name]] for name in self.arguments]
         impossible = len(self.answers)
         numbers = [self._number_of_answer.get(answer, impossible) for answer in zip(*columns, strict=True)]
         return torch.tensor(numbers, device=literals.device)
 
-    def _at(self, answer: Tensor, literals: Tensor) -> Tensor:
+    def _at(self, answer: Tensor | None, literals: Tensor) -> Tensor:
         """1 where an example's root is, [roots, batch]."""
+        if answer is None:
+            answer = torch.zeros(len(literals), dtype=torch.long, device=literals.device)
         return torch.nn.functional.one_hot(answer, len(self.answers) + 2).t().to(literals.dtype)
 
     def _warn_if_impossible(self, log_prob: Tensor) -> None:
-        impossible = log_prob.detach().isneginf()
-        if impossible.any():
-            rows = impossible.nonzero().flatten().tolist()
+        rows = log_prob.detach().isneginf().nonzero().flatten().tolist()
+        if rows:
             warnings.warn(
                 f"{self.query.goal} is impossible for {len(rows)} of {len(log_prob)} examples ({_short(rows)}): "
                 "log-probability -inf",
@@ -334,6 +343,16 @@ def _compile_rule(program: Program, query: Query, seconds: float, max_nodes: int
     start = time.monotonic()
     grounded = ground(program, query, seconds, trust)
     return grounded, compile_program(grounded, max_nodes, max(1.0, seconds - (time.monotonic() - start)))
+
+
+def _stretches(sizes: Sequence[int]) -> list[tuple[slice, int]]:
+    """The columns of neighbouring variables with domains of one size, and that size."""
+    stretches, start = [], 0
+    for size, group in groupby(sizes):
+        stop = start + size * len(list(group))
+        stretches.append((slice(start, stop), size))
+        start = stop
+    return stretches
 
 
 def _plain(value: Any) -> Value:

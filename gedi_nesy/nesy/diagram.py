@@ -1,6 +1,7 @@
 """A ground program as a multi-valued decision diagram over its categorical variables."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gedi_nesy.errors import UserError
@@ -8,7 +9,8 @@ from gedi_nesy.nesy.budget import TimeIsUp, time_limit
 from gedi_nesy.nesy.grounding import GroundProgram, Value
 
 FALSE, TRUE = 0, 1  # the two terminal nodes
-SMALL = 2_000  # nodes; below, another variable order isn't worth the time to try it
+FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first round of a race between them
+GROWTH = 4  # of that limit from round to round
 
 
 class TooLarge(Exception):
@@ -132,6 +134,8 @@ class Compiled:
 def compile_program(ground: GroundProgram, max_nodes: int, seconds: float, facts_last: bool = False) -> Compiled:
     """Compile a ground program, in the best of a few variable orders.
 
+    The orders race: each may make so many nodes, then more, until one is done.
+
     Args:
         ground: the program.
         max_nodes: the budget for the nodes made on the way.
@@ -141,27 +145,24 @@ def compile_program(ground: GroundProgram, max_nodes: int, seconds: float, facts
     Raises:
         UserError: every order outgrows the budget.
     """
-    best: Compiled | None = None
+    found: list[Compiled] = []
     try:
         with time_limit(seconds):
-            for order in _orders(ground, facts_last):
-                try:
-                    candidate = _compile(ground, order, min(max_nodes, 2 * len(best.diagram)) if best else max_nodes)
-                except TooLarge:
-                    continue
-                if best is None or candidate.size < best.size:
-                    best = candidate
-                if len(best.diagram) <= SMALL:
-                    break
+            limit = FIRST_LIMIT
+            while not found and limit < GROWTH * max_nodes:
+                for order in _orders(ground, facts_last):
+                    with suppress(TooLarge):
+                        found.append(_compile(ground, order, min(limit, max_nodes)))
+                limit *= GROWTH
     except TimeIsUp:
-        pass  # the best order so far will do
-    if best is None:
+        pass  # what has been found will do
+    if not found:
         raise UserError(
-            f"the rule's decision diagram over {len(ground.sizes)} variables passes its budget of {max_nodes:,} nodes and "
+            f"the rule's decision diagram over {len(ground.sizes)} variables passes its budget of {max_nodes:,} nodes or "
             f"{seconds:g} s in every variable order tried: constraints between all pairs of many variables have no small "
             "diagram; split the rule, state it over fewer variables, or raise the budget"
         )
-    return best
+    return min(found, key=lambda compiled: compiled.size)
 
 
 def neural_solutions(ground: GroundProgram, compiled: Compiled) -> Compiled:
@@ -213,11 +214,13 @@ def _smooth(diagram: Diagram, roots: list[int]) -> tuple[Diagram, list[int]]:
     return smooth, [lift(root, 0) for root in roots]
 
 
-def _orders(ground: GroundProgram, facts_last: bool) -> Iterable[tuple[int, ...]]:
-    """Variable orders worth a try: by first occurrence in the formula, and as the query names the images."""
-    occurrence = _first_occurrences(ground)
-    for order in dict.fromkeys((occurrence, tuple(range(len(ground.sizes))), occurrence[::-1])):
-        yield tuple(sorted(order, key=lambda v: v >= len(ground.variables))) if facts_last else order
+def _orders(ground: GroundProgram, facts_last: bool) -> list[tuple[int, ...]]:
+    """Variable orders worth a try: by first occurrence in the formula, as the query names the images, and backwards."""
+    orders = [_first_occurrences(ground), tuple(range(len(ground.sizes)))]
+    orders += [order[::-1] for order in orders]
+    if facts_last:
+        orders = [tuple(sorted(order, key=lambda v: v >= len(ground.variables))) for order in orders]
+    return list(dict.fromkeys(orders))
 
 
 def _children(ground: GroundProgram, node: int) -> list[int]:
@@ -231,16 +234,16 @@ def _roots(ground: GroundProgram) -> list[int]:
 
 
 def _first_occurrences(ground: GroundProgram) -> tuple[int, ...]:
+    """The variables as a walk from the query down meets them, those next to a node before those further below."""
     order: dict[int, None] = {}
     seen, stack = set(), _roots(ground)[::-1]
     while stack:
         node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if ground.nodes[node - 1][0] == "literal":
-            order[ground.nodes[node - 1][1]] = None
-        stack.extend(reversed(_children(ground, node)))
+        if node not in seen:
+            seen.add(node)
+            if ground.nodes[node - 1][0] == "literal":
+                order[ground.nodes[node - 1][1]] = None
+            stack.extend(sorted(reversed(_children(ground, node)), key=lambda c: ground.nodes[c - 1][0] == "literal"))
     return tuple(order) + tuple(v for v in range(len(ground.sizes)) if v not in order)
 
 

@@ -42,29 +42,20 @@ def score_network(
 
 
 @torch.no_grad()
-def score_rule(
-    networks: nn.ModuleDict, constraint: Constraint, images: Images, scale: Scale, device: torch.device
-) -> dict[str, float]:
-    """The rule on examples drawn from the test images: one example for every five test images, always the same ones.
+def score_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> tuple[float, float]:
+    """How the rule fares on examples.
 
     Returns:
-        constraint_satisfaction: share of examples whose predicted symbols satisfy the rule.
-        test_constraint_log_likelihood: mean log P(rule | images), in nats.
+        The share of examples whose predicted symbols satisfy the rule, and the mean log P(rule | images), in nats.
     """
-    n = len(images.x_test) // 5
-    generator = torch.Generator().manual_seed(0)
-    examples = draw_examples(constraint, images.x_test, images.y_test, images.classes, n, generator)
-    batch = Loader(examples, constraint, scale, device).batch(torch.arange(n))
+    batch = loader.batch(torch.arange(len(loader)))
     outputs = {name: predict_log_probs(networks[name], x)[None] for name, x in batch.images.items()}
     log_probs = {key: values[0] for key, values in batch.by_variable(outputs).items()}
     # all the mass on the predicted symbol: the rule then has probability 1 or 0
     certain = {key: _one_hot_log_probs(values) for key, values in log_probs.items()}
     with warnings.catch_warnings(action="ignore"):  # that a wrong prediction makes the rule impossible
-        satisfied = constraint.log_prob(certain, arguments=batch.arguments).exp()
-    return {
-        "constraint_satisfaction": satisfied.mean().item(),
-        "test_constraint_log_likelihood": constraint.log_prob(log_probs, arguments=batch.arguments).mean().item(),
-    }
+        satisfied = constraint.log_prob(certain, arguments=batch.arguments).exp().mean()
+    return satisfied.item(), constraint.log_prob(log_probs, arguments=batch.arguments).mean().item()
 
 
 def _one_hot_log_probs(log_probs: Tensor) -> Tensor:
@@ -89,12 +80,19 @@ def diagnose_networks(networks: nn.ModuleDict, constraint: Constraint, loader: L
 def evaluate_networks(
     networks: nn.ModuleDict, constraint: Constraint, images: Images, scale: Scale, device: torch.device
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
-    """All test figures of `summary.json`, the first network's at the top level, and every network's scores."""
+    """All test figures of `summary.json`, the first network's at the top level, and every network's scores.
+
+    The rule is scored on examples drawn from the test images, one for every five images and always the same ones.
+    """
     domains = {variable.network: variable.domain for variable in constraint.variables}
     scores = {name: score_network(networks[name], domains[name], images, scale, device) for name in domains}
-    figures = {name: _figures(result) for name, result in scores.items()}
+    figures: dict[str, Any] = {name: _figures(result) for name, result in scores.items()}
+    generator = torch.Generator().manual_seed(0)
+    n = len(images.x_test) // 5
+    examples = draw_examples(constraint, images.x_test, images.y_test, images.classes, n, generator)
+    satisfied, log_likelihood = score_rule(networks, constraint, Loader(examples, constraint, scale, device))
+    rule = {"constraint_satisfaction": satisfied, "test_constraint_log_likelihood": log_likelihood}
     first = next(iter(figures.values()))
-    rule = score_rule(networks, constraint, images, scale, device)
     return first | rule | ({"networks": figures} if len(figures) > 1 else {}), scores
 
 

@@ -12,6 +12,7 @@ from deepproblog.network import Network
 from problog import library_paths
 from problog.clausedb import ClauseDB
 from problog.engine import DefaultEngine
+from problog.engine_builtin import CallModeError
 from problog.errors import ProbLogError
 from problog.formula import LogicFormula
 from problog.logic import Clause, Term, Var, is_list, term2list
@@ -201,6 +202,9 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
             _fill(formula, engine, program, query)
     except TimeIsUp:
         raise UserError(_out_of_time(formula, engine, query, seconds)) from None
+    except CallModeError as error:
+        hint = f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, by N is ... or between(0,9,N)"
+        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{hint * bool(query.arguments)}") from None
     except ProbLogError as error:
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}") from None
     except RecursionError:
@@ -230,12 +234,13 @@ def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query)
 
 
 def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: float) -> str:
-    busiest = ", ".join(f"{name} {count:,} times" for name, count in engine.calls.most_common(3))
+    calls = [(name, n) for name, n in engine.calls.most_common() if not name.startswith(("_", GOAL))]
+    busiest = ", ".join(f"{name} {count:,} times" for name, count in calls[:3])
     return (
-        f"{query.goal} was not grounded within its budget of {seconds:g} s: {len(formula):,} ground nodes so far, "
-        f"calling {busiest}; a rule that enumerates whole numbers or assignments grows with their product: "
-        "write it one step at a time, as programs/addition_multi.pl adds digit by digit with a carry, "
-        "or raise the budget"
+        f"{query.goal} was not grounded within its budget of {seconds:g} s: {len(formula):,} ground nodes so far, after "
+        f"calling {busiest}; if the recursion does end, the rule enumerates whole numbers or assignments, whose product "
+        "grows without bound: write it one step at a time, as programs/addition_multi.pl adds digit by digit with a "
+        "carry, or raise the budget"
     )
 
 
@@ -291,12 +296,13 @@ class _Reading:
 
     def _check_images(self) -> None:
         reached = {image for _, inputs in self.calls.values() for image in _images_in(inputs, self.query.images)}
-        for image in self.query.images:
-            if image not in reached:
-                raise UserError(
-                    f"{image} in {self.query.goal} reaches no network, so it is no image: if it is a value that "
-                    f"differs by example, pass arguments=({image!r},); else drop it from the query"
-                )
+        others = [image for image in self.query.images if image not in reached]
+        if others:
+            raise UserError(
+                f"in {self.query.goal} no network is called with {', '.join(others)}: a variable of the query is an image "
+                f"that a network reads, or a value that differs by example and is named in arguments=, "
+                f"such as arguments=({others[-1]!r},)"
+            )
 
     def _variables(self) -> dict[Any, Variable]:
         networks_of: dict[str, set[str]] = {image: set() for image in self.query.images}

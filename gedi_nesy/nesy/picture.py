@@ -14,25 +14,25 @@ SAMPLES = 100
 
 
 def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores]) -> None:
-    """Write losses.png, samples.png where the run has an energy model, confusion.png and report.html."""
+    """Write losses.png, report.html, samples.png where L_GEN was on, and confusion.png where there are labels."""
     folder = run.folder
     history = folder.read_metrics()
     optima = {name: value for row in history for name, value in row["optimum"].items()}
     losses_png(folder / "losses.png", history, optima)
     pictures = [folder / "losses.png"]
-    several = len(run.networks) > 1
-    for name, network_scores in scores.items():
-        suffix = f"-{name}" if several else ""
+    for name in run.networks:
+        suffix = f"-{name}" if len(run.networks) > 1 else ""
         if run.recipe.has_energy_model:
             draw_samples(run, folder / f"samples{suffix}.png", SAMPLES, network=name)
             pictures.append(folder / f"samples{suffix}.png")
-        matrix = torch.from_numpy(network_scores.confusion)
-        confusion_png(folder / f"confusion{suffix}.png", matrix, [str(symbol) for symbol in run.domains[name]])
-        pictures.append(folder / f"confusion{suffix}.png")
+        if name in scores:
+            matrix = torch.from_numpy(scores[name].confusion)
+            confusion_png(folder / f"confusion{suffix}.png", matrix, [str(symbol) for symbol in run.domains[name]])
+            pictures.append(folder / f"confusion{suffix}.png")
     report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
 
 
-def draw_samples(run: Run, path: Path, n: int, *, network: str | None = None, steps: int = 500, seed: int = 0) -> None:
+def draw_samples(run: Run, path: Path, n: int, *, network: str | None = None, steps: int = 1000, seed: int = 0) -> None:
     """Draw n samples of the energy model to a PNG, a row for each symbol that the network sees in them."""
     samples = run.sample(n, steps=steps, seed=seed, network=network)
     confidence, labels = run.log_probs(samples, network).exp().max(-1)

@@ -98,6 +98,7 @@ class Recipe(Settings):
     about: str
     program: str = "addition"
     query: str | None = None
+    arguments: tuple[str, ...] = ()
     dataset: str | None = None
     data: str | None = None
     examples: PositiveInt = 1000
@@ -117,6 +118,8 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":
         stages = [self.train] + ([self.student] if self.student else [])
+        if self.data and self.dataset:
+            raise ValueError("give either data, a table of your own examples, or dataset")
         if self.sampler is None and not all(stage.weights.gen.is_zero for stage in stages):
             raise ValueError("weights.gen needs a [sampler]")
         for stage in stages:

@@ -70,7 +70,7 @@ class Run:
         net = self._network(network)
         return torch.cat([energy(net(chunk)) for chunk in self._inputs(images).split(2000)])
 
-    def sample(self, n: int, *, steps: int = 500, seed: int = 0, network: str | None = None) -> Tensor:
+    def sample(self, n: int, *, steps: int = 1000, seed: int = 0, network: str | None = None) -> Tensor:
         """Draw images from the energy model with SGLD chains that start from uniform noise.
 
         Args:
@@ -134,7 +134,8 @@ class Run:
         return query(model, goal)
 
     def _images(self, data_dir: Path | None) -> Images:
-        assert self.recipe.dataset is not None  # training fills it in
+        if self.recipe.dataset is None:
+            raise UserError(f"{self.folder.path} was trained on a table, {self.recipe.data}, without test images.")
         return load_images(self.recipe.dataset, data_dir)
 
     def _name(self, network: str | None) -> str:
@@ -174,4 +175,4 @@ def load_run(folder: str | Path) -> Run:
 
 def load_constraint(recipe: Recipe) -> Constraint:
     """The rule that a recipe trains on."""
-    return Constraint.from_file(recipe.program, query=recipe.query)
+    return Constraint.from_file(recipe.program, query=recipe.query, arguments=recipe.arguments)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gedi_nesy.core.fit import DivergedError, Training, fit, moving_average
+from gedi_nesy.core.metrics import Scores
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data import Images
@@ -17,8 +18,8 @@ from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_classes
 from gedi_nesy.nesy.certificate import certificate
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks
-from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks, score_rule
+from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.losses import StepLosses, Targets
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe, Stage
@@ -28,7 +29,6 @@ from gedi_nesy.nesy.watch import Interrupted, Logger, Saver
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
 
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
-Notify = Callable[[str], None]
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -56,25 +56,23 @@ class Session:
     Args:
         recipe: every setting; its data set is `images`.
         constraint: the rule.
-        images: labelled images, from which the examples are drawn and the test set is taken.
-        notify: told what a user must know.
+        examples: what to train on.
+        images: labelled images to score on, or None where there are none.
         progress: told the row of each logged step.
 
     Raises:
         UserError: if the settings, the rule and the images don't go together.
     """
 
-    def __init__(self, recipe: Recipe, constraint: Constraint, images: Images, notify: Notify, progress: Progress):
-        self.recipe, self.constraint, self.images, self.progress = recipe, constraint, images, progress
+    def __init__(
+        self, recipe: Recipe, constraint: Constraint, examples: Examples, images: Images | None, progress: Progress
+    ):
+        self.recipe, self.constraint, self.examples = recipe, constraint, examples
+        self.images, self.progress = images, progress
         self.device = _device(recipe.device)
         self.scale = SCALES[recipe.scale]
-        self.classes = network_classes(constraint, images.x_train.shape[1:])
-        generator = torch.Generator().manual_seed(recipe.seed)
-        x, y = images.x_train, images.y_train
-        self.examples = draw_examples(constraint, x, y, images.classes, recipe.examples, generator)
-        if self.examples.reused:
-            notify(f"{images.name} has too few images for {recipe.examples} examples; some are used more than once.")
-        self.loader = Loader(self.examples, constraint, self.scale, self.device)
+        self.classes = network_classes(constraint, examples.pool.shape[1:])
+        self.loader = Loader(examples, constraint, self.scale, self.device)
         self.before = 0.0  # seconds that earlier processes spent on this run
         self.started = time.monotonic()
 
@@ -194,15 +192,15 @@ class Session:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         seconds = round(self.seconds, 2)
         run = Run(folder, self.recipe, self.constraint, _candidates(training).networks(0))
-        figures, scores = evaluate_networks(run.networks, self.constraint, self.images, self.scale, self.device)
+        figures, scores = self._evaluate(run)
         diagnoses = diagnose_networks(run.networks, self.constraint, self.loader)
         folder.save_model(run.networks.state_dict())
         summary = {
-            **({"notice": NOT_MNIST} if self.images.name == "digits" else {}),
+            **({"notice": NOT_MNIST} if self.recipe.dataset == "digits" else {}),
             "command": f"gedi-nesy train --recipe {folder / 'config.toml'}",
             "recipe": self.recipe.recipe,
             "method": self.recipe.method,
-            "dataset": self.images.name,
+            "dataset": self.images.name if self.images else str(self.recipe.data),
             "program": self.recipe.program,
             "examples": self.recipe.examples,
             "images_reused": self.examples.reused,
@@ -217,6 +215,13 @@ class Session:
         draw_pictures(run, summary, scores)
         folder.write_json("summary.json", summary)
         return run
+
+    def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
+        """The test figures; without labelled images only how the rule fares on the training examples."""
+        if self.images:
+            return evaluate_networks(run.networks, self.constraint, self.images, self.scale, self.device)
+        satisfied, log_likelihood = score_rule(run.networks, self.constraint, self.loader)
+        return {"train_constraint_satisfaction": satisfied, "train_constraint_log_likelihood": log_likelihood}, {}
 
 
 def _candidates(training: Training) -> Candidates:

@@ -1,15 +1,22 @@
 """Start a run, or continue one."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gedi_nesy.data import Images, default_images, load_images
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.nesy.run import Run, load_constraint
-from gedi_nesy.nesy.session import Notify, Progress, Session
+from gedi_nesy.nesy.session import Progress, Session
+from gedi_nesy.nesy.table import read_table
 from gedi_nesy.runs import RunFolder
+
+Notify = Callable[[str], None]
 
 
 def train(
@@ -35,13 +42,9 @@ def train(
         UserError: for settings, data or folders that can't be used; nothing is written then.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    settings = load_recipe(recipe, overrides)
-    images = _find_images(settings, data_dir, notify)
-    settings = settings.model_copy(update={"dataset": settings.dataset or images.name})
-    constraint = load_constraint(settings)
-    session = Session(settings, constraint, images, notify, progress)
-    folder = RunFolder.create(Path(out) if out else _default_folder(settings))
-    folder.write("config.toml", settings.to_toml())
+    session = _prepare(load_recipe(recipe, overrides), data_dir, notify, progress)
+    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe))
+    folder.write("config.toml", session.recipe.to_toml())
     return session.run(folder)
 
 
@@ -64,8 +67,25 @@ def resume(
             f"The run {folder} is finished, there is nothing to resume; look at it with `gedi-nesy evaluate {folder}`."
         )
     settings = load_recipe(str(run_folder / "config.toml"))
-    images = _find_images(settings, data_dir, notify)
-    return Session(settings, load_constraint(settings), images, notify, progress).run(run_folder)
+    return _prepare(settings, data_dir, notify, progress).run(run_folder)
+
+
+def _prepare(recipe: Recipe, data_dir: str | Path | None, notify: Notify, progress: Progress) -> Session:
+    """What a run needs, checked before anything is written; the session's recipe names the data that was found."""
+    constraint = load_constraint(recipe)
+    if recipe.data:
+        table = Path(recipe.data).resolve()
+        examples = read_table(table, constraint)
+        recipe = recipe.model_copy(update={"data": str(table), "examples": len(examples)})
+        return Session(recipe, constraint, examples, None, progress)
+    images = _find_images(recipe, data_dir, notify)
+    recipe = recipe.model_copy(update={"dataset": recipe.dataset or images.name})
+    generator = torch.Generator().manual_seed(recipe.seed)
+    x, y, classes = images.x_train, images.y_train, images.classes
+    examples = draw_examples(constraint, x, y, classes, recipe.examples, generator)
+    if examples.reused:
+        notify(f"{images.name} has too few images for {recipe.examples} examples; some are used more than once.")
+    return Session(recipe, constraint, examples, images, progress)
 
 
 def _find_images(recipe: Recipe, data_dir: str | Path | None, notify: Notify) -> Images:
@@ -79,7 +99,8 @@ def _find_images(recipe: Recipe, data_dir: str | Path | None, notify: Notify) ->
 
 
 def _default_folder(recipe: Recipe) -> Path:
-    """The first free `runs/<recipe>-<dataset>-<examples>-seed<seed>[-<n>]`."""
-    name = f"{recipe.recipe}-{recipe.dataset}-{recipe.examples}-seed{recipe.seed}"
+    """The first free `runs/<recipe>-<data>-<examples>-seed<seed>[-<n>]`."""
+    data = Path(recipe.data or str(recipe.dataset)).stem
+    name = f"{recipe.recipe}-{data}-{recipe.examples}-seed{recipe.seed}"
     candidates = [Path("runs") / name] + [Path("runs") / f"{name}-{n}" for n in range(2, 1000)]
     return next(path for path in candidates if not path.exists())

@@ -1,0 +1,64 @@
+"""A user's own examples: a CSV table with one column for each variable of the query."""
+
+import csv
+from pathlib import Path
+
+import torch
+
+from gedi_nesy.data.image_file import read_image
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.examples import Examples
+
+
+def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 28)) -> Examples:
+    """Read examples of a rule.
+
+    Args:
+        path: a CSV file whose first line names the query's variables. Under an image's variable stand paths of image
+            files, relative to the table; under an argument its values.
+        constraint: the rule.
+        size: (height, width) to which the images are resized; they become grey.
+
+    Raises:
+        UserError: if a column, a value or an image is missing, with the line it is missing from.
+    """
+    lines = _read_lines(path, [variable.key for variable in constraint.variables] + list(constraint.arguments))
+    files: dict[str, int] = {}  # each image file's row in the pool
+    rows = {
+        variable.key: torch.tensor([files.setdefault(line[variable.key], len(files)) for line in lines])
+        for variable in constraint.variables
+    }
+    pool = torch.stack([read_image(path.parent / name, size) for name in files])
+    arguments: dict[str, list[object]] = {name: [_value(line[name]) for line in lines] for name in constraint.arguments}
+    uses = sum(len(column.unique()) for column in rows.values())
+    return Examples(pool, rows, arguments, symbols={}, reused=uses > len(pool))
+
+
+def _read_lines(path: Path, columns: list[str]) -> list[dict[str, str]]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            missing = sorted(set(columns) - set(reader.fieldnames or ()))
+            if missing:
+                raise UserError(f"{path} has no column {missing[0]!r}: its first line must name {', '.join(columns)}.")
+            lines = list(reader)
+    except OSError as error:
+        raise UserError(f"The table {path} can't be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not a CSV table in UTF-8: {error}.") from error
+    for number, line in enumerate(lines, start=2):
+        empty = [name for name in columns if not line[name]]
+        if empty:
+            raise UserError(f"{path}, line {number}: no value for {empty[0]}.")
+    if not lines:
+        raise UserError(f"{path} has no examples below its first line.")
+    return lines
+
+
+def _value(text: str) -> object:
+    """An argument's value: an integer where it is one, otherwise a symbol."""
+    try:
+        return int(text)
+    except ValueError:
+        return text.strip()

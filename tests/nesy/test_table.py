@@ -1,0 +1,68 @@
+import pytest
+import torch
+from PIL import Image
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.run import load_run
+from gedi_nesy.nesy.table import read_table
+from gedi_nesy.nesy.train import train
+
+
+@pytest.fixture(scope="module")
+def given_sum():
+    return Constraint.from_file("addition_sum", arguments=("S",))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Flat images 0.png ... 9.png of brightness 20 k."""
+    (tmp_path / "images").mkdir()
+    for k in range(10):
+        Image.new("L", (28, 28), 20 * k).save(tmp_path / "images" / f"{k}.png")
+    return tmp_path
+
+
+def write(folder, text):
+    path = folder / "table.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_table_gives_images_and_arguments(folder, given_sum):
+    table = write(folder, "S,X,Y\n7,images/3.png,images/4.png\n3, images/3.png,images/0.png\n")
+    examples = read_table(table, given_sum)
+    assert examples.arguments == {"S": [7, 3]}
+    assert [examples.pool[row, 0, 0, 0].item() for row in examples.rows["X"]] == [60, 60]
+    assert [examples.pool[row, 0, 0, 0].item() for row in examples.rows["Y"]] == [80, 0]
+    assert examples.pool.dtype == torch.uint8
+    assert len(examples.pool) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("X,Y\na.png,b.png\n", "no column 'S': its first line must name X, Y, S"),
+        ("X,Y,S\nimages/1.png,,4\n", "line 2: no value for Y"),
+        ("X,Y,S\n", "no examples"),
+        ("X,Y,S\nimages/1.png,images/12.png,4\n", "no image file .*12.png"),
+        ("X,Y,S\nimages/1.png,table.csv,4\n", "table.csv is not an image"),
+    ],
+)
+def test_what_is_missing_is_named(text, sentence, folder, given_sum):
+    with pytest.raises(UserError, match=sentence):
+        read_table(write(folder, text), given_sum)
+
+
+def test_a_run_trains_on_a_table_without_any_label(folder):
+    lines = [f"images/{a}.png,images/{b}.png,{a + b}" for a in range(10) for b in range(10)]
+    table = write(folder, "\n".join(["X,Y,S", *lines]) + "\n")
+    tiny = {"restarts": 1, "views": 1, "train.steps": 3, "student.steps": 3, "sampler.steps": 1}
+    run = train(out=folder / "run", program="addition_sum", arguments=["S"], data=str(table), **tiny)
+    assert run.summary["examples"] == 100
+    assert run.summary["train_constraint_log_likelihood"] < 0
+    assert "accuracy" not in run.summary
+    assert not (folder / "run" / "confusion.png").exists()
+    assert len(load_run(folder / "run").predict(torch.zeros(2, 28, 28, dtype=torch.uint8))) == 2
+    with pytest.raises(UserError, match="trained on a table"):
+        run.evaluate()
