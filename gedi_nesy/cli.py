@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.files import predict_files
 from gedi_nesy.nesy.picture import draw_samples
 from gedi_nesy.nesy.recipe import METHODS, load_recipe, parse_setting, recipe_for, recipe_names
@@ -16,7 +17,7 @@ from gedi_nesy.nesy.run import Run, load_run
 from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
 from gedi_nesy.nesy.watch import Interrupted
-from gedi_nesy.report.console import ProgressDisplay, summary_table
+from gedi_nesy.report.console import ProgressDisplay, rule_table, summary_table
 
 FOLDER = click.Path(path_type=Path)
 
@@ -188,6 +189,27 @@ def sample(run: Path, number: int, steps: int, seed: int, out: Path) -> None:
     """
     draw_samples(load_run(run), out, number, steps=steps, seed=seed)
     click.echo(out)
+
+
+@main.command()
+@click.argument("program")
+@click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
+@click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Budget.")
+@as_json
+def check(program: str, query: str | None, arguments: tuple[str, ...], seconds: float, as_json: bool) -> None:
+    """Check a rule: its syntax, variables, size and solutions, and whether it pins down its symbols.
+
+    \b
+    Example:
+      gedi-nesy check addition
+      gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
+    """
+    rule = check_rule(program, query, arguments, seconds)
+    if as_json:
+        click.echo(json.dumps(rule, indent=2))
+    else:
+        Console().print(rule_table(rule))
 
 
 @main.command()

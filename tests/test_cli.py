@@ -55,6 +55,23 @@ def test_evaluate_gives_the_figures_of_the_summary(run):
     assert figures == {key: summary[key] for key in figures}
 
 
+def test_check_counts_solutions_and_concept_maps():
+    rule = json.loads(invoke("check", "addition", "--json").stdout)
+    assert rule["solutions"] == 55
+    assert [variable["key"] for variable in rule["variables"]] == ["X", "Y", "Z"]
+    assert sum(int(rule["example"][key]) * sign for key, sign in zip("XYZ", (1, 1, -1), strict=True)) == 0
+    # the identity, and the map of every symbol to 0
+    assert (rule["concept_maps"]["total"], rule["concept_maps"]["bijective"]) == (2, 1)
+    assert "pins them down" in rule["verdict"]
+
+
+def test_check_names_the_line_of_a_syntax_error(tmp_path):
+    (tmp_path / "wrong.pl").write_text("nn(digits, [X], Y, [0,1]) :: digit(X,Y).\nrule(X :- digit(X,1).\n")
+    result = invoke("check", tmp_path / "wrong.pl", "--query", "rule(X)")
+    assert result.exit_code == 1
+    assert "wrong.pl:2:6" in result.output
+
+
 def test_sample_writes_a_picture(run, tmp_path):
     assert invoke("sample", run[0], "-n", 3, "--steps", 1, "--out", tmp_path / "s.png").exit_code == 0
     assert Image.open(tmp_path / "s.png").size[0] > 0

@@ -62,6 +62,23 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+def rule_table(rule: Mapping[str, Any]) -> Group:
+    """What `check` found out about a rule."""
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts.add_row("Query", Text(rule["query"]))
+    facts.add_row("Diagram", Text(f"{rule['nodes']:,} nodes, compiled in {rule['seconds']:.2f} s"))
+    facts.add_row("Solutions", Text(f"{rule['solutions']:,}"))
+    facts.add_row("One of them", Text(", ".join(f"{key} = {symbol}" for key, symbol in rule["example"].items())))
+    variables = Table("image", "network", "symbols, and how often each is right", box=None, padding=(0, 2, 0, 0))
+    for variable in rule["variables"]:
+        shares = list(zip(variable["domain"], variable["marginal"], strict=True))
+        even = max(variable["marginal"]) - min(variable["marginal"]) < 1e-6
+        symbols = Text("  ".join(symbol if even else f"{symbol} {share:.1%}" for symbol, share in shares))
+        symbols.append(f"  ({variable['marginal'][0]:.1%} each)" if even else "")
+        variables.add_row(Text(variable["key"]), Text(variable["network"]), symbols)
+    return Group(facts, Text(), variables, Text(), Text(rule["verdict"]))
+
+
 def _certificate(certificate: Mapping[str, Any]) -> str:
     agreement = certificate["restart_agreement"]
     restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%} of the images"

@@ -1,0 +1,58 @@
+"""What a rule is, before anyone trains on it: its variables, its size, its solutions, and what it can teach."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from gedi_nesy.nesy.constraint import Constraint
+
+
+def check_rule(program: str, query: str | None, arguments: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Compile a rule and describe it in plain values, ready for JSON.
+
+    Args:
+        program: a file, or the name of a program that comes with the package.
+        query: the goal; by default the program's own.
+        arguments: variables of the query that are no images.
+        seconds: budget for compiling, and again for the search for concept maps.
+
+    Raises:
+        UserError: if the program has an error or outgrows the budget.
+    """
+    started = time.monotonic()
+    constraint = Constraint.from_file(program, query, arguments, seconds=seconds)
+    compiled = time.monotonic() - started
+    drawn = constraint.sample(1, torch.Generator().manual_seed(0))
+    marginals = constraint.marginals()
+    found = constraint.diagnose(seconds=seconds)
+    return {
+        "query": str(constraint.query.goal),
+        "variables": [
+            {
+                "key": str(variable.key),
+                "network": variable.network,
+                "domain": [str(symbol) for symbol in variable.domain],
+                "marginal": marginals[variable.key].tolist(),
+            }
+            for variable in constraint.variables
+        ],
+        "nodes": constraint.size,
+        "seconds": round(compiled, 3),
+        "solutions": constraint.count(),
+        "example": {str(v.key): str(v.domain[int(drawn[v.key][0])]) for v in constraint.variables}
+        | {name: str(drawn[name][0]) for name in constraint.arguments},
+        "concept_maps": {key: value for key, value in asdict(found).items() if key not in ("examples", "confused")}
+        | {
+            "examples": [
+                {network: {str(a): str(b) for a, b in names.items()} for network, names in map_.items()}
+                for map_ in found.examples
+            ],
+            "confused": {
+                network: [[str(s) for s in group] for group in groups] for network, groups in found.confused.items()
+            },
+        },
+        "verdict": str(found),
+    }
