@@ -104,6 +104,7 @@ class Recipe(Settings):
     examples: PositiveInt = 1000
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "cpu"
+    threads: PositiveInt = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
     restarts: PositiveInt = 1
     cycles: PositiveInt = 1

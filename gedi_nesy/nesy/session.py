@@ -1,7 +1,8 @@
 """One process's work on a run: its phases from wherever the checkpoint left them, then the results."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +89,7 @@ class Session:
             Interrupted: when a stop was asked for, with the folder's path; the state is saved.
             UserError: when training diverged.
         """
-        with folder.locked(), stop_on_signal() as stop:
+        with folder.locked(), stop_on_signal() as stop, _threads(self.recipe.threads):
             state = folder.load_checkpoint(self.device)
             self.before = state["seconds"] if state else 0.0
             try:
@@ -222,6 +223,17 @@ class Session:
             return evaluate_networks(run.networks, self.constraint, self.images, self.scale, self.device)
         satisfied, log_likelihood = score_rule(run.networks, self.constraint, self.loader)
         return {"train_constraint_satisfaction": satisfied, "train_constraint_log_likelihood": log_likelihood}, {}
+
+
+@contextlib.contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Use n CPU threads inside tensor operations, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _candidates(training: Training) -> Candidates:

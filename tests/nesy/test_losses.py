@@ -51,11 +51,11 @@ def test_chains_move_every_nth_step_and_only_then(addition, loader):
     generator = losses.training.generator
     buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, generator, torch.device("cpu"))
     losses.training.buffers["digits"] = buffer
-    assert losses.recipe.sampler.every == 4
+    assert losses.recipe.sampler.every == 5
     before = buffer.samples.clone()
     assert "gen" not in losses(0)
     assert torch.equal(buffer.samples, before)
-    assert "gen" in losses(3)
+    assert "gen" in losses(4)
     assert (buffer.samples != before).flatten(1).any(1).sum() == 48
 
 
@@ -67,4 +67,4 @@ def test_an_exploding_energy_gap_stops_training(addition, loader):
     buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, losses.training.generator, torch.device("cpu"))
     losses.training.buffers["digits"] = buffer
     with pytest.raises(DivergedError, match="energies of data and samples"):
-        losses(3)
+        losses(4)
