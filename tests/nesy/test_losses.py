@@ -8,7 +8,7 @@ from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.losses import StepLosses, log_priors
 from gedi_nesy.nesy.recipe import load_recipe
-from tests.nesy.conftest import readers
+from tests.nesy.readers import readers
 
 RIGHT, ZERO = list(range(10)), [0] * 10
 

@@ -2,7 +2,7 @@ import torch
 
 from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.select import select
-from tests.nesy.conftest import readers
+from tests.nesy.readers import readers
 
 RIGHT = list(range(10))
 SWAPPED = [0, 2, 1, 3, 4, 6, 5, 7, 9, 8]  # a trap of the addition rule: it satisfies many triples
