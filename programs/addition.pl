@@ -2,6 +2,6 @@
 % The rule of Manhaeve et al. (NeurIPS 2018), with an image for the sum as in Sansone & Manhaeve (TMLR 2025).
 nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y).
 
-addition(X,Y,Z) :- digit(X,A), digit(Y,B), digit(Z,C), C is A+B.
+addition(X,Y,Z) :- digit(X,A), digit(Y,B), C is A+B, digit(Z,C).
 
 query(addition(X,Y,Z)).

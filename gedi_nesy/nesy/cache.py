@@ -47,7 +47,14 @@ def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> 
 
 def _key(program: Program, query: Query) -> str:
     packages = [version(package) for package in ("gedi-nesy", "deepproblog", "problog")]
-    parts = [FORMAT, packages, program.source.text, str(program.source.folder.resolve()), str(query.goal), query.arguments]
+    parts = [
+        FORMAT,
+        packages,
+        program.source.text,
+        str(program.source.folder.resolve()),
+        str(query.goal),
+        query.arguments,
+    ]
     return _hash(json.dumps(parts).encode())
 
 

@@ -19,7 +19,7 @@ class _Block(NamedTuple):
     """A block's nodes as index tensors; `terms` are its paths, all blocks' paths numbered through from 1."""
 
     rows: Tensor  # [nodes * paths * length] of the value table
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     first_row: int
     first_term: int
     parents: Tensor  # [nodes * parents], the terms that end in the node; 0 where there are fewer
@@ -63,46 +63,47 @@ class Circuit:
             above = _padded([parents[row + i] for i in range(len(block.paths))], device)
             self.blocks.append(_Block(rows.flatten(), tuple(rows.shape), row, term, above, block.maximise))
 
-    def log_sum(self, literals: Tensor) -> Tensor:
-        """The roots' values, differentiable once.
+    def log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
+        """One root's value for each example, [batch], differentiable once; -inf, without a gradient, where it is log 0.
 
         Args:
-            literals: log-probability of every literal, [batch, literals].
-
-        Returns:
-            The roots' log-probabilities, [roots, batch]; where one is -inf, it has no gradient.
+            columns: log-probabilities of the literals, split into tensors [batch, values].
+            answer: number of each example's root, [batch]; by default the first.
+            conditional: subtract the last root's value, that of the evidence.
         """
-        return _LogSum.apply(literals, self)
+        return _LogProb.apply(self, answer, conditional, *columns)
 
-    def log_flow(self, literals: Tensor, root_flow: Tensor) -> Tensor:
+    def log_flow(self, columns: Sequence[Tensor], root_flow: Tensor) -> Tensor:
         """log of what flows through each literal, [literals, batch].
 
         Args:
-            literals: log-probability of every literal, [batch, literals].
+            columns: log-probabilities of the literals, split into tensors [batch, values].
             root_flow: log of what enters at each root, as a share of its value, [roots, batch].
         """
-        values, terms = self.upward(literals)
+        values, terms = self.upward(columns)
         possible = values.index_select(0, self.roots) > FLOOR / 2
         shares = [paths.log_softmax(1) for paths in terms]
         return _from_floor(self._downward(shares, root_flow.clamp(min=FLOOR).where(possible, FLOOR), log=True))
 
-    def choices(self, literals: Tensor, root_flow: Tensor) -> tuple[Tensor, Tensor]:
+    def choices(self, columns: Sequence[Tensor], root_flow: Tensor) -> tuple[Tensor, Tensor]:
         """The roots' values, [roots, batch], and how often each literal is on their largest paths, [literals, batch].
 
         Args:
-            literals: log-probability of every literal, [batch, literals].
+            columns: log-probabilities of the literals, split into tensors [batch, values].
             root_flow: how often to count each root, [roots, batch].
         """
-        values, terms = self.upward(literals)
+        values, terms = self.upward(columns)
         shares = [torch.zeros_like(paths).scatter_(1, paths.argmax(1, keepdim=True), 1.0) for paths in terms]
         return _from_floor(values.index_select(0, self.roots)), self._downward(shares, root_flow)
 
-    def upward(self, literals: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def upward(self, columns: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The value table [rows, batch], and for each block the values of its paths, [nodes, paths, batch]."""
-        batch = len(literals)
-        values = literals.new_empty(self.rows, batch)
+        batch = len(columns[0])
+        values = columns[0].new_empty(self.rows, batch)
         values[ONE], values[ZERO] = 0.0, FLOOR
-        torch.clamp(literals.t(), min=FLOOR, out=values[FIRST : FIRST + self.literals])
+        literals = values[FIRST : FIRST + self.literals].split([column.shape[1] for column in columns])
+        for rows, column in zip(literals, columns, strict=True):
+            torch.clamp(column.t(), min=FLOOR, out=rows)
         terms = []
         for block in self.blocks:
             paths = values.index_select(0, block.rows).view(*block.shape, batch).sum(2)
@@ -147,21 +148,40 @@ def _total(flows: Tensor, parents: Tensor, log: bool) -> Tensor:
 
 def _padded(lists: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     width = max((len(members) for members in lists), default=0)
-    return torch.tensor([[*members, *[0] * (width - len(members))] for members in lists], dtype=torch.long, device=device)
+    return torch.tensor(
+        [[*members, *[0] * (width - len(members))] for members in lists], dtype=torch.long, device=device
+    )
 
 
-class _LogSum(torch.autograd.Function):
+class _LogProb(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, literals: Tensor, circuit: Circuit) -> Tensor:
-        values, terms = circuit.upward(literals)
+    def forward(ctx: Any, circuit: Circuit, answer: Tensor | None, conditional: bool, *columns: Tensor) -> Tensor:
+        values, terms = circuit.upward(columns)
         roots = values.index_select(0, circuit.roots)
-        impossible = roots < FLOOR / 2
-        ctx.circuit = circuit
-        ctx.save_for_backward(impossible, *terms)
-        return roots.masked_fill_(impossible, -torch.inf)
+        result = roots[0] if answer is None else roots.gather(0, answer.unsqueeze(0))[0]
+        ctx.possible = None
+        if float(result.min() if len(result) else 0.0) < FLOOR / 2:
+            ctx.possible = result > FLOOR / 2
+        if conditional:
+            result = result - roots[-1]
+        ctx.circuit, ctx.answer, ctx.conditional = circuit, answer, conditional
+        ctx.sizes = [column.shape[1] for column in columns]
+        ctx.save_for_backward(*terms)
+        return result if ctx.possible is None else result.masked_fill(~ctx.possible, -torch.inf)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        impossible, *terms = ctx.saved_tensors
-        return ctx.circuit.downward(terms, grad.masked_fill(impossible, 0.0)).t(), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        if ctx.possible is not None:
+            grad = grad.where(ctx.possible, 0.0)
+        if len(ctx.circuit.roots) == 1:
+            root_flow = grad.unsqueeze(0)
+        else:
+            answer = torch.zeros_like(grad, dtype=torch.long) if ctx.answer is None else ctx.answer
+            root_flow = grad.new_zeros(len(ctx.circuit.roots), len(grad)).scatter_(
+                0, answer.unsqueeze(0), grad.unsqueeze(0)
+            )
+            if ctx.conditional:
+                root_flow[-1] -= grad
+        flow = ctx.circuit.downward(ctx.saved_tensors, root_flow)
+        return None, None, None, *(part.t() for part in flow.split(ctx.sizes))

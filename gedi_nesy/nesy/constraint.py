@@ -1,9 +1,10 @@
 """Constraint: a ProbLog rule over images as an exact, batched, differentiable log-probability."""
 
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
@@ -78,23 +79,34 @@ class Constraint(nn.Module):
         self.weights = FactWeights(program, self._ground.facts)
         ends = list(accumulate(self._ground.sizes))
         self._first_row = [end - size for end, size in zip(ends, self._ground.sizes, strict=True)]
-        self._rows = {v.key: slice(row, row + len(v.domain)) for v, row in zip(self.variables, self._first_row, strict=False)}
+        self._rows = {
+            v.key: slice(row, row + len(v.domain)) for v, row in zip(self.variables, self._first_row, strict=False)
+        }
         self._stretches = _stretches([len(variable.domain) for variable in self.variables])
         self._number_of_answer = {answer: number for number, answer in enumerate(self.answers)}
         self._reference = Reference(program, self.query, self.variables, trust) if engine == "deepproblog" else None
         if engine not in ("exact", "deepproblog"):
             raise UserError(f"there is no engine {engine}, only exact and deepproblog")
+        self._conditional = self._compiled.evidence != TRUE
+        self._number_of_roots = 1 if self.answers and not self.arguments else len(self.answers) + 1  # an impossible one
         self._circuits: dict[tuple[str, torch.device], Circuit] = {}
 
     @classmethod
-    def from_file(cls, path: str | Path, query: str | None = None, arguments: Sequence[str] = (), **options: Any) -> "Constraint":
+    def from_file(
+        cls, path: str | Path, query: str | None = None, arguments: Sequence[str] = (), **options: Any
+    ) -> "Constraint":
         """The rule in a file, or in one of our programs by its name; see the class for the options."""
         found = find_program(path)
         return cls(found.read_text(), query, arguments, name=found.name, folder=found.parent, **options)
 
     def __repr__(self) -> str:
         keys = ", ".join(str(variable.key) for variable in self.variables)
-        return f"Constraint({self.query.goal}; {keys or 'no images'}; {self._compiled.size} nodes)"
+        return f"Constraint({self.query.goal}; {keys or 'no images'}; {self.size} nodes)"
+
+    @property
+    def size(self) -> int:
+        """Number of nodes of the decision diagram."""
+        return self._compiled.size
 
     def log_prob(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None) -> Tensor:
         """log P(rule | images), conditioned on the program's evidence.
@@ -110,14 +122,12 @@ class Constraint(nn.Module):
         Raises:
             UserError: a key, shape or value is wrong, or the values are no log-probabilities.
         """
-        literals = self._literals(inputs, arguments)
+        columns = self._columns(inputs, arguments)
         if self._reference is not None:
-            return self._reference.log_prob(inputs, arguments or {}, self.weights.probabilities(), len(literals))
-        answer = self._answer_numbers(arguments, literals)
-        values = self._circuit("sum", literals.device).log_sum(literals)
-        result = values[0] if answer is None else values.gather(0, answer.unsqueeze(0))[0]
-        if self._compiled.evidence != TRUE:
-            result = result - values[-1].masked_fill(values[-1].isneginf(), 0.0)
+            return self._reference.log_prob(inputs, arguments or {}, self.weights.probabilities(), len(columns[0]))
+        answer = self._answer_numbers(arguments, columns[0].device)
+        circuit = self._circuit("sum", columns[0].device)
+        result = circuit.log_prob(columns, answer, conditional=self._conditional)
         self._warn_if_impossible(result)
         return result
 
@@ -134,12 +144,12 @@ class Constraint(nn.Module):
         Returns:
             For each key the index into its domain, [batch]; and log P(these symbols, rule | images), [batch].
         """
-        literals = self._literals(inputs, arguments)
-        answer = self._answer_numbers(arguments, literals)
-        values, chosen = self._circuit("max", literals.device).choices(literals, self._at(answer, literals))
+        columns = self._columns(inputs, arguments)
+        answer = self._answer_numbers(arguments, columns[0].device)
+        values, chosen = self._circuit("max", columns[0].device).choices(columns, self._at(answer, columns[0]))
         result = values[0] if answer is None else values.gather(0, answer.unsqueeze(0))[0]
-        if self._compiled.evidence != TRUE:
-            result = result - self._circuit("sum", literals.device).log_sum(literals)[-1]
+        if self._conditional:
+            result = result - self._log_evidence(columns)
         self._warn_if_impossible(result)
         return {key: chosen[rows].argmax(0) for key, rows in self._rows.items()}, result
 
@@ -156,9 +166,9 @@ class Constraint(nn.Module):
         Returns:
             For each key [batch, values]; -inf, with a warning, where the rule is impossible.
         """
-        literals = self._literals(inputs, arguments)
-        answer = self._answer_numbers(arguments, literals)
-        flow = self._circuit("posterior", literals.device).log_flow(literals, self._at(answer, literals).log())
+        columns = self._columns(inputs, arguments)
+        answer = self._answer_numbers(arguments, columns[0].device)
+        flow = self._circuit("posterior", columns[0].device).log_flow(columns, self._at(answer, columns[0]).log())
         for rows in list(self._rows.values())[:1]:
             self._warn_if_impossible(flow[rows].amax(0))
         return {key: flow[rows].t() for key, rows in self._rows.items()}
@@ -190,9 +200,7 @@ class Constraint(nn.Module):
             drawn[argument] = [self.answers[answer][position] for answer in answers.tolist()]
         return drawn
 
-    def diagnose(
-        self, support: Mapping[str, Any] | None = None, *, seconds: float = 10.0
-    ) -> Diagnosis:
+    def diagnose(self, support: Mapping[str, Any] | None = None, *, seconds: float = 10.0) -> Diagnosis:
         """Which concept maps, renamings of each network's symbols, leave the rule satisfied on its support.
 
         Args:
@@ -214,7 +222,11 @@ class Constraint(nn.Module):
         return self._symbols.diagnose(rows, seconds)
 
     def align(
-        self, log_probs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None, *, seconds: float = 10.0
+        self,
+        log_probs: Mapping[Key, Tensor],
+        arguments: Mapping[str, Sequence[Value]] | None = None,
+        *,
+        seconds: float = 10.0,
     ) -> Alignment:
         """Name clusters by the rule: the bijection from clusters to symbols under which most examples satisfy it.
 
@@ -251,8 +263,8 @@ class Constraint(nn.Module):
             raise UserError(f"no assignment satisfies {self.query.goal}")
 
     def _circuit(self, kind: str, device: torch.device) -> Circuit:
-        """The roots' sums, with those of an impossible answer and of the evidence; or their maxima; or, in smooth form,
-        what a posterior needs."""
+        """The answers' circuit, an impossible answer last: their "sum", where needed with the evidence's; their "max";
+        or their sum in the smooth form that a "posterior" needs."""
         if (kind, device) not in self._circuits:
             compiled, maximise_above = self._compiled, 0
             if kind == "max":
@@ -260,57 +272,62 @@ class Constraint(nn.Module):
                 maximise_above = len(self.variables)
             elif kind == "posterior":
                 compiled = smoothed(compiled)
-            roots = [*compiled.roots.values(), FALSE, compiled.evidence]
+            roots = [*compiled.roots.values(), FALSE]
+            if kind == "sum":
+                roots = roots[: self._number_of_roots] + [compiled.evidence] * self._conditional
             first_row = [self._first_row[variable] for variable in compiled.order]
             layout = lay_out(compiled.diagram, roots, first_row, maximise_above)
             self._circuits[kind, device] = Circuit(layout, device)
         return self._circuits[kind, device]
 
-    def _literals(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None) -> Tensor:
-        """log-probability of every value of every variable, the program's own last, [batch, literals]."""
+    def _columns(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None) -> list[Tensor]:
+        """log-probabilities of each variable's values, then those of the program's own variables, [batch, values]."""
         if inputs.keys() != self._rows.keys():
             raise UserError(f"log-probabilities were given for {list(inputs)}, but the rule needs {list(self._rows)}")
         columns = [self._column(variable, inputs[variable.key]) for variable in self.variables]
         batches = {len(column) for column in columns} | {len(values) for values in (arguments or {}).values()} or {1}
         if len(batches) > 1:
             raise UserError(f"inputs and arguments differ in their number of examples: {sorted(batches)}")
-        batch = batches.pop()
-        if not columns:
-            return self.weights(torch.float64, torch.device("cpu")).expand(batch, -1)
-        literals = torch.cat(columns, 1)
-        self._check_normalised(literals.detach())
-        if self._ground.facts:
-            literals = torch.cat([literals, self.weights(literals.dtype, literals.device).expand(batch, -1)], 1)
-        return literals
+        if len({column.dtype for column in columns}) > 1:
+            dtype = reduce(torch.promote_types, (column.dtype for column in columns))
+            columns = [column.to(dtype) for column in columns]
+        if columns:
+            self._check_normalised([column.detach() for column in columns])
+        if self._ground.facts or not columns:
+            dtype = columns[0].dtype if columns else torch.float64
+            device = columns[0].device if columns else torch.device("cpu")
+            columns.append(self.weights(dtype, device).expand(batches.pop(), -1))
+        return columns
 
     def _column(self, variable: Variable, log_probs: Tensor) -> Tensor:
         """One variable's input, in single precision at least."""
         if log_probs.dim() != 2 or log_probs.shape[1] != len(variable.domain) or not log_probs.is_floating_point():
             raise UserError(
                 f"{variable.key} needs log-probabilities of its {len(variable.domain)} values "
-                f"{_short(variable.domain)}, [batch, {len(variable.domain)}], not {list(log_probs.shape)} {log_probs.dtype}"
+                f"{_short(variable.domain)}, as [batch, {len(variable.domain)}], "
+                f"not {list(log_probs.shape)} {log_probs.dtype}"
             )
         return log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
 
-    def _check_normalised(self, literals: Tensor) -> None:
+    def _check_normalised(self, columns: list[Tensor]) -> None:
         """One look for each stretch of variables with domains of one size; a second one only to say what is wrong."""
-        for columns, size in self._stretches:
-            totals = literals[:, columns].unflatten(1, (-1, size)).logsumexp(2)
-            if not float(totals.abs().max() if len(totals) else 0.0) <= NOT_NORMALISED:  # nan is not
+        for first, last in self._stretches:
+            totals = torch.stack(columns[first:last]).logsumexp(2)
+            if not float(totals.abs().max() if totals.numel() else 0.0) <= NOT_NORMALISED:  # nan is not
                 break
         else:
             return
-        for variable in self.variables:
-            total = literals[:, self._rows[variable.key]].logsumexp(1)
+        for variable, column in zip(self.variables, columns, strict=True):
+            total = column.logsumexp(1)
             wrong = ~(total.abs() <= NOT_NORMALISED)
             if wrong.any():
                 example = int(wrong.nonzero()[0])
                 raise UserError(
-                    f"the values for {variable.key} are no log-probabilities: in example {example} the probabilities sum "
-                    f"to {total[example].exp():.4g}; pass logits.log_softmax(-1)"
+                    f"the values for {variable.key} are no log-probabilities: in example {example} the probabilities "
+                    f"sum to {total[example].exp():.4g}; pass logits.log_softmax(-1)"
                 )
 
-    def _answer_numbers(self, arguments: Mapping[str, Sequence[Value]] | None, literals: Tensor) -> Tensor | None:
+    def _answer_numbers(self, arguments: Mapping[str, Sequence[Value]] | None, device: torch.device) -> Tensor | None:
         """The number of each example's root, [batch], that of the impossible one where there is no such answer; None
         without arguments, where it is the first."""
         given = arguments or {}
@@ -321,17 +338,23 @@ class Constraint(nn.Module):
         columns = [[_plain(value) for value in given[name]] for name in self.arguments]
         impossible = len(self.answers)
         numbers = [self._number_of_answer.get(answer, impossible) for answer in zip(*columns, strict=True)]
-        return torch.tensor(numbers, device=literals.device)
+        return torch.tensor(numbers, device=device)
 
-    def _at(self, answer: Tensor | None, literals: Tensor) -> Tensor:
+    def _at(self, answer: Tensor | None, like: Tensor) -> Tensor:
         """1 where an example's root is, [roots, batch]."""
         if answer is None:
-            answer = torch.zeros(len(literals), dtype=torch.long, device=literals.device)
-        return torch.nn.functional.one_hot(answer, len(self.answers) + 2).t().to(literals.dtype)
+            answer = torch.zeros(len(like), dtype=torch.long, device=like.device)
+        return torch.nn.functional.one_hot(answer, len(self.answers) + 1).t().to(like.dtype)
+
+    def _log_evidence(self, columns: Sequence[Tensor]) -> Tensor:
+        """log P(evidence), [batch]."""
+        last = torch.full((len(columns[0]),), self._number_of_roots, device=columns[0].device)
+        return self._circuit("sum", columns[0].device).log_prob(columns, last, conditional=False)
 
     def _warn_if_impossible(self, log_prob: Tensor) -> None:
-        rows = log_prob.detach().isneginf().nonzero().flatten().tolist()
-        if rows:
+        log_prob = log_prob.detach()
+        if len(log_prob) and float(log_prob.min()) == -math.inf:
+            rows = log_prob.isneginf().nonzero().flatten().tolist()
             warnings.warn(
                 f"{self.query.goal} is impossible for {len(rows)} of {len(log_prob)} examples ({_short(rows)}): "
                 "log-probability -inf",
@@ -345,14 +368,10 @@ def _compile_rule(program: Program, query: Query, seconds: float, max_nodes: int
     return grounded, compile_program(grounded, max_nodes, max(1.0, seconds - (time.monotonic() - start)))
 
 
-def _stretches(sizes: Sequence[int]) -> list[tuple[slice, int]]:
-    """The columns of neighbouring variables with domains of one size, and that size."""
-    stretches, start = [], 0
-    for size, group in groupby(sizes):
-        stop = start + size * len(list(group))
-        stretches.append((slice(start, stop), size))
-        start = stop
-    return stretches
+def _stretches(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """From which variable to which all domains have one size."""
+    ends = list(accumulate(len(list(group)) for _, group in groupby(sizes)))
+    return list(zip([0, *ends], ends, strict=False))
 
 
 def _plain(value: Any) -> Value:

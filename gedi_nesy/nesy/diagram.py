@@ -158,9 +158,9 @@ def compile_program(ground: GroundProgram, max_nodes: int, seconds: float, facts
         pass  # what has been found will do
     if not found:
         raise UserError(
-            f"the rule's decision diagram over {len(ground.sizes)} variables passes its budget of {max_nodes:,} nodes or "
-            f"{seconds:g} s in every variable order tried: constraints between all pairs of many variables have no small "
-            "diagram; split the rule, state it over fewer variables, or raise the budget"
+            f"the rule's decision diagram over {len(ground.sizes)} variables passes its budget of {max_nodes:,} nodes "
+            f"or {seconds:g} s in every variable order tried: constraints between all pairs of many variables have no "
+            "small diagram; split the rule, state it over fewer variables, or raise the budget"
         )
     return min(found, key=lambda compiled: compiled.size)
 
@@ -243,7 +243,8 @@ def _first_occurrences(ground: GroundProgram) -> tuple[int, ...]:
             seen.add(node)
             if ground.nodes[node - 1][0] == "literal":
                 order[ground.nodes[node - 1][1]] = None
-            stack.extend(sorted(reversed(_children(ground, node)), key=lambda c: ground.nodes[c - 1][0] == "literal"))
+            children = sorted(_children(ground, node), key=lambda c: ground.nodes[c - 1][0] != "literal")
+            stack.extend(reversed(children))
     return tuple(order) + tuple(v for v in range(len(ground.sizes)) if v not in order)
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from problog.engine_builtin import CallModeError
 from problog.errors import ProbLogError
 from problog.formula import LogicFormula
 from problog.logic import Clause, Term, Var, is_list, term2list
-from problog.program import LogicProgram, SimpleProgram
+from problog.program import LogicProgram, PrologFile, SimpleProgram
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.budget import TimeIsUp, time_limit
-from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
+from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python
 
 GOAL = "gedi_nesy_goal"  # the query is wrapped in a rule of this name; its arguments are the query's variables
 FILE_LIBRARIES = ("db.py",)  # ProbLog libraries that read files
@@ -99,6 +100,7 @@ class _Database(ClauseDB):
     trusted = False
 
     def resolve_filename(self, filename: Any) -> str:
+        """The file's path, if it may be loaded."""
         resolved = Path(str(super().resolve_filename(filename))).resolve()
         libraries = [Path(path).resolve() for path in library_paths]
         if resolved.parent in libraries:
@@ -114,6 +116,24 @@ class _Database(ClauseDB):
             self.engine.consulted.append(str(resolved))
         return str(resolved)
 
+    def consult(self, filename: Any, location: Any = None, my_scope: Any = None) -> tuple[Any, Any]:
+        """Load a file as ProbLog does, but parse ProbLog's own libraries, the longest part, once a process."""
+        path = self.resolve_filename(filename)
+        if path in self.source_files:
+            return None, None
+        number = len(self.source_files)
+        is_library = Path(path).parent in [Path(library).resolve() for library in library_paths]
+        program = _parsed_library(path, number) if is_library else PrologFile(path, identifier=number)
+        self.source_files.append(path)
+        self.source_parent.append(location)
+        self.line_info.append(program.line_info[0])
+        return self.add_all(program)
+
+
+@cache
+def _parsed_library(path: str, number: int) -> PrologFile:
+    return PrologFile(path, identifier=number)
+
 
 class Engine(DefaultEngine):
     """ProbLog's grounder, told where the program's text lies."""
@@ -125,10 +145,12 @@ class Engine(DefaultEngine):
         self.consulted: list[str] = []
 
     def eval_call(self, node_id: Any, node: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a predicate, and count it."""
         self.calls[f"{node.functor}/{len(node.args)}"] += 1
         return super().eval_call(node_id, node, *args, **kwargs)
 
     def prepare(self, db: LogicProgram) -> ClauseDB:
+        """The program as a guarded database."""
         if isinstance(db, ClauseDB):
             return db
         parsed = self.source.parsed
@@ -203,8 +225,10 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
     except TimeIsUp:
         raise UserError(_out_of_time(formula, engine, query, seconds)) from None
     except CallModeError as error:
-        hint = f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, by N is ... or between(0,9,N)"
-        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{hint * bool(query.arguments)}") from None
+        opened = (
+            f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, as by between(0,9,N)"
+        )
+        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{opened * bool(query.arguments)}") from None
     except ProbLogError as error:
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}") from None
     except RecursionError:
@@ -237,9 +261,9 @@ def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: f
     calls = [(name, n) for name, n in engine.calls.most_common() if not name.startswith(("_", GOAL))]
     busiest = ", ".join(f"{name} {count:,} times" for name, count in calls[:3])
     return (
-        f"{query.goal} was not grounded within its budget of {seconds:g} s: {len(formula):,} ground nodes so far, after "
-        f"calling {busiest}; if the recursion does end, the rule enumerates whole numbers or assignments, whose product "
-        "grows without bound: write it one step at a time, as programs/addition_multi.pl adds digit by digit with a "
+        f"{query.goal} was not grounded within its budget of {seconds:g} s: {len(formula):,} ground nodes so far, "
+        f"after calling {busiest}; if the recursion does end, the rule enumerates whole numbers or assignments, whose "
+        "number multiplies: write it one step at a time, as programs/addition_multi.pl adds digit by digit with a "
         "carry, or raise the budget"
     )
 
@@ -299,16 +323,16 @@ class _Reading:
         others = [image for image in self.query.images if image not in reached]
         if others:
             raise UserError(
-                f"in {self.query.goal} no network is called with {', '.join(others)}: a variable of the query is an image "
-                f"that a network reads, or a value that differs by example and is named in arguments=, "
+                f"in {self.query.goal} no network is called with {', '.join(others)}: a variable of the query is an "
+                f"image that a network reads, or a value that differs by example and is named in arguments=, "
                 f"such as arguments=({others[-1]!r},)"
             )
 
     def _variables(self) -> dict[Any, Variable]:
         networks_of: dict[str, set[str]] = {image: set() for image in self.query.images}
-        for declaration, inputs in self.calls.values():
+        for number, inputs in self.calls.values():
             for image in _images_in(inputs, self.query.images):
-                networks_of[image].add(self.program.declarations[declaration].network)
+                networks_of[image].add(self.program.declarations[number].network)
         variables: dict[Any, Variable] = {}
         places: dict[Any, str] = {}
         for choice, (number, inputs) in self.calls.items():

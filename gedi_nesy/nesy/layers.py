@@ -8,6 +8,7 @@ product of its values' probabilities and of the node it ends in. Where to cut is
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gedi_nesy.nesy.diagram import FALSE, TRUE, Diagram
 
@@ -63,7 +64,7 @@ class _Plan:
     def __init__(self, diagram: Diagram, roots: Sequence[int], first_row: Sequence[int], maximise_above: int) -> None:
         self.diagram, self.roots, self.first_row, self.maximise_above = diagram, roots, first_row, maximise_above
         self.nodes = diagram.reachable(roots)
-        self.top = {root: -1 for root in roots}  # the highest level from which an edge, or a root, leads to the node
+        self.top = dict.fromkeys(roots, -1)  # the highest level from which an edge, or a root, leads to the node
         for node in reversed(self.nodes):
             for child in diagram.children[node]:
                 self.top[child] = min(self.top.get(child, diagram.level[node]), diagram.level[node])
@@ -116,7 +117,7 @@ class _Plan:
         next_row = FIRST + literals
         blocks = []
         cuts = self.cuts()
-        for start, stop in reversed(list(zip(cuts, cuts[1:], strict=False))):
+        for start, stop in reversed(list(pairwise(cuts))):
             by_size: dict[int, list[tuple[int, list[Product]]]] = defaultdict(list)
             for node in self.heads(start, stop):
                 paths = self.paths(node, stop, rows)

@@ -31,6 +31,7 @@ class Probabilities(nn.Module):
         self.network, self.declaration = network, declaration
 
     def forward(self, *inputs: Any) -> Tensor:
+        """Probabilities, [batch, values]."""
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
         logits = self.network(*(x.to(device) if isinstance(x, Tensor) else x for x in inputs))
         name, values = self.declaration.network, len(self.declaration.domain)
@@ -89,7 +90,9 @@ def deepproblog_model(
 
 def _wrap(source: Source, networks: Mapping[str, nn.Module]) -> dict[str, Probabilities]:
     if any(is_compound(statement, "evidence") for statement in source.statements):
-        raise UserError(f"{source.name} has evidence, which DeepProbLog ignores: ask a Constraint, which conditions on it")
+        raise UserError(
+            f"{source.name} has evidence, which DeepProbLog ignores: ask a Constraint, which conditions on it"
+        )
     declared: dict[str, Declaration] = {}
     for declaration in Program(source).declarations:
         name = declaration.network

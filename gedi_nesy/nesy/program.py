@@ -16,7 +16,7 @@ Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of va
 
 @dataclass(frozen=True)
 class Declaration:
-    """One `nn(network, inputs, output, domain) :: head` of the program, or, as a fact, `nn(network, inputs) :: head`."""
+    """One `nn(network, inputs, output, domain) :: head` of the program, or as a fact `nn(network, inputs) :: head`."""
 
     network: str
     domain: tuple[Value, ...]

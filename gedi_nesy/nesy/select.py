@@ -71,7 +71,7 @@ def select(candidates: Candidates, constraint: Constraint, loader: Loader, recip
 def _one_view(
     candidates: Candidates, constraint: Constraint, loader: Loader, recipe: Recipe, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """On one view of all examples log P(rule | view), [K, examples], and the posteriors {key: [K, examples, classes]}."""
+    """On one view of all examples: log P(rule), [K, examples], and the posteriors {key: [K, examples, classes]}."""
     log_probs, posteriors = [], []
     for rows in torch.arange(len(loader)).split(CHUNK):
         view = loader.batch(rows).view(recipe.train, loader.scale, generator)

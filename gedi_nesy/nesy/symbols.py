@@ -117,7 +117,9 @@ class Symbols:
                     break
         others = [found for maps in kept.values() for found in maps if any(s[1] != t for s, t in found.items())]
         examples = tuple(self._named(found) for found in others[:SHOWN])
-        return Diagnosis(counts["any"], counts["bijective"], counts["balanced"], exact, examples, self._confused(kept["balanced"]))
+        return Diagnosis(
+            counts["any"], counts["bijective"], counts["balanced"], exact, examples, self._confused(kept["balanced"])
+        )
 
     def _some_solutions(self) -> list[Row]:
         if self.solutions.total <= STATED:
@@ -139,8 +141,15 @@ class Symbols:
             for source, target in found.items():
                 joined = group[source] | group[source[0], target]
                 group.update(dict.fromkeys(joined, joined))
-        sets = {network: {frozenset(g) for s, g in group.items() if s[0] == network and len(g) > 1} for network in self.domains}
-        return {n: tuple(tuple(self.domains[n][i] for _, i in sorted(g)) for g in sorted(gs, key=min)) for n, gs in sets.items() if gs}
+        sets = {
+            network: {frozenset(g) for s, g in group.items() if s[0] == network and len(g) > 1}
+            for network in self.domains
+        }
+        return {
+            n: tuple(tuple(self.domains[n][i] for _, i in sorted(g)) for g in sorted(gs, key=min))
+            for n, gs in sets.items()
+            if gs
+        }
 
     def align(self, rows: Sequence[Row], seconds: float) -> Alignment:
         """Name clusters so that most rows satisfy the rule, by branch and bound over bijections.

@@ -32,7 +32,9 @@ class FactWeights(nn.Module):
             if min(starts) <= 0 or max(starts) >= 1:
                 raise UserError(f"{program.source.name}: a learnable probability t(p) must start between 0 and 1")
             none = 1 - fixed - sum(starts)
-            self.logits.append(nn.Parameter(torch.tensor([*starts, none] if none > 1e-9 else starts, dtype=torch.float64).log()))
+            self.logits.append(
+                nn.Parameter(torch.tensor([*starts, none] if none > 1e-9 else starts, dtype=torch.float64).log())
+            )
         self.constants: list[float] = []
         self.sources = [self._source(fact, program) for fact in facts]
 
@@ -50,7 +52,9 @@ class FactWeights(nn.Module):
     def forward(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """log-probability of each value of each fact, in order, [values]."""
         constants = torch.tensor(self.constants, dtype=dtype, device=device)
-        groups = [self._group(group, logits.to(device, dtype)) for group, logits in zip(self.groups, self.logits, strict=True)]
+        groups = [
+            self._group(group, logits.to(device, dtype)) for group, logits in zip(self.groups, self.logits, strict=True)
+        ]
         parts = [constants[source] if isinstance(source, slice) else groups[source] for source in self.sources]
         return torch.cat(parts) if parts else constants
 

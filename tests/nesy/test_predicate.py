@@ -1,0 +1,100 @@
+"""DeepProbLog's own solver on our networks, and as a constraint's reference engine."""
+
+import pytest
+import torch
+from deepproblog.query import Query
+from problog.logic import Constant, Term
+from torch import nn
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.predicate import deepproblog_model, query
+
+SUM = "nn(digits, [X], Y, [0,1,2,3]) :: digit(X,Y). sum(X,Y,S) :- digit(X,A), digit(Y,B), S is A+B."
+
+
+def test_solver_answers_with_registered_networks() -> None:
+    logits = torch.tensor([[1.0, 0.0, 2.0, 0.0], [0.0, 3.0, 0.0, 1.0]], dtype=torch.float64)
+    model = deepproblog_model(SUM, {"digits": nn.Identity()}, {"test": logits})
+    x, y = logits.softmax(1)
+    term = Term("sum", *(Term("tensor", Term("test", Constant(i))) for i in range(2)), Constant(1))
+    assert model.solve([Query(term)])[0].result[term].item() == pytest.approx((x[0] * y[1] + x[1] * y[0]).item())
+    answers = query(model, "sum(tensor(test(0)),tensor(test(1)),S)")
+    assert len(answers) == 7
+    assert sum(answers.values()) == pytest.approx(1.0)
+    assert answers["sum(tensor(test(0)),tensor(test(1)),6)"] == pytest.approx((x[3] * y[3]).item())
+    assert query(model, "sum(tensor(test(0)),tensor(test(1)),7)") == {"sum(tensor(test(0)),tensor(test(1)),7)": 0.0}
+    same = query(model, "sum(tensor(test(0)),tensor(test(0)),1)")
+    assert list(same.values()) == [pytest.approx(0.0)]  # one image has one digit
+
+
+def test_neural_fact_takes_logits_of_false_and_true() -> None:
+    model = deepproblog_model("nn(f, [X]) :: odd(X).", {"f": nn.Identity()}, {"x": torch.tensor([[0.0, 1.0]])})
+    assert query(model, "odd(tensor(x(0)))")["odd(tensor(x(0)))"] == pytest.approx(torch.tensor(1.0).sigmoid().item())
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        ("sum(tensor(nosuch(0)),tensor(test(1)),3)", "there are no tensors nosuch, only test"),
+        ("sum(tensor(test(0)),tensor(test(9)),3)", "test has no 9: it has 2 tensors"),
+        ("product(tensor(test(0)),3)", "No clauses found for 'product/2'"),
+        ("sum(tensor(test(0)),", "the query:1:4: Unmatched"),
+    ],
+)
+def test_wrong_goals_are_named(goal: str, message: str) -> None:
+    model = deepproblog_model(SUM, {"digits": nn.Identity()}, {"test": torch.zeros(2, 4)})
+    with pytest.raises(UserError, match=message):
+        query(model, goal)
+
+
+def test_wrong_networks_are_named() -> None:
+    with pytest.raises(UserError, match="there is no network digits, only letters"):
+        deepproblog_model(SUM, {"letters": nn.Identity()})
+    for width in (3, 5):  # DeepProbLog accepts the one in silence, and dies of the other
+        model = deepproblog_model(SUM, {"digits": nn.Identity()}, {"test": torch.zeros(2, width)})
+        with pytest.raises(UserError, match=f"digits has {width} outputs, but the program names 4 values"):
+            query(model, "sum(tensor(test(0)),tensor(test(1)),3)")
+    with pytest.raises(UserError, match="DeepProbLog ignores"):
+        deepproblog_model(SUM + " evidence(digit(a,1)).", {"digits": nn.Identity()})
+
+
+@pytest.mark.parametrize(
+    ("program", "goal", "arguments"),
+    [
+        (SUM, "sum(X,Y,S)", {"S": [0, 3, 6]}),
+        (SUM, "sum(X,X,S)", {"S": [0, 4, 2]}),
+        (
+            SUM + " nn(even, [X]) :: even(X). nn(swap, [X,Y], Z, [no,yes]) :: swap(X,Y,Z). "
+            "q(X,Y) :- even(X), swap(X,Y,no). q(X,Y) :- \\+even(Y), sum(X,Y,3), swap(Y,X,yes).",
+            "q(X,Y)",
+            None,
+        ),
+        (
+            SUM + " 0.3 :: noisy. 0.2 :: u(1); 0.3 :: u(2) :- noisy. "
+            "q(X,S) :- digit(X,S), \\+noisy. q(X,S) :- digit(X,_), u(S).",
+            "q(X,S)",
+            {"S": [1, 2, 3]},
+        ),
+        (
+            "nn(swap, [X,Y], Z, [no,yes]) :: swap(X,Y,Z). "
+            "order(X,Y,[X,Y]) :- swap(X,Y,no). order(X,Y,[Y,X]) :- swap(X,Y,yes).",
+            "order(8,3,L)",
+            {"L": [[8, 3], [3, 8], [3, 8]]},
+        ),
+    ],
+)
+def test_reference_engine_agrees_in_value_and_gradient(program: str, goal: str, arguments) -> None:
+    names = tuple(arguments or ())
+    ours = Constraint(program, query=goal, arguments=names)
+    theirs = Constraint(program, query=goal, arguments=names, engine="deepproblog")
+    logits = {
+        v.key: torch.randn(
+            3, len(v.domain), generator=torch.Generator().manual_seed(i), dtype=torch.float64
+        ).requires_grad_()
+        for i, v in enumerate(ours.variables)
+    }
+    values = [rule.log_prob({k: x.log_softmax(1) for k, x in logits.items()}, arguments) for rule in (ours, theirs)]
+    assert torch.allclose(*values, rtol=1e-9)
+    gradients = [torch.autograd.grad(value.sum(), list(logits.values())) for value in values]
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(*gradients, strict=True))

@@ -1,0 +1,131 @@
+"""What a program or query can get wrong: one sentence that says what and where, never a wrong number."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.program import find_program
+
+DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "message"),
+    [
+        ("a :- b,.", None, "the program:1:7: Expected binary operator"),
+        ("a.\nb(X) :- c(X,.", None, r"the program:2:11: Unmatched character '\('"),
+        ("p :-\n  nosuch(3).", "p", "No clauses found for 'nosuch/1' at 2:3"),
+        (DIGIT, "nosuch(X)", "No clauses found for 'nosuch/1'"),
+        (DIGIT + "q(X) :- digit(X,3).", None, "has no query/1"),
+        ("0.1 :: a. 0.2 :: b. query(a). query(b).", None, r"2 queries \(a, b\)"),
+        (DIGIT + "q(X,S) :- digit(X,A), S is A+1.", "q(X,S)", r"no network is called with S: .*arguments=\('S',\)"),
+        (DIGIT, "digit(X,_)", "nameless variable"),
+        ("nn(d, [X], Y, []) :: p(X,Y).", "p(X,1)", r"1:22: the values of a neural predicate must be a list"),
+        ("nn(d, [X], Y, D) :: p(X,Y).", "p(X,1)", "the values of a neural predicate must be a list"),
+        ("nn(d, [X], Y, [0,1]) :: p(X,Y); 0.3 :: r(X).", "p(X,1)", "one head of an annotated disjunction"),
+        ("nn(d, [X], E) :: p(X,E).", "p(X,1)", "returns a tensor into the logic"),
+        ("nn(d, X, Y, [0,1]) :: p(X,Y).", "p(X,1)", "inputs of a neural predicate must be a list"),
+        (
+            "nn(d, [X], Y, [0,1]) :: p(X,Y). nn(d, [X], Y, [a,b]) :: r(X,Y). q(X) :- p(X,1), r(X,b).",
+            "q(X)",
+            "reads X twice",
+        ),
+        ("nn(d, [X], Y, [0,1]) :: p(X,Y) :- r(Z). r(1). r(2).", "p(X,1)", "two independent draws"),
+        ("0.7 :: a; 0.6 :: b. q :- a. q :- b.", "q", "annotated disjunction exceed 1"),
+        ("t(0.7) :: a; t(0.6) :: b.", "a", "exceed 1"),
+        ("t(0.0) :: a.", "a", "must start between 0 and 1"),
+        ("1.5 :: a.", "a", "1.5 is not between 0 and 1"),
+        ("? :: a.", "a", r"the probability \? is not a number"),
+        ("a :- \\+b. b :- \\+a.", "a", "Negative cycle"),
+        ("0.3 :: a. b :- fail. evidence(b).", "a", "evidence is impossible"),
+    ],
+)
+def test_one_sentence_for_each_mistake(text: str, query: str | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Constraint(text, query=query)
+
+
+def test_argument_that_the_rule_does_not_produce() -> None:
+    with pytest.raises(UserError, match="N is open while grounding: let the rule produce it"):
+        Constraint(DIGIT + "q(X,N) :- digit(X,A), A < N.", query="q(X,N)", arguments=("N",))
+    rule = Constraint(DIGIT + "q(X,N) :- between(0,9,N), digit(X,A), A < N.", query="q(X,N)", arguments=("N",))
+    assert rule.log_prob({"X": torch.zeros(1, 10).log_softmax(1)}, {"N": [3]}).exp().item() == pytest.approx(0.3)
+
+
+def test_query_with_an_unknown_argument() -> None:
+    with pytest.raises(UserError, match="argument Z is no variable"):
+        Constraint(DIGIT, query="digit(X,3)", arguments=("Z",))
+
+
+@pytest.mark.parametrize(
+    "load", ["use_module('code.py')", "use_module('code')", "consult('../outside.pl')", "use_module(library(db))"]
+)
+def test_code_and_files_from_elsewhere_need_trust(tmp_path, load: str) -> None:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "code.py").write_text("raise SystemExit('this code must not run')")
+    (tmp_path / "outside.pl").write_text("helper(3).")
+    for text in (f":- {load}. q(X) :- digit(X,3).", f"q(X) :- {load}, digit(X,3)."):
+        with pytest.raises(UserError, match="pass trust=True"):
+            Constraint(DIGIT + text, query="q(X)", folder=folder)
+
+
+def test_files_beside_the_program_and_trusted_code(tmp_path) -> None:
+    (tmp_path / "helper.pl").write_text("helper(3).")
+    (tmp_path / "code.py").write_text(
+        "from problog.extern import problog_export\n@problog_export('+int', '-int')\ndef twice(x):\n    return 2 * x\n"
+    )
+    inputs = {"X": torch.tensor([[0.1, 0.2, 0.3, 0.25, 0.0, 0.0, 0.15, 0.0, 0.0, 0.0]]).log()}
+    rule = Constraint(DIGIT + ":- consult('helper.pl'). q(X) :- helper(A), digit(X,A).", query="q(X)", folder=tmp_path)
+    assert rule.log_prob(inputs).exp().item() == pytest.approx(0.25)
+    (tmp_path / "helper.pl").write_text("helper(2).")  # the cache notices
+    rule = Constraint(DIGIT + ":- consult('helper.pl'). q(X) :- helper(A), digit(X,A).", query="q(X)", folder=tmp_path)
+    assert rule.log_prob(inputs).exp().item() == pytest.approx(0.3)
+    text = DIGIT + ":- use_module('code.py'). q(X) :- twice(3, A), digit(X,A)."
+    assert Constraint(text, query="q(X)", folder=tmp_path, trust=True).log_prob(inputs).exp().item() == pytest.approx(
+        0.15
+    )
+
+
+@pytest.mark.parametrize("body", ["p(0)", "between(1, 1000000000, A), A < 0"])
+def test_grounding_that_does_not_end_is_stopped(body: str) -> None:
+    text = DIGIT + f"p(X) :- Y is X+1, p(Y). q(X) :- digit(X,3), {body}."
+    errors = []
+
+    def compile_it() -> None:  # in a thread that isn't the main one
+        try:
+            Constraint(text, query="q(X)", seconds=0.5)
+        except UserError as error:
+            errors.append(str(error))
+
+    start = time.monotonic()
+    thread = threading.Thread(target=compile_it)
+    thread.start()
+    thread.join(timeout=20)
+    assert time.monotonic() - start < 10
+    assert "not grounded within its budget of 0.5 s" in errors[0]
+    assert "addition_multi" in errors[0]
+
+
+def test_diagram_that_is_too_large() -> None:
+    text = "nn(n, [X], Y, [0,1,2,3,4,5,6,7]) :: d(X,Y). p([],_). p([X|Xs],D) :- select(A,D,R), d(X,A), p(Xs,R)."
+    with pytest.raises(UserError, match="passes its budget of 200 nodes"):
+        Constraint(text, query="p([A,B,C,D,E,F],[0,1,2,3,4,5,6,7])", max_nodes=200)
+
+
+def test_users_may_name_predicates_as_deepproblog_does() -> None:
+    rule = Constraint(DIGIT + "add(X,Y,Z) :- Z is X*Y. q(X) :- digit(X,A), add(2,3,A).", query="q(X)")
+    assert rule.count() == 1
+    assert rule.sample(1)["X"].tolist() == [6]
+
+
+def test_find_program(tmp_path) -> None:
+    (tmp_path / "mine.pl").write_text("a.")
+    assert find_program(tmp_path / "mine.pl") == tmp_path / "mine.pl"
+    assert find_program("addition").name == find_program("addition.pl").name == "addition.pl"
+    with pytest.raises(UserError, match="one of addition, "):
+        find_program("nosuch")

@@ -1,0 +1,92 @@
+"""Concept maps and alignment, against counts known by hand."""
+
+import pytest
+import torch
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.constraint import Constraint
+
+DIGIT = "nn(d, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: d(X,Y). "
+
+
+@pytest.mark.parametrize(
+    ("program", "query", "total", "bijective", "confused"),
+    [
+        (DIGIT + "q(X,Y,Z) :- d(X,A), d(Y,B), C is A+B, d(Z,C).", "q(X,Y,Z)", 2, 1, {}),  # all zeros
+        (
+            DIGIT + "q(X,Y,Z) :- d(X,A), d(Y,B), C is (A+B) mod 10, d(Z,C).",
+            "q(X,Y,Z)",
+            10,
+            4,
+            {"d": ((1, 3, 7, 9), (2, 4, 6, 8))},
+        ),
+        (DIGIT + "q(X,Y,Z) :- d(X,A), d(Y,B), C is A*B, d(Z,C).", "q(X,Y,Z)", 1202, 2, {"d": ((5, 7),)}),
+        (DIGIT + "q(X,Y) :- d(X,A), d(Y,B), A < B.", "q(X,Y)", 1, 1, {}),
+        ("nn(b, [X], Y, [0,1]) :: b(X,Y). q(X,Y,Z) :- b(X,A), b(Y,B), C is A xor B, b(Z,C).", "q(X,Y,Z)", 2, 1, {}),
+    ],
+)
+def test_concept_maps_of_known_rules(program, query, total, bijective, confused) -> None:
+    diagnosis = Constraint(program, query=query).diagnose()
+    assert (diagnosis.total, diagnosis.bijective, diagnosis.balanced) == (total, bijective, bijective)
+    assert diagnosis.exact
+    assert diagnosis.confused == confused
+
+
+def test_symmetric_rule_over_two_domains() -> None:
+    program = "nn(c, [X], Y, [red,green]) :: c(X,Y). nn(d, [X], Y, [1,2,3]) :: d(X,Y). "
+    program += "q(X,Y,Z) :- c(X,A), c(Y,B), A \\= B, d(Z,N), N < 3."
+    diagnosis = Constraint(program, query="q(X,Y,Z)").diagnose()
+    # colours: swap or not; numbers 1 and 2, the only ones that occur, each to 1 or 2
+    assert (diagnosis.total, diagnosis.bijective, diagnosis.balanced) == (2 * 4, 2 * 2, 2 * 2)
+    assert diagnosis.confused == {"c": (("red", "green"),), "d": ((1, 2),)}
+    assert diagnosis.examples[0].keys() == {"c", "d"}
+
+
+def test_large_support_is_checked_symbolically() -> None:
+    rule = Constraint.from_file("addition_multi")  # 10,000 solutions
+    diagnosis = rule.diagnose()
+    assert (diagnosis.total, diagnosis.bijective, diagnosis.exact) == (2, 1, True)
+
+
+def test_budget_gives_a_lower_bound() -> None:
+    diagnosis = Constraint.from_file("parity").diagnose(seconds=0.3)
+    assert not diagnosis.exact
+    assert diagnosis.total > 1
+    assert "at least" in str(diagnosis)
+
+
+def test_diagnosis_on_given_examples() -> None:
+    rule = Constraint.from_file("addition")
+    few = {key: torch.tensor(values) for key, values in {"X": [1, 2], "Y": [2, 1], "Z": [3, 3]}.items()}
+    assert rule.diagnose(few).bijective > 1
+    assert rule.diagnose(rule.sample(60, torch.Generator().manual_seed(0))).bijective == 1
+    with pytest.raises(UserError, match="assignment 0 of the support does not satisfy"):
+        rule.diagnose({key: torch.tensor([1]) for key in "XYZ"})
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_align_names_noisy_clusters(seed: int) -> None:
+    rule = Constraint.from_file("addition")
+    generator = torch.Generator().manual_seed(seed)
+    drawn, cluster_of = rule.sample(100, generator), torch.randperm(10, generator=generator)
+    log_probs = {}
+    for key in "XYZ":
+        noisy = torch.rand(100, generator=generator) < 0.2
+        cluster = torch.where(noisy, torch.randint(10, (100,), generator=generator), cluster_of[drawn[key]])
+        log_probs[key] = (5.0 * torch.nn.functional.one_hot(cluster, 10)).log_softmax(1)
+    alignment = rule.align(log_probs, seconds=20)
+    assert [alignment.symbols["digits"][cluster] for cluster in cluster_of] == list(range(10))
+    assert alignment.exact
+    assert alignment.margin > 0
+
+
+def test_align_with_arguments_and_two_networks() -> None:
+    rule = Constraint.from_file("formula", query="formula([X,O,Y], V)", arguments=("V",))
+    drawn = rule.sample(200, torch.Generator().manual_seed(0))
+    shift = {"X": 3, "Y": 3, "O": 1}
+    sizes = {v.key: len(v.domain) for v in rule.variables}
+    clusters = {k: (drawn[k] + shift[k]) % sizes[k] for k in sizes}
+    log_probs = {k: (9.0 * torch.nn.functional.one_hot(c, sizes[k])).log_softmax(1) for k, c in clusters.items()}
+    alignment = rule.align(log_probs, {"V": drawn["V"]})
+    assert alignment.satisfied == 1.0
+    assert alignment.symbols == {"digits": (7, 8, 9, 0, 1, 2, 3, 4, 5, 6), "operators": (2, 0, 1)}
