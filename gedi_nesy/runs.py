@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gedi_nesy.errors import UserError
 
-PACKAGES = ("gedi-nesy", "torch", "torchvision", "deepproblog", "problog", "klaycircuits", "scikit-learn", "numpy")
+PACKAGES = ("gedi-nesy", "torch", "torchvision", "deepproblog", "problog", "scikit-learn", "numpy")
 
 
 class RunFolder:

@@ -1,0 +1,226 @@
+"""Exact inference: speed beside DeepProbLog, KLay and closed forms, and growth with the size of the rule.
+
+Run `python experiments/bench_inference.py` for the speed of addition, `--growth` for the table over rules; each prints
+its table and stores it in experiments/results/. One thread; the contestants take turns.
+"""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import klay
+import torch
+from deepproblog.engines import ExactEngine
+from deepproblog.model import Model
+from deepproblog.network import Network
+from deepproblog.query import Query
+from problog import get_evaluatable
+from problog.logic import Constant, Term
+from problog.program import PrologString
+from torch import Tensor, nn
+
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.diagram import FALSE, TRUE
+from gedi_nesy.nesy.program import find_program
+from gedi_nesy.networks import MNIST_Net
+
+RESULTS = Path(__file__).parent / "results"
+PAIRS = torch.tensor([(a, b) for a in range(10) for b in range(10 - a)])
+
+
+def closed_form(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """log P(addition) as a convolution in log space, [batch]."""
+    padded = nn.functional.pad(y.flip(1), (0, 9), value=-torch.inf)
+    shifted = padded.as_strided((len(y), 10, 10), (19, 1, 1)).flip(1)  # [batch, sum, a]: y[sum - a]
+    return ((x.unsqueeze(1) + shifted).logsumexp(2) + z).logsumexp(1)
+
+
+def table_of_solutions(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """log P(addition) as a sum over its 55 solutions, [batch]."""
+    a, b = PAIRS.unbind(1)
+    return (x[:, a] + y[:, b] + z[:, a + b]).logsumexp(1)
+
+
+def klay_on_our_diagram(rule: Constraint) -> Callable[..., Tensor]:
+    """KLay's own layers over the same decision diagram."""
+    compiled, circuit = rule._compiled, klay.Circuit()
+    nodes = {FALSE: circuit.false_node(), TRUE: circuit.true_node()}
+    for node in compiled.diagram.reachable(compiled.roots.values()):
+        first = 10 * compiled.order[compiled.diagram.level[node]] + 1
+        edges = [(value, child) for value, child in enumerate(compiled.diagram.children[node]) if child != FALSE]
+        nodes[node] = circuit.or_node(
+            [circuit.and_node([circuit.literal_node(first + value), nodes[child]]) for value, child in edges]
+        )
+    circuit.set_root(nodes[next(iter(compiled.roots.values()))])
+    module = circuit.to_torch_module(semiring="log", compile=False)
+
+    def evaluate(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        literals = torch.cat([x, y, z], 1)
+        return module(literals, torch.zeros_like(literals))[:, 0]
+
+    return evaluate
+
+
+class DeepProbLog:
+    """DeepProbLog's solver with a cached circuit, one query after the other."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.images: dict[tuple[Constant, ...], Tensor] = {}
+        self.model = Model(str(find_program("addition")), [Network(network, "digits", batching=True)])
+        self.model.set_engine(ExactEngine(self.model), cache=True)
+        self.model.add_tensor_source("image", self.images)
+
+    def __call__(self, triples: Tensor) -> Tensor:
+        """log P(addition) of triples [batch, 3, ...]."""
+        names, results = [Term(name) for name in "abc"], []
+        self.images.update({(Constant(i),): image for i, image in enumerate(triples.flatten(0, 1))})
+        for i in range(len(triples)):
+            images = [Term("tensor", Term("image", Constant(3 * i + j))) for j in range(3)]
+            (answer,) = self.model.solve([Query(Term("addition", *names), dict(zip(names, images, strict=True)))])
+            results.append(next(iter(answer.result.values())))
+        return torch.stack(results).log()
+
+
+def take_turns(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median time of each in milliseconds, the fast ones 20 at a time."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(rounds + 1):
+        for name, run in contestants.items():
+            repeats = 1 if name.startswith("DeepProbLog") else 20
+            start = time.perf_counter()
+            for _ in range(repeats):
+                run()
+            if turn:  # the first one warms up
+                times[name].append((time.perf_counter() - start) / repeats * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def speed(batch: int, rounds: int) -> dict[str, float]:
+    """Forward and backward of addition, milliseconds."""
+    rule = Constraint.from_file("addition")
+    by_klay = klay_on_our_diagram(rule)
+    logits = torch.randn(batch, 3, 10, requires_grad=True)
+    images, network = torch.randn(batch, 3, 1, 28, 28), MNIST_Net()
+    solver, solver_with_network = DeepProbLog(nn.Identity()), DeepProbLog(nn.Sequential(network, nn.Softmax(-1)))
+
+    def step(log_prob: Callable[..., Tensor]) -> Callable[[], None]:
+        return lambda: (-log_prob(*logits.log_softmax(-1).unbind(1)).mean()).backward()
+
+    def ours(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        return rule.log_prob({"X": x, "Y": y, "Z": z})
+
+    def with_network() -> None:
+        outputs = network(images.flatten(0, 1)).log_softmax(-1).view(batch, 3, 10)
+        (-ours(*outputs.unbind(1)).mean()).backward()
+
+    return take_turns(
+        {
+            "closed form": step(closed_form),
+            "table of solutions": step(table_of_solutions),
+            "ours": step(ours),
+            "KLay on our diagram": step(by_klay),
+            "ours with MNIST_Net": with_network,
+            "DeepProbLog": lambda: (-solver(logits.softmax(-1)).mean()).backward(),
+            "DeepProbLog with MNIST_Net": lambda: (-solver_with_network(images).mean()).backward(),
+        },
+        rounds,
+    )
+
+
+def names(letter: str, count: int) -> str:
+    """X1,X2,..."""
+    return ",".join(f"{letter}{i}" for i in range(1, count + 1))
+
+
+def rules() -> dict[str, tuple[str, str]]:
+    """Rules of growing size: program and query."""
+    addition, sudoku = find_program("addition_multi").read_text(), find_program("sudoku").read_text()
+    bits = find_program("parity").read_text().replace("[0,1,2,3,4,5,6,7,8,9]", "[0,1]")
+    pick = find_program("all_different").read_text()
+    found = {}
+    for n in (1, 2, 4, 8, 16, 32, 64):
+        found[f"addition, {n} digits"] = (
+            addition,
+            f"addition([{names('X', n)}],[{names('Y', n)}],[{names('Z', n + 1)}])",
+        )
+    for n in (16, 32, 64, 128, 256):
+        found[f"XOR of {n}"] = (bits, f"parity([{names('X', n)}],1)")
+    for n in range(4, 10):
+        values = ",".join(map(str, range(n)))
+        found[f"all different, {n}"] = (pick.replace("[0,1,2,3]", f"[{values}]"), f"pick([{names('X', n)}],[{values}])")
+    found["sudoku, 4 by 4"] = (sudoku, str(Constraint(sudoku).query.goal))
+    return found
+
+
+def growth(limit: float) -> list[dict[str, object]]:
+    """Grounding, compilation, size and evaluation of each rule, beside ProbLog's SDD."""
+    rows = []
+    for name, (program, query) in rules().items():
+        start = time.perf_counter()
+        rule = Constraint(program + f"% {start}", query=query, seconds=120)  # a comment that no cache has seen
+        built = time.perf_counter() - start
+        inputs = {v.key: torch.randn(20, len(v.domain)).log_softmax(1).requires_grad_() for v in rule.variables}
+        evaluation = take_turns({"ours": lambda rule=rule, x=inputs: rule.log_prob(x).sum().backward()}, 5)["ours"]
+        sdd = _seconds_within(limit, _problog_sdd, program, query)
+        row = {"rule": name, "seconds": built, "nodes": rule._compiled.size, "evaluation_ms": evaluation, "sdd_s": sdd}
+        print(
+            " ".join(
+                f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+            )
+        )
+        rows.append(row)
+    return rows
+
+
+def _problog_sdd(program: str, query: str) -> None:
+    """Compile the same rule by ProbLog, each neural predicate an annotated disjunction over its images."""
+    lines = [":- use_module(library(lists)).", ""]
+    lines += [line for line in program.splitlines() if not line.startswith(("nn(", "query("))]
+    head = next(line for line in program.splitlines() if line.startswith("nn("))
+    values = head[head.index("Y, [") + 4 : head.index("]) ::")].split(",")
+    lines.append("; ".join(f"{1 / len(values)} :: digit(X,{value})" for value in values) + ".")
+    get_evaluatable("sdd").create_from(PrologString("\n".join([*lines, f"query({query.lower()})."])))
+
+
+def _seconds_within(limit: float, function: Callable[..., None], *arguments: str) -> float | None:
+    """How long a function takes in a process of its own; None where it takes longer than the limit."""
+    process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
+    start = time.perf_counter()
+    process.start()
+    process.join(limit)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        return None
+    if process.exitcode:
+        raise RuntimeError(f"{function.__name__} failed")
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--growth", action="store_true", help="the table over rules of growing size")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each contestant")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds for ProbLog's SDD")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    RESULTS.mkdir(exist_ok=True)
+    if options.growth:
+        (RESULTS / "inference_growth.json").write_text(json.dumps(growth(options.limit), indent=1))
+        return
+    table = {}
+    for batch in (20, 60):
+        table[batch] = times = speed(batch, options.rounds)
+        for name, milliseconds in times.items():
+            print(f"batch {batch:3}  {name:28} {milliseconds:10.3f} ms  {times['DeepProbLog'] / milliseconds:9.1f}x")
+    (RESULTS / "inference_speed.json").write_text(json.dumps(table, indent=1))
+
+
+if __name__ == "__main__":
+    main()
