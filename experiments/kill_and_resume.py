@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 
 from gedi_nesy.runs import provenance
 
-SETTINGS = ["--dataset=digits", "--examples=200", "--set=train.steps=400", "--set=student.steps=400"]
-SETTINGS += ["--set=checkpoint_seconds=1.0", "--set=log_every=50"]
+SETTINGS = ["--dataset=digits", "--examples=200", "--set=train.steps=400", "--set=student.steps=1200"]
+SETTINGS += ["--set=checkpoint_seconds=0.5", "--set=log_every=5"]
 
 
 @click.command()
@@ -37,15 +37,17 @@ def main(kills: int, seed: int, out: Path | None) -> None:
         seconds = json.loads((whole / "summary.json").read_text())["seconds"]
         command, reached = ["--out", str(killed), *SETTINGS], []
         while len(reached) < kills:
+            before = position(killed)
             process = train(*command)
-            time.sleep(start_up() + moments.uniform(0, 2.5 * seconds / kills))
+            while position(killed) == before and process.poll() is None:
+                time.sleep(0.01)  # until it trains
+            time.sleep(moments.uniform(0, 2 * seconds / (kills + 2)))
             process.send_signal(signal.SIGKILL)
             if process.wait() == 0:
                 raise SystemExit(f"The run ended after {len(reached)} kills; ask for fewer.")
             reached.append(position(killed))
-            print(f"kill {len(reached)}: {reached[-1]}")
-            if (killed / "config.toml").exists():
-                command = ["--resume", str(killed)]
+            print(f"kill {len(reached)}: {reached[-1]}", flush=True)
+            command = ["--resume", str(killed)]
         train(*command).wait()
         first, second = (load_file(folder / "model.safetensors") for folder in (whole, killed))
         equal = all(torch.equal(first[name], second[name]) for name in first)
@@ -61,20 +63,11 @@ def train(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "gedi_nesy", "train", *arguments], stdout=subprocess.DEVNULL)
 
 
-def start_up() -> float:
-    """Seconds that a process takes before its first step, measured once."""
-    if not hasattr(start_up, "seconds"):
-        started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "gedi_nesy", "--version"], check=True, stdout=subprocess.DEVNULL)
-        start_up.seconds = time.monotonic() - started
-    return start_up.seconds
-
-
 def position(folder: Path) -> str:
     """Where the run stood: the stage and step last logged."""
     metrics = folder / "metrics.jsonl"
-    lines = metrics.read_text().splitlines() if metrics.exists() else []
-    row = json.loads(lines[-1]) if lines else {"stage": "train", "step": 0}
+    lines = metrics.read_text().split("\n")[:-1] if metrics.exists() else []
+    row = json.loads(lines[-1]) if lines else {"stage": "start", "step": 0}
     return f"{row['stage']} {row['step']}"
 
 

@@ -124,7 +124,7 @@ def evaluate(run: Path, data_dir: Path | None, as_json: bool) -> None:
 
     \b
     Example:
-      gedi-nesy evaluate runs/gedi-nesy-mnist-1000-seed0
+      gedi-nesy evaluate runs/first
     """
     figures = load_run(run).evaluate(data_dir=data_dir)
     if as_json:
@@ -142,7 +142,7 @@ def predict(run: Path, images: tuple[Path, ...], as_json: bool) -> None:
 
     \b
     Example:
-      gedi-nesy predict runs/gedi-nesy-mnist-1000-seed0 seven.png
+      gedi-nesy predict runs/first seven.png
     """
     rows = predict_files(load_run(run), images)
     if as_json:
@@ -157,20 +157,21 @@ def predict(run: Path, images: tuple[Path, ...], as_json: bool) -> None:
 @main.command()
 @click.argument("run", type=FOLDER)
 @click.argument("goal")
+@click.option("--program", help="Another program to ask: a file, or a name.  [default: the one it was trained on]")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
-def query(run: Path, goal: str, data_dir: Path | None, as_json: bool) -> None:
+def query(run: Path, goal: str, program: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Ask DeepProbLog's own solver about test images: tensor(test(I)) is the I-th.
 
     \b
     Example:
-      gedi-nesy query runs/gedi-nesy-mnist-1000-seed0 'addition(tensor(test(0)),tensor(test(1)),tensor(test(2)))'
+      gedi-nesy query runs/first 'addition(tensor(test(0)),tensor(test(1)),S)' --program addition_sum
     """
-    answers = load_run(run).query(goal, data_dir=data_dir)
+    answers = load_run(run).query(goal, program, data_dir)
     if as_json:
         click.echo(json.dumps(answers, indent=2))
         return
-    for answer, probability in answers.items():
+    for answer, probability in sorted(answers.items(), key=lambda item: -item[1]):
         click.echo(f"{probability:.6f}  {answer}")
 
 
@@ -185,7 +186,7 @@ def sample(run: Path, number: int, steps: int, seed: int, out: Path) -> None:
 
     \b
     Example:
-      gedi-nesy sample runs/gedi-nesy-mnist-1000-seed0 -n 50 --out samples.png
+      gedi-nesy sample runs/first -n 50 --out samples.png
     """
     draw_samples(load_run(run), out, number, steps=steps, seed=seed)
     click.echo(out)

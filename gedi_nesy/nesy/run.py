@@ -123,14 +123,19 @@ class Run:
         inputs = {name: self._inputs(torch.as_tensor(images)) for name, images in (sources or {}).items()}
         return deepproblog_model(program or self.recipe.program, dict(self.networks.items()), inputs)
 
-    def query(self, goal: str, data_dir: Path | None = None) -> dict[str, float]:
+    def query(self, goal: str, program: str | None = None, data_dir: Path | None = None) -> dict[str, float]:
         """Answer a goal with DeepProbLog's own solver; `tensor(test(0))` is the first test image.
+
+        Args:
+            goal: a goal of the program, with or without variables.
+            program: a file, or the name of one of ours; by default the one the run was trained on.
+            data_dir: where data sets lie.
 
         Returns:
             The probability of each answer.
         """
         images = self._images(data_dir)
-        model = self.deepproblog_model(sources={"train": images.x_train, "test": images.x_test})
+        model = self.deepproblog_model(program, sources={"train": images.x_train, "test": images.x_test})
         return query(model, goal)
 
     def _images(self, data_dir: Path | None) -> Images:
