@@ -1,10 +1,11 @@
-"""Train MNIST addition on several seeds and write every figure of every seed.
+"""Train a recipe on several seeds and write every figure of every seed.
 
-    python experiments/addition.py --recipe gedi-nesy --examples 1000 --seeds 100-104
-    python experiments/addition.py --recipe paper-addition-10000 --seeds 100-100
+    python experiments/train_seeds.py --recipe gedi-nesy --examples 1000 --seeds 200-204
+    python experiments/train_seeds.py --recipe paper-addition-10000 --seeds 100
+    python experiments/train_seeds.py --program larger --seeds 200
 
-The result goes to experiments/results/<recipe>-<dataset>-<examples>.json; the run folders to --runs, where a finished
-seed is not trained again and a stopped one is resumed.
+The result goes to experiments/results/<recipe>-<program>-<dataset>-<examples>.json; the run folders to --runs, where a
+finished seed is not trained again and a stopped one is resumed.
 """
 
 import json
@@ -23,6 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @click.command()
 @click.option("--recipe", default="gedi-nesy", show_default=True)
+@click.option("--program", default="addition", show_default=True)
 @click.option("--examples", type=int, help="[default: the recipe's]")
 @click.option("--dataset", default="mnist", show_default=True)
 @click.option("--seeds", default="100-104", show_default=True, help="First and last.")
@@ -31,6 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 @click.option("--out", type=click.Path(path_type=Path), help="The result file.")
 def main(
     recipe: str,
+    program: str,
     examples: int | None,
     dataset: str,
     seeds: str,
@@ -39,25 +42,27 @@ def main(
     out: Path | None,
 ) -> None:
     """Run the experiment."""
-    overrides = {"dataset": dataset} | dict(parse_setting(text) for text in settings)
+    overrides = {"dataset": dataset, "program": program} | dict(parse_setting(text) for text in settings)
     overrides["examples"] = examples or load_recipe(recipe).examples
+    name = f"{recipe}-{program}-{dataset}-{overrides['examples']}"
     first, _, last = seeds.partition("-")
     summaries = []
     for seed in range(int(first), int(last or first) + 1):
-        summary = run_once(recipe, runs / f"{recipe}-{dataset}-{overrides['examples']}-seed{seed}", seed, overrides)
+        summary = run_once(recipe, runs / f"{name}-seed{seed}", seed, overrides)
         summaries.append(summary)
         print(f"seed {seed}: " + "  ".join(f"{key} {summary[key]:.4f}" for key in FIGURES[:3]), end="  ")
         print(f"certified {summary['certificate']['certified']}  {summary['seconds']} s", flush=True)
     result = {
-        "command": f"python experiments/addition.py --recipe {recipe} --examples {overrides['examples']} "
-        f"--dataset {dataset} --seeds {seeds}" + "".join(f" --set {text}" for text in settings),
+        "command": f"python experiments/train_seeds.py --recipe {recipe} --program {program} "
+        f"--examples {overrides['examples']} --dataset {dataset} --seeds {seeds}"
+        + "".join(f" --set {text}" for text in settings),
         "median": {key: statistics.median(s[key] for s in summaries) for key in (*FIGURES, "seconds")},
         "min": {key: min(s[key] for s in summaries) for key in FIGURES},
         "certified": sum(s["certificate"]["certified"] for s in summaries),
         "seeds": [{key: s[key] for key in ("seed", *FIGURES, "certificate", "restarts", "seconds")} for s in summaries],
         **{key: summaries[0][key] for key in ("dataset", "examples", "device", "machine", "versions")},
     }
-    out = out or RESULTS / f"{recipe}-{summaries[0]['dataset']}-{overrides['examples']}.json"
+    out = out or RESULTS / f"{name}.json"
     out.write_text(json.dumps(result, indent=2) + "\n")
     print(f"median accuracy {result['median']['accuracy']:.4f}, NMI {result['median']['nmi']:.4f}; {out}")
 
