@@ -67,6 +67,11 @@ def network_classes(constraint: Constraint, image_shape: torch.Size) -> dict[str
         raise UserError(
             f"MNIST_Net takes grey images of 28x28 pixels, these are {'x'.join(map(str, image_shape))}; resize them."
         )
+    if next(constraint.parameters(), None) is not None:
+        raise UserError(
+            "The program has learnable probabilities t(...), which `train` would leave as they are; give them values, "
+            "or train them in a loop of your own, where Constraint.parameters() has them."
+        )
     for variable in constraint.variables:
         if len(variable.inputs) != 1:
             raise UserError(

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
-from gedi_nesy.nesy.candidates import Candidates
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.candidates import Candidates, network_classes
+from gedi_nesy.nesy.constraint import Constraint
 
 
 def test_restarts_differ_and_repeat_with_their_seed():
@@ -22,6 +25,15 @@ def test_fresh_heads_keep_the_features():
         for part in ("weight", "bias")
     ]
     assert changed == set(heads)
+
+
+def test_what_training_cannot_do_is_said():
+    grey = torch.Size((1, 28, 28))
+    program = "nn(digits,[X],Y,[0,1]) :: digit(X,Y). t(0.5) :: noisy. rule(X) :- noisy, digit(X,1). "
+    with pytest.raises(UserError, match="learnable probabilities"):
+        network_classes(Constraint(program, query="rule(X)"), grey)
+    with pytest.raises(UserError, match="grey images of 28x28 pixels, these are 3x32x32"):
+        network_classes(Constraint.from_file("addition"), torch.Size((3, 32, 32)))
 
 
 def test_other_randomness_is_left_alone():
