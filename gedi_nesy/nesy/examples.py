@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,5 +99,7 @@ def batch_rows(n: int, batch: int, step: int, seed: int) -> Tensor:
     """
     per_epoch = -(-n // batch)
     epoch, position = divmod(step, per_epoch)
-    order = torch.randperm(n, generator=torch.Generator().manual_seed((seed << 32) + epoch))
+    # torch's CPU generator keeps 32 bits of its seed, so the two numbers are mixed into 32
+    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(mixed))
     return order[position * batch : (position + 1) * batch]

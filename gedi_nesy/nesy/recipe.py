@@ -102,7 +102,7 @@ class Recipe(Settings):
     dataset: str | None = None
     data: str | None = None
     examples: PositiveInt = 1000
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
     device: str = "cpu"
     threads: PositiveInt = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"

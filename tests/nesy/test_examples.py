@@ -64,3 +64,4 @@ def test_every_epoch_is_a_fresh_permutation_of_all_examples():
     assert all(torch.equal(epoch.sort().values, torch.arange(10)) for epoch in epochs)
     assert not torch.equal(*epochs)
     assert torch.equal(batch_rows(10, 4, 5, seed=7), batch_rows(10, 4, 5, seed=7))
+    assert not torch.equal(batch_rows(10, 10, 0, seed=7), batch_rows(10, 10, 0, seed=8))
