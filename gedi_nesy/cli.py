@@ -31,6 +31,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -81,6 +83,7 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
                 _refuse_other_settings(ctx)
                 run = resume_run(resume, **shared)
             else:
+                _refuse_pairs(ctx)
                 run = _start(options, shared)
         except Interrupted as stopped:
             raise click.ClickException(f"Stopped; continue with: gedi-nesy train --resume {stopped}") from stopped
@@ -88,21 +91,27 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
         click.echo(json.dumps(run.summary, indent=2))
         return
     console.print(summary_table(run.summary))
-    console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, highlight=False)
+    console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, markup=False)
 
 
 def _refuse_other_settings(ctx: click.Context) -> None:
     """A run is resumed with its own settings; others beside it would be ignored."""
-    given = [
-        name
-        for name in ctx.params
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        and name not in ("resume", "data_dir", "as_json")
-    ]
+    given = _given(ctx) - {"--resume", "--data-dir", "--json"}
     if given:
-        raise click.UsageError(
-            f"--resume continues a run with its own settings; leave out --{given[0].replace('_', '-')}."
-        )
+        raise click.UsageError(f"--resume continues a run with its own settings; leave out {min(given)}.")
+
+
+def _refuse_pairs(ctx: click.Context) -> None:
+    """Options of which one would silently win over the other."""
+    for pair in ({"--recipe", "--method"}, {"--data", "--examples"}, {"--data", "--dataset"}):
+        if pair <= _given(ctx):
+            raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
+
+
+def _given(ctx: click.Context) -> set[str]:
+    """The options that stand on the command line."""
+    from_command_line = click.core.ParameterSource.COMMANDLINE
+    return {p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(str(p.name)) is from_command_line}
 
 
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
@@ -136,15 +145,16 @@ def evaluate(run: Path, data_dir: Path | None, as_json: bool) -> None:
 @main.command()
 @click.argument("run", type=FOLDER)
 @click.argument("images", type=FOLDER, nargs=-1, required=True)
+@click.option("--network", help="Its name in the program, where there are several.")
 @as_json
-def predict(run: Path, images: tuple[Path, ...], as_json: bool) -> None:
+def predict(run: Path, images: tuple[Path, ...], network: str | None, as_json: bool) -> None:
     """Predict the symbol on each image file, with its probability and energy.
 
     \b
     Example:
       gedi-nesy predict runs/first seven.png
     """
-    rows = predict_files(load_run(run), images)
+    rows = predict_files(load_run(run), images, network)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -180,15 +190,16 @@ def query(run: Path, goal: str, program: str | None, data_dir: Path | None, as_j
 @click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="SGLD steps of each.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--network", help="Its name in the program, where there are several.")
 @click.option("--out", type=FOLDER, default=Path("samples.png"), show_default=True, help="The picture to write.")
-def sample(run: Path, number: int, steps: int, seed: int, out: Path) -> None:
+def sample(run: Path, number: int, steps: int, seed: int, network: str | None, out: Path) -> None:
     """Draw images from the energy model with SGLD, from uniform noise.
 
     \b
     Example:
       gedi-nesy sample runs/first -n 50 --out samples.png
     """
-    draw_samples(load_run(run), out, number, steps=steps, seed=seed)
+    draw_samples(load_run(run), out, number, network=network, steps=steps, seed=seed)
     click.echo(out)
 
 

@@ -82,6 +82,8 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"Can't write to {self.path}: {error.strerror}.") from error
         with lock:
+            for left_behind in self.path.glob(".*.*.*"):  # a write that was killed
+                left_behind.unlink()
             yield
 
     def write(self, name: str, text: str) -> None:
@@ -102,7 +104,10 @@ class RunFolder:
             raise UserError(
                 f"{self.path} has no {name} yet; finish the run with `gedi-nesy train --resume {self.path}`."
             )
-        return dict(json.loads((self / name).read_text(encoding="utf-8")))
+        try:
+            return dict(json.loads((self / name).read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise UserError(f"{self / name} is damaged and can't be read.") from error
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Save the training state as a whole or not at all; a crash leaves the checkpoint before."""

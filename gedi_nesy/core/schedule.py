@@ -1,5 +1,6 @@
 """Schedules: values that change with the progress of training, written as points and read as functions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,9 @@ class Schedule:
     def __post_init__(self) -> None:
         positions = [progress for progress, _ in self.points]
         if not positions or positions != sorted(positions) or positions[0] < 0 or positions[-1] > 1:
-            raise ValueError(f"A schedule needs points in the order of progress between 0 and 1, found {self.points}.")
+            raise ValueError(f"a schedule needs points in the order of progress between 0 and 1, not {self.points}")
+        if not all(math.isfinite(value) for _, value in self.points):
+            raise ValueError(f"a schedule needs finite values, not {self.points}")
 
     @classmethod
     def of(cls, value: "float | Points | Schedule") -> "Schedule":
@@ -28,7 +31,10 @@ class Schedule:
             return value
         if isinstance(value, int | float):
             return cls(((0.0, float(value)),))
-        return cls(tuple((float(progress), float(at)) for progress, at in value))
+        try:
+            return cls(tuple((float(progress), float(at)) for progress, at in value))
+        except TypeError as error:
+            raise ValueError(f"a schedule is a number or [progress, value] points, not {value!r}") from error
 
     @property
     def is_zero(self) -> bool:

@@ -77,4 +77,8 @@ def network_classes(constraint: Constraint, image_shape: torch.Size) -> dict[str
             raise UserError(
                 f"The rule calls {variable.network} on {len(variable.inputs)} inputs; training needs one image a call."
             )
+        if not isinstance(variable.key, str):
+            raise UserError(f"The rule shows image {variable.inputs[0]} to two networks; training needs one an image.")
+    if not constraint.variables:
+        raise UserError("The rule looks at no image, so there is nothing to train.")
     return {variable.network: len(variable.domain) for variable in constraint.variables}

@@ -11,9 +11,10 @@ from gedi_nesy.core.metrics import Scores, score
 from gedi_nesy.core.objective import Diagnosis, diagnose
 from gedi_nesy.data import Images
 from gedi_nesy.data.scale import Scale
+from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.examples import Examples, draw_examples
 from gedi_nesy.nesy.losses import network_log_prior
 
 CHUNK = 2000  # images evaluated at a time
@@ -80,20 +81,28 @@ def diagnose_networks(networks: nn.ModuleDict, constraint: Constraint, loader: L
 def evaluate_networks(
     networks: nn.ModuleDict, constraint: Constraint, images: Images, scale: Scale, device: torch.device
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
-    """All test figures of `summary.json`, the first network's at the top level, and every network's scores.
-
-    The rule is scored on examples drawn from the test images, one for every five images and always the same ones.
-    """
+    """All test figures of `summary.json`, the first network's at the top level, and every network's scores."""
     domains = {variable.network: variable.domain for variable in constraint.variables}
     scores = {name: score_network(networks[name], domains[name], images, scale, device) for name in domains}
     figures: dict[str, Any] = {name: _figures(result) for name, result in scores.items()}
-    generator = torch.Generator().manual_seed(0)
-    n = len(images.x_test) // 5
-    examples = draw_examples(constraint, images.x_test, images.y_test, images.classes, n, generator)
+    examples = draw_test_examples(constraint, images)
     satisfied, log_likelihood = score_rule(networks, constraint, Loader(examples, constraint, scale, device))
     rule = {"constraint_satisfaction": satisfied, "test_constraint_log_likelihood": log_likelihood}
     first = next(iter(figures.values()))
     return first | rule | ({"networks": figures} if len(figures) > 1 else {}), scores
+
+
+def draw_test_examples(constraint: Constraint, images: Images) -> Examples:
+    """Examples of the rule from the test images, one for every five images and always the same ones.
+
+    Raises:
+        UserError: if a symbol of the rule has no test image, or there are fewer than five.
+    """
+    n = len(images.x_test) // 5
+    if not n:
+        raise UserError(f"{images.name} has {len(images.x_test)} test images; scoring needs five or more.")
+    generator = torch.Generator().manual_seed(0)
+    return draw_examples(constraint, images.x_test, images.y_test, images.classes, n, generator)
 
 
 def _figures(scores: Scores) -> dict[str, float]:

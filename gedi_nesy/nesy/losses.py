@@ -15,7 +15,7 @@ from gedi_nesy.core.losses import (
     prior_divergence,
     prior_loss,
 )
-from gedi_nesy.core.objective import Objective
+from gedi_nesy.core.objective import Objective, uniform_log_prior
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data.scale import Scale
 from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
@@ -80,7 +80,7 @@ class StepLosses:
         self.objective = build_objective(stage, constraint, targets)
         self.steps = stage.length(len(loader))
         device = loader.inputs.device
-        self.sgld = None if recipe.sampler is None else _sgld(recipe.sampler, loader.scale)
+        self.sgld = None if recipe.sampler is None else build_sgld(recipe.sampler, loader.scale)
         self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
@@ -115,7 +115,10 @@ class StepLosses:
             return torch.stack([prior_divergence(values, self.log_priors[key]) for key, values in by_key]).mean(0)
         if self.stage.prior == "entropy":
             return torch.stack([negative_entropy_loss(values) for values in log_probs.values()]).mean(0)
-        return torch.stack([prior_loss(values, _uniform_like(values)) for values in log_probs.values()]).mean(0)
+        losses = []
+        for values in log_probs.values():
+            losses.append(prior_loss(values, uniform_log_prior(values.shape[-1]).to(values)))
+        return torch.stack(losses).mean(0)
 
     def _invariance(self, view_log_probs: dict[str, Tensor], clean: Batch) -> Tensor:
         log_probs = {network: values.log_softmax(-1) for network, values in predict(self.candidates, clean).items()}
@@ -151,11 +154,7 @@ class StepLosses:
         return logits
 
 
-def _sgld(settings: Sampler, scale: Scale) -> SGLD:
+def build_sgld(settings: Sampler, scale: Scale) -> SGLD:
+    """The sampler that a recipe describes, for inputs of that scale."""
     clamp = (scale.low, scale.high) if settings.clamp else None
     return SGLD(settings.steps, settings.step_size, settings.noise, clamp, settings.engine)
-
-
-def _uniform_like(log_probs: Tensor) -> Tensor:
-    classes = log_probs.shape[-1]
-    return log_probs.new_full((classes,), -math.log(classes))

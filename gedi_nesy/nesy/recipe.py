@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     PlainSerializer,
+    PositiveFloat,
     PositiveInt,
     ValidationError,
     model_validator,
@@ -56,13 +57,19 @@ class Sampler(Settings):
 
     chains: PositiveInt
     steps: PositiveInt
-    step_size: float = 1.0
+    step_size: PositiveFloat = 1.0
     noise: NonNegativeFloat = 0.01
     clamp: bool = True
     buffer: PositiveInt = 10_000
     reinit: Annotated[float, Field(ge=0, le=1)] = 0.05
     every: PositiveInt = 1
     engine: Literal["torch", "numba"] = "torch"
+
+    @model_validator(mode="after")
+    def _chains_fit(self) -> "Sampler":
+        if self.chains > self.buffer:
+            raise ValueError(f"sampler.chains = {self.chains} needs a sampler.buffer of at least as many")
+        return self
 
 
 class Stage(Settings):
@@ -83,6 +90,9 @@ class Stage(Settings):
     def _one_length(self) -> "Stage":
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
+        always = [name for name, weight in self.weights if all(value > 0 for _, value in weight.points)]
+        if not {"nesy", "prior", "inv", "teacher"} & set(always):
+            raise ValueError("one of the weights nesy, prior, inv and teacher must be above 0 throughout")
         return self
 
     def length(self, examples: int) -> int:

@@ -1,6 +1,7 @@
 """A trained run: its folder, its networks, and what they can be asked."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,13 @@ from deepproblog.model import Model
 from torch import Tensor, nn
 
 from gedi_nesy.core.energy import energy
-from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.candidates import build_networks, network_classes
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
+from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.predicate import deepproblog_model, query
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.runs import RunFolder
@@ -34,9 +35,15 @@ class Run:
         summary: the contents of `summary.json`.
     """
 
-    def __init__(self, folder: RunFolder, recipe: Recipe, constraint: Constraint, networks: nn.ModuleDict):
-        self.folder, self.recipe, self.constraint = folder, recipe, constraint
-        self.device = torch.device(recipe.device)
+    def __init__(
+        self,
+        folder: RunFolder,
+        recipe: Recipe,
+        constraint: Constraint,
+        networks: nn.ModuleDict,
+        device: torch.device,
+    ):
+        self.folder, self.recipe, self.constraint, self.device = folder, recipe, constraint, device
         self.networks = networks.eval().requires_grad_(False).to(self.device)
         self.domains = {variable.network: variable.domain for variable in constraint.variables}
 
@@ -93,9 +100,7 @@ class Run:
         generator = torch.Generator(self.device).manual_seed(seed)
         low, high = self.scale.low, self.scale.high
         noise = torch.rand((n, *IMAGE_SHAPE), generator=generator, device=self.device)
-        sampler = SGLD(
-            steps, settings.step_size, settings.noise, (low, high) if settings.clamp else None, settings.engine
-        )
+        sampler = replace(build_sgld(settings, self.scale), steps=steps)
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
@@ -120,7 +125,10 @@ class Run:
         Returns:
             The model with DeepProbLog's exact engine set.
         """
-        inputs = {name: self._inputs(torch.as_tensor(images)) for name, images in (sources or {}).items()}
+        inputs = {
+            name: self._inputs(images if isinstance(images, Tensor) else torch.stack(list(images)))
+            for name, images in (sources or {}).items()
+        }
         return deepproblog_model(program or self.recipe.program, dict(self.networks.items()), inputs)
 
     def query(self, goal: str, program: str | None = None, data_dir: Path | None = None) -> dict[str, float]:
@@ -164,8 +172,12 @@ class Run:
         return (images.to(self.device).float() - self.scale.shift) / self.scale.spread
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path, device: str = "cpu") -> Run:
     """Read a finished run from its folder.
+
+    Args:
+        folder: as `train` wrote it.
+        device: where to put the networks, whatever they were trained on.
 
     Raises:
         UserError: if it is no run folder, the run is not finished, or a file is damaged.
@@ -174,8 +186,11 @@ def load_run(folder: str | Path) -> Run:
     recipe = load_recipe(str(run_folder / "config.toml"))
     constraint = load_constraint(recipe)
     networks = build_networks(network_classes(constraint, IMAGE_SHAPE))
-    networks.load_state_dict(run_folder.load_model())
-    return Run(run_folder, recipe, constraint, networks)
+    try:
+        networks.load_state_dict(run_folder.load_model())
+    except RuntimeError as error:
+        raise UserError(f"{run_folder / 'model.safetensors'} does not fit the rule in config.toml.") from error
+    return Run(run_folder, recipe, constraint, networks, torch.device(device))
 
 
 def load_constraint(recipe: Recipe) -> Constraint:

@@ -19,9 +19,9 @@ from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_classes
 from gedi_nesy.nesy.certificate import certificate
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks, score_rule
+from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks, score_rule
 from gedi_nesy.nesy.examples import Examples
-from gedi_nesy.nesy.losses import StepLosses, Targets
+from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe, Stage
 from gedi_nesy.nesy.run import Run
@@ -74,6 +74,10 @@ class Session:
         self.scale = SCALES[recipe.scale]
         self.classes = network_classes(constraint, examples.pool.shape[1:])
         self.loader = Loader(examples, constraint, self.scale, self.device)
+        if recipe.sampler:
+            build_sgld(recipe.sampler, self.scale)  # its settings are refused now, not after the first stage
+        if images:
+            draw_test_examples(constraint, images)  # likewise a test set that can't be scored on
         self.before = 0.0  # seconds that earlier processes spent on this run
         self.started = time.monotonic()
 
@@ -99,7 +103,7 @@ class Session:
             except (DivergedError, FloatingPointError) as error:
                 raise UserError(
                     f"Training diverged ({error}); {folder.path} keeps the last good checkpoint. Start a new run with "
-                    f"a smaller learning rate, for example --set train.learning_rate=0.0001."
+                    f"smaller learning rates, for example --set train.learning_rate=0.0001."
                 ) from error
             return self._finish(folder, training, search)
 
@@ -180,11 +184,12 @@ class Session:
             return diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader)
 
         if state:
-            training.load_state_dict(state["training"])
+            _restore(training, state, folder)
             folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
         else:
             save()
-        logger = Logger(phase.name, losses.steps, self.recipe.log_every, losses.objective, found, log)
+        later = sum(other.stage.length(len(self.loader)) for other in self.phases[phase.number + 1 :])
+        logger = Logger(phase.name, losses.steps, later, self.recipe.log_every, losses.objective, found, log)
         saver = Saver(save, self.recipe.checkpoint_seconds, stop)
         rate = phase.stage.learning_rate
         fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=[logger, saver])
@@ -192,7 +197,7 @@ class Session:
     def _finish(self, folder: RunFolder, training: Training, search: Search | None) -> Run:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         seconds = round(self.seconds, 2)
-        run = Run(folder, self.recipe, self.constraint, _candidates(training).networks(0))
+        run = Run(folder, self.recipe, self.constraint, _candidates(training).networks(0), self.device)
         figures, scores = self._evaluate(run)
         diagnoses = diagnose_networks(run.networks, self.constraint, self.loader)
         folder.save_model(run.networks.state_dict())
@@ -240,6 +245,15 @@ def _candidates(training: Training) -> Candidates:
     result = training.result
     assert isinstance(result, Candidates)
     return result
+
+
+def _restore(training: Training, state: Mapping[str, Any], folder: RunFolder) -> None:
+    try:
+        training.load_state_dict(state["training"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{folder / 'checkpoint.pt'} does not fit {folder / 'config.toml'}, which must be as the run wrote it."
+        ) from error
 
 
 def _device(name: str) -> torch.device:

@@ -31,6 +31,11 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
     }
     pool = torch.stack([read_image(path.parent / name, size) for name in files])
     arguments: dict[str, list[object]] = {name: [_value(line[name]) for line in lines] for name in constraint.arguments}
+    names = constraint.arguments
+    for number, values in enumerate(zip(*(arguments[name] for name in names), strict=True), start=2):
+        if names and values not in constraint.answers:
+            given = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
+            raise UserError(f"{path}, line {number}: the rule is impossible for {given}.")
     uses = sum(len(column.unique()) for column in rows.values())
     return Examples(pool, rows, arguments, symbols={}, reused=uses > len(pool))
 

@@ -72,11 +72,12 @@ def resume(
 
 def _prepare(recipe: Recipe, data_dir: str | Path | None, notify: Notify, progress: Progress) -> Session:
     """What a run needs, checked before anything is written; the session's recipe names the data that was found."""
+    paths = {key: str(Path(value).resolve()) for key, value in _own_files(recipe).items()}
+    recipe = recipe.model_copy(update=paths)  # so that config.toml means the same from any folder
     constraint = load_constraint(recipe)
     if recipe.data:
-        table = Path(recipe.data).resolve()
-        examples = read_table(table, constraint)
-        recipe = recipe.model_copy(update={"data": str(table), "examples": len(examples)})
+        examples = read_table(Path(recipe.data), constraint)
+        recipe = recipe.model_copy(update={"examples": len(examples)})
         return Session(recipe, constraint, examples, None, progress)
     images = _find_images(recipe, data_dir, notify)
     recipe = recipe.model_copy(update={"dataset": recipe.dataset or images.name})
@@ -86,6 +87,12 @@ def _prepare(recipe: Recipe, data_dir: str | Path | None, notify: Notify, progre
     if examples.reused:
         notify(f"{images.name} has too few images for {recipe.examples} examples; some are used more than once.")
     return Session(recipe, constraint, examples, images, progress)
+
+
+def _own_files(recipe: Recipe) -> dict[str, str]:
+    """The settings that name a file or folder of the user's."""
+    settings = {"program": recipe.program, "dataset": recipe.dataset, "data": recipe.data}
+    return {key: value for key, value in settings.items() if value and Path(value).exists()}
 
 
 def _find_images(recipe: Recipe, data_dir: str | Path | None, notify: Notify) -> Images:

@@ -21,9 +21,10 @@ class Logger:
     Args:
         stage: the stage's name.
         steps: the stage's length.
+        later: steps of the stages to come.
         every: steps between two rows.
         objective: the terms that are logged.
-        diagnose: gives the present diagnosis of each network.
+        diagnose: gives the present diagnosis of each network (of the first restart, where there are several).
         write: takes the row.
     """
 
@@ -31,12 +32,13 @@ class Logger:
         self,
         stage: str,
         steps: int,
+        later: int,
         every: int,
         objective: Objective,
         diagnose: Callable[[], Mapping[str, Diagnosis]],
         write: Callable[[dict[str, Any]], None],
     ):
-        self.stage, self.steps, self.every, self.objective = stage, steps, every, objective
+        self.stage, self.steps, self.later, self.every, self.objective = stage, steps, later, every, objective
         self.diagnose, self.write = diagnose, write
         self.clock, self.step = time.monotonic(), -1
 
@@ -62,7 +64,7 @@ class Logger:
                 "D": max(diagnosis.certificate for diagnosis in found),
                 "failures": sorted({failure for diagnosis in found for failure in diagnosis.failures}),
                 "steps_per_second": round(rate, 2),
-                "seconds_left": round((self.steps - training.step) / rate, 1),
+                "seconds_left": round((self.steps + self.later - training.step) / rate, 1),
             }
         )
 

@@ -57,11 +57,14 @@ def test_each_failure_mode_attains_exactly_the_optima_of_table_1(mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_the_diagnosis_names_the_failure(mode):
     log_probs = MODES[mode].log_softmax(-1)
-    found = diagnose(log_probs[IMAGES], log_probs[VIEWS], uniform_log_prior(2))
+    many = (20, 1)  # two images alone would be in one cluster by chance
+    found = diagnose(log_probs[IMAGES].repeat(many), log_probs[VIEWS].repeat(many), uniform_log_prior(2))
     expected = set() if mode == "none" else {mode.partition(",")[0]}
     # A constant prediction carries no information whatever made it constant, and a certain one is one cluster.
     if mode in ("representation collapse, certain", "cluster collapse"):
         expected = {"representation collapse", "cluster collapse"}
+    if mode == "representation collapse, uniform":
+        expected.add("uncertain predictions")
     assert set(found.failures) == expected
     assert (found.certificate < TOLERANCE) == (mode == "none")
 
@@ -73,3 +76,14 @@ def test_proposition_1_no_constant_prediction_comes_near_the_joint_optimum(weigh
     prior = uniform_log_prior(len(weights)).double()
     joint = invariance_loss(log_probs, log_probs) + prior_loss(log_probs, prior)
     assert joint.item() - math.log(len(weights)) >= math.log(2) - 1e-6
+
+
+def test_a_small_sample_of_a_balanced_labelling_is_no_collapse():
+    """The batch mean of n certain predictions strays from the prior by chance alone."""
+    prior = torch.arange(10, 0, -1) / 55
+    flagged = 0
+    for seed in range(50):
+        labels = torch.multinomial(prior, 90, replacement=True, generator=torch.Generator().manual_seed(seed))
+        log_probs = torch.full((90, 10), -30.0).scatter(1, labels[:, None], 0.0).log_softmax(-1)
+        flagged += bool(diagnose(log_probs, log_probs, prior.log()).failures)
+    assert flagged <= 5

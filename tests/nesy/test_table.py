@@ -45,6 +45,10 @@ def test_a_table_gives_images_and_arguments(folder, given_sum):
         ("X,Y\na.png,b.png\n", "no column 'S': its first line must name X, Y, S"),
         ("X,Y,S\nimages/1.png,,4\n", "line 2: no value for Y"),
         ("X,Y,S\n", "no examples"),
+        (
+            "X,Y,S\nimages/1.png,images/2.png,3\nimages/1.png,images/2.png,25\n",
+            "line 3: the rule is impossible for S = 25",
+        ),
         ("X,Y,S\nimages/1.png,images/12.png,4\n", "no image file .*12.png"),
         ("X,Y,S\nimages/1.png,table.csv,4\n", "table.csv is not an image"),
     ],
