@@ -2,7 +2,6 @@
 
 import ctypes
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,34 +14,30 @@ class TimeIsUp(BaseException):
 def time_limit(seconds: float) -> Iterator[None]:
     """Run the body for at most so many seconds, in any thread (CPython only).
 
-    A watchdog raises `TimeIsUp` in the calling thread at its next Python instruction; a single long call into C, such
-    as `9**9**9`, ends first.
+    A watchdog raises `TimeIsUp` in the calling thread at its next Python instruction, and again every second until the
+    body has ended: raised inside a finaliser or a callback of the garbage collector, Python would swallow it. A single
+    long call into C, such as `9**9**9`, ends first.
 
     Raises:
         TimeIsUp: the body ran longer.
     """
     thread = ctypes.c_ulong(threading.get_ident())
+    raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    finished = threading.Event()
     lock = threading.Lock()
-    finished = fired = caught = False
 
     def interrupt() -> None:
-        nonlocal fired
-        with lock:
-            if not finished:
-                fired = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(TimeIsUp))
+        wait = seconds
+        while not finished.wait(wait):
+            with lock:
+                if not finished.is_set():
+                    raise_in_thread(thread, ctypes.py_object(TimeIsUp))
+            wait = 1.0
 
-    watchdog = threading.Timer(seconds, interrupt)
-    watchdog.daemon = True
-    watchdog.start()
+    threading.Thread(target=interrupt, daemon=True).start()
     try:
         yield
-    except TimeIsUp:
-        caught = True
-        raise
     finally:
         with lock:
-            finished = True
-        watchdog.cancel()
-        for _ in range(100 if fired and not caught else 0):
-            time.sleep(0.001)  # the exception is on its way: let it come here, not later
+            finished.set()
+            raise_in_thread(thread, None)  # takes back one that is still on its way

@@ -118,7 +118,12 @@ class Symbols:
         others = [found for maps in kept.values() for found in maps if any(s[1] != t for s, t in found.items())]
         examples = tuple(self._named(found) for found in others[:SHOWN])
         return Diagnosis(
-            counts["any"], counts["bijective"], counts["balanced"], exact, examples, self._confused(kept["balanced"])
+            max(counts.values()),
+            counts["bijective"],
+            counts["balanced"],
+            exact,
+            examples,
+            self._confused(kept["balanced"]),
         )
 
     def _some_solutions(self) -> list[Row]:
