@@ -27,6 +27,7 @@ from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.diagram import FALSE, TRUE
 from gedi_nesy.nesy.program import find_program
 from gedi_nesy.networks import MNIST_Net
+from gedi_nesy.runs import provenance
 
 RESULTS = Path(__file__).parent / "results"
 PAIRS = torch.tensor([(a, b) for a in range(10) for b in range(10 - a)])
@@ -219,7 +220,7 @@ def main() -> None:
         table[batch] = times = speed(batch, options.rounds)
         for name, milliseconds in times.items():
             print(f"batch {batch:3}  {name:28} {milliseconds:10.3f} ms  {times['DeepProbLog'] / milliseconds:9.1f}x")
-    (RESULTS / "inference_speed.json").write_text(json.dumps(table, indent=1))
+    (RESULTS / "inference_speed.json").write_text(json.dumps(table | provenance(torch.device("cpu")), indent=1))
 
 
 if __name__ == "__main__":

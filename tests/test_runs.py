@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import RunFolder, stop_on_signal
+from gedi_nesy.runs import RunFolder, stop_on_signal, write_atomically
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
@@ -28,6 +28,11 @@ def test_a_failed_write_leaves_the_file_before(tmp_path):
         folder.save_checkpoint({"step": lambda: None})
     assert folder.load_checkpoint(torch.device("cpu")) == {"step": 1}
     assert [path.name for path in folder.path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_write_into_a_missing_folder_names_the_target(tmp_path):
+    with pytest.raises(FileNotFoundError, match="x.png'$"):
+        write_atomically(tmp_path / "nowhere" / "x.png", b"")
 
 
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
