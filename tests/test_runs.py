@@ -31,7 +31,7 @@ def test_a_failed_write_leaves_the_file_before(tmp_path):
 
 
 def test_a_write_into_a_missing_folder_names_the_target(tmp_path):
-    with pytest.raises(FileNotFoundError, match="x.png'$"):
+    with pytest.raises(FileNotFoundError, match=r"x\.png'$"):
         write_atomically(tmp_path / "nowhere" / "x.png", b"")
 
 
