@@ -1,12 +1,11 @@
-"""Exact inference: speed beside DeepProbLog, KLay and closed forms, and growth with the size of the rule.
+"""Exact inference: speed of addition beside DeepProbLog, KLay and closed forms.
 
-Run `python experiments/bench_inference.py` for the speed of addition, `--growth` for the table over rules; each prints
-its table and stores it in experiments/results/. One thread; the contestants take turns.
+Run `python experiments/bench_inference.py`: it prints its table and stores it in experiments/results/. One thread; the
+contestants take turns. How inference grows with a rule's size is measured by growth.py.
 """
 
 import argparse
 import json
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
@@ -18,9 +17,7 @@ from deepproblog.engines import ExactEngine
 from deepproblog.model import Model
 from deepproblog.network import Network
 from deepproblog.query import Query
-from problog import get_evaluatable
 from problog.logic import Constant, Term
-from problog.program import PrologString
 from torch import Tensor, nn
 
 from gedi_nesy.nesy.constraint import Constraint
@@ -87,16 +84,16 @@ class DeepProbLog:
 
 
 def take_turns(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median time of each in milliseconds, the fast ones 20 at a time."""
+    """Median CPU time of each in milliseconds, the fast ones 20 at a time."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, run in contestants.items():
             repeats = 1 if name.startswith("DeepProbLog") else 20
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(repeats):
                 run()
             if turn:  # the first one warms up
-                times[name].append((time.perf_counter() - start) / repeats * 1e3)
+                times[name].append((time.process_time() - start) / repeats * 1e3)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -132,89 +129,14 @@ def speed(batch: int, rounds: int) -> dict[str, float]:
     )
 
 
-def names(letter: str, count: int) -> str:
-    """X1,X2,..."""
-    return ",".join(f"{letter}{i}" for i in range(1, count + 1))
-
-
-def rules() -> dict[str, tuple[str, str]]:
-    """Rules of growing size: program and query."""
-    addition, sudoku = find_program("addition_multi").read_text(), find_program("sudoku").read_text()
-    bits = find_program("parity").read_text().replace("[0,1,2,3,4,5,6,7,8,9]", "[0,1]")
-    pick = find_program("all_different").read_text()
-    found = {}
-    for n in (1, 2, 4, 8, 16, 32, 64):
-        found[f"addition, {n} digits"] = (
-            addition,
-            f"addition([{names('X', n)}],[{names('Y', n)}],[{names('Z', n + 1)}])",
-        )
-    for n in (16, 32, 64, 128, 256):
-        found[f"XOR of {n}"] = (bits, f"parity([{names('X', n)}],1)")
-    for n in range(4, 10):
-        values = ",".join(map(str, range(n)))
-        found[f"all different, {n}"] = (pick.replace("[0,1,2,3]", f"[{values}]"), f"pick([{names('X', n)}],[{values}])")
-    found["sudoku, 4 by 4"] = (sudoku, str(Constraint(sudoku).query.goal))
-    return found
-
-
-def growth(limit: float) -> list[dict[str, object]]:
-    """Grounding, compilation, size and evaluation of each rule, beside ProbLog's SDD."""
-    rows = []
-    for name, (program, query) in rules().items():
-        start = time.perf_counter()
-        rule = Constraint(program + f"% {start}", query=query, seconds=120)  # a comment that no cache has seen
-        built = time.perf_counter() - start
-        inputs = {v.key: torch.randn(20, len(v.domain)).log_softmax(1).requires_grad_() for v in rule.variables}
-        evaluation = take_turns({"ours": lambda rule=rule, x=inputs: rule.log_prob(x).sum().backward()}, 5)["ours"]
-        sdd = _seconds_within(limit, _problog_sdd, program, query)
-        row = {"rule": name, "seconds": built, "nodes": rule._compiled.size, "evaluation_ms": evaluation, "sdd_s": sdd}
-        print(
-            " ".join(
-                f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
-            )
-        )
-        rows.append(row)
-    return rows
-
-
-def _problog_sdd(program: str, query: str) -> None:
-    """Compile the same rule by ProbLog, each neural predicate an annotated disjunction over its images."""
-    lines = [":- use_module(library(lists)).", ""]
-    lines += [line for line in program.splitlines() if not line.startswith(("nn(", "query("))]
-    head = next(line for line in program.splitlines() if line.startswith("nn("))
-    values = head[head.index("Y, [") + 4 : head.index("]) ::")].split(",")
-    lines.append("; ".join(f"{1 / len(values)} :: digit(X,{value})" for value in values) + ".")
-    get_evaluatable("sdd").create_from(PrologString("\n".join([*lines, f"query({query.lower()})."])))
-
-
-def _seconds_within(limit: float, function: Callable[..., None], *arguments: str) -> float | None:
-    """How long a function takes in a process of its own; None where it takes longer than the limit."""
-    process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
-    start = time.perf_counter()
-    process.start()
-    process.join(limit)
-    if process.is_alive():
-        process.kill()
-        process.join()
-        return None
-    if process.exitcode:
-        raise RuntimeError(f"{function.__name__} failed")
-    return time.perf_counter() - start
-
-
 def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--growth", action="store_true", help="the table over rules of growing size")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contestant")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds for ProbLog's SDD")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     RESULTS.mkdir(exist_ok=True)
-    if options.growth:
-        (RESULTS / "inference_growth.json").write_text(json.dumps(growth(options.limit), indent=1))
-        return
     table = {}
     for batch in (20, 60):
         table[batch] = times = speed(batch, options.rounds)

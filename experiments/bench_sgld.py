@@ -10,7 +10,6 @@ With the same noise the samples must agree: the largest difference of a pixel is
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.networks import MNIST_Net
+from gedi_nesy.runs import provenance
 
 STEPS, STEP_SIZE, CLAMP = 20, 1.0, (-1.0, 1.0)
 Sampler = Callable[[Tensor, torch.Generator], Tensor]
@@ -107,8 +107,7 @@ def main() -> None:
                     f"{line['largest_difference'][engine]:.1e}, {line['largest_difference_with_noise'][engine]:.1e}"
                 )
     if arguments.out:
-        versions = {"torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine()}
-        arguments.out.write_text(json.dumps({"lines": lines, "versions": versions}, indent=2) + "\n")
+        arguments.out.write_text(json.dumps({"lines": lines} | provenance(torch.device("cpu")), indent=2) + "\n")
 
 
 if __name__ == "__main__":

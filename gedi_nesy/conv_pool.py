@@ -93,9 +93,11 @@ def _add_patches(patches: Tensor, like: Tensor) -> Tensor:
 
 def _four_positions(weight: Tensor) -> Tensor:
     """The kernel in the four corners of a patch, the last corner first: [O, C, k, k] -> [4, O, C, k + 1, k + 1]."""
-    side = weight.shape[-1] + 1
-    windows = F.pad(weight, (1, 1, 1, 1)).unfold(2, side, 1).unfold(3, side, 1)  # [O, C, 2, 2, s, s]
-    return windows.permute(2, 3, 0, 1, 4, 5).flatten(0, 1)
+    outputs, channels, k, _ = weight.shape
+    padded = F.pad(weight, (1, 1, 1, 1))
+    row, column = padded.stride()[2:]
+    windows = padded.as_strided((2, 2, outputs, channels, k + 1, k + 1), (row, column, *padded.stride()))
+    return windows.flatten(0, 1)
 
 
 def _sum_positions(kernel: Tensor) -> Tensor:
@@ -109,14 +111,14 @@ def _max_of_four(blocks: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
 
     The second is written over `blocks`, as numbers: masks of numbers are vectorised on CPU, boolean ones are not.
     """
-    last, third, second, first = blocks
-    top, bottom = torch.maximum(first, second), torch.maximum(third, last)
+    corners = blocks.view(2, 2, *blocks.shape[1:])  # bottom and top; in each the right and the left one
+    right, left = corners.unbind(1)  # [2, O, h, w, N]
+    in_row = torch.maximum(left, right)
+    bottom, top = in_row
     pooled = torch.maximum(top, bottom).add_(bias.view(-1, 1, 1, 1)).relu_()
     passes = pooled.sign()  # [O, h, w, N]: the ReLU's mask
-    in_top = top.ge_(bottom).mul_(passes)
-    in_bottom = passes.sub_(in_top)
-    first.ge_(second).mul_(in_top)
-    torch.sub(in_top, first, out=second)
-    third.ge_(last).mul_(in_bottom)
-    torch.sub(in_bottom, third, out=last)
+    top.ge_(bottom).mul_(passes)  # from here on masks: is it in this row, and below, is it this one
+    torch.sub(passes, top, out=bottom)
+    left.ge_(right).mul_(in_row)
+    torch.sub(in_row, left, out=right)
     return pooled, blocks

@@ -1,5 +1,6 @@
 """The one training loop, and the state it reads and writes."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gedi_nesy.core.objective import Objective
 from gedi_nesy.core.schedule import Schedule
@@ -16,6 +17,43 @@ from gedi_nesy.core.sgld import ReplayBuffer
 
 class DivergedError(ArithmeticError):
     """Training produced a loss that is not a finite number."""
+
+
+class MovingAverage:
+    """An exponential moving average of a model's parameters; buffers are copied.
+
+    It is torch's `AveragedModel`, but lists the tensors once: to walk through the modules at every step is slow.
+
+    Attributes:
+        module: the averaged model.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.module, self.updates = copy.deepcopy(model), 0
+        self._pairs = list(self.module.parameters()), list(model.parameters())
+        self._buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
+        self._average = get_ema_multi_avg_fn(decay)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """After a step of the model; the first update copies."""
+        if self.updates:
+            self._average(*self._pairs, self.updates)
+        else:
+            for own, new in zip(*self._pairs, strict=True):
+                own.copy_(new)
+        for buffer, present in self._buffers:
+            buffer.copy_(present)
+        self.updates += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only."""
+        return {"module": self.module.state_dict(), "updates": self.updates}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.module.load_state_dict(state["module"])
+        self.updates = int(state["updates"])
 
 
 @dataclass
@@ -34,7 +72,7 @@ class Training:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
-    average: AveragedModel | None = None
+    average: MovingAverage | None = None
     buffers: dict[str, ReplayBuffer] = field(default_factory=dict)
     step: int = 0
 
@@ -66,9 +104,9 @@ class Training:
         self.step = int(state["step"])
 
 
-def moving_average(model: nn.Module, decay: float) -> AveragedModel | None:
+def moving_average(model: nn.Module, decay: float) -> MovingAverage | None:
     """An exponential moving average of the model's parameters, or None when the decay is 0."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+    return MovingAverage(model, decay) if decay else None
 
 
 class Watcher(Protocol):
@@ -117,7 +155,7 @@ def fit(
         total.backward()
         training.optimizer.step()
         if training.average is not None:
-            training.average.update_parameters(training.model)
+            training.average.update()
         training.step += 1
         for watch in watchers:
             watch(training, losses, value)

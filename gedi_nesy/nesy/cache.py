@@ -17,7 +17,7 @@ from gedi_nesy.nesy.diagram import TRUE, Compiled, Diagram
 from gedi_nesy.nesy.grounding import Fact, GroundProgram, Query, Variable
 from gedi_nesy.nesy.program import Program
 
-FORMAT = 1  # raise it when what is stored changes
+FORMAT = 2  # raise it when what is stored changes
 
 Rule = tuple[GroundProgram, Compiled]
 
@@ -83,6 +83,7 @@ def _entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
         "nodes": ground.nodes,
         "answers": list(ground.answers.items()),
         "evidence": ground.evidence,
+        "open_tests": ground.open_tests,
         "max_nodes": diagram.max_nodes,
         "diagram": [(diagram.level[node], [number[child] for child in diagram.children[node]]) for node in nodes],
         "order": compiled.order,
@@ -103,6 +104,7 @@ def _rule_from(entry: dict[str, Any]) -> Rule:
         dict(entry["answers"]),
         entry["evidence"],
         (),
+        entry["open_tests"],
     )
     diagram = Diagram([ground.sizes[variable] for variable in entry["order"]], entry["max_nodes"])
     for level, children in entry["diagram"]:

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.symbols import Diagnosis
 
 
 def check_rule(program: str, query: str | None, arguments: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -25,34 +25,51 @@ def check_rule(program: str, query: str | None, arguments: Sequence[str], second
     started = time.monotonic()
     constraint = Constraint.from_file(program, query, arguments, seconds=seconds)
     compiled = time.monotonic() - started
-    drawn = constraint.sample(1, torch.Generator().manual_seed(0))
-    marginals = constraint.marginals()
     found = constraint.diagnose(seconds=seconds)
     return {
         "query": str(constraint.query.goal),
-        "variables": [
-            {
-                "key": str(variable.key),
-                "network": variable.network,
-                "domain": [str(symbol) for symbol in variable.domain],
-                "marginal": marginals[variable.key].tolist(),
-            }
-            for variable in constraint.variables
-        ],
+        "variables": _variables(constraint),
         "nodes": constraint.size,
         "seconds": round(compiled, 3),
         "solutions": constraint.count(),
-        "example": {str(v.key): str(v.domain[int(drawn[v.key][0])]) for v in constraint.variables}
-        | {name: str(drawn[name][0]) for name in constraint.arguments},
-        "concept_maps": {key: value for key, value in asdict(found).items() if key not in ("examples", "confused")}
-        | {
-            "examples": [
-                {network: {str(a): str(b) for a, b in names.items()} for network, names in map_.items()}
-                for map_ in found.examples
-            ],
-            "confused": {
-                network: [[str(s) for s in group] for group in groups] for network, groups in found.confused.items()
-            },
-        },
+        "example": _example(constraint),
+        "concept_maps": _concept_maps(found),
         "verdict": str(found),
+    }
+
+
+def _variables(constraint: Constraint) -> list[dict[str, Any]]:
+    marginals = constraint.marginals()
+    return [
+        {
+            "key": str(variable.key),
+            "network": variable.network,
+            "domain": [str(symbol) for symbol in variable.domain],
+            "marginal": marginals[variable.key].tolist(),
+        }
+        for variable in constraint.variables
+    ]
+
+
+def _example(constraint: Constraint) -> dict[str, str]:
+    """One satisfying assignment."""
+    drawn = constraint.sample(1, torch.Generator().manual_seed(0))
+    symbols = {str(v.key): str(v.domain[int(drawn[v.key][0])]) for v in constraint.variables}
+    return symbols | {name: str(drawn[name][0]) for name in constraint.arguments}
+
+
+def _concept_maps(found: Diagnosis) -> dict[str, Any]:
+    return {
+        "total": found.total,
+        "bijective": found.bijective,
+        "balanced": found.balanced,
+        "exact": found.exact,
+        "examples": [
+            {network: {str(a): str(b) for a, b in names.items()} for network, names in map_.items()}
+            for map_ in found.examples
+        ],
+        "confused": {
+            network: [[str(symbol) for symbol in group] for group in groups]
+            for network, groups in found.confused.items()
+        },
     }

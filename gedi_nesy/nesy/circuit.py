@@ -10,19 +10,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gedi_nesy.nesy.layers import FIRST, ONE, ZERO, Layout
+from gedi_nesy.nesy.layers import FIRST, ONE, ZERO, Layout, Product
+from gedi_nesy.nesy.totals import Totals
 
 FLOOR = -1e30  # stands for log 0; sums of it stay finite in single precision
 
 
 class _Block(NamedTuple):
-    """A block's nodes as index tensors; `terms` are its paths, all blocks' paths numbered through from 1."""
+    """A block's nodes; `terms` are its paths, all blocks' paths numbered through from 1."""
 
-    rows: Tensor  # [nodes * paths * length] of the value table
-    shape: tuple[int, ...]
+    paths: Totals  # of the value table: a path's value is the sum of its rows
+    shape: tuple[int, int]  # nodes, paths
     first_row: int
     first_term: int
-    parents: Tensor  # [nodes * parents], the terms that end in the node; 0 where there are fewer
+    parents: Totals  # of the terms: those that end in the node
     maximise: bool
 
 
@@ -56,12 +57,16 @@ class Circuit:
             term += 1
         self.rows, self.terms = row, term
         self.roots = torch.tensor(layout.roots, dtype=torch.long, device=device)
-        self.literal_parents = _padded([parents[FIRST + i] for i in range(layout.literals)], device)
+        self.literal_parents = Totals([parents[FIRST + i] for i in range(layout.literals)], device)
+        self.products = None  # where the whole layout is one sum
+        if len(layout.roots) == len(layout.blocks) == len(layout.blocks[0].paths) == 1:
+            self.products = _Products(layout.blocks[0].paths[0], layout.literals, device)
         self.blocks = []
         for block, (row, term) in zip(layout.blocks, starts, strict=True):
-            rows = torch.tensor(block.paths, dtype=torch.long, device=device)  # [nodes, paths, length]
-            above = _padded([parents[row + i] for i in range(len(block.paths))], device)
-            self.blocks.append(_Block(rows.flatten(), tuple(rows.shape), row, term, above, block.maximise))
+            paths = Totals([path for node in block.paths for path in node], device)
+            above = Totals([parents[row + i] for i in range(len(block.paths))], device)
+            shape = (len(block.paths), len(block.paths[0]))
+            self.blocks.append(_Block(paths, shape, row, term, above, block.maximise))
 
     def log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
         """One root's value for each example, [batch], differentiable once; -inf, without a gradient, where it is log 0.
@@ -73,6 +78,20 @@ class Circuit:
         """
         return _LogProb.apply(self, answer, conditional, *columns)
 
+    def evaluate(
+        self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool, differentiate: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """What `log_prob` returns, [batch], and, if asked for, its derivative by each literal, [literals, batch]."""
+        values, terms = self.upward(columns)
+        roots = values.index_select(0, self.roots)
+        value = roots[0] if answer is None else roots.gather(0, answer.unsqueeze(0))[0]
+        possible = value > FLOOR / 2
+        derivative = None
+        if differentiate:
+            flow = _root_flow(possible.to(roots.dtype), len(roots), answer, conditional)
+            derivative = self.downward([paths.softmax(1) for paths in terms], flow)
+        return (value - roots[-1] if conditional else value).where(possible, -torch.inf), derivative
+
     def log_flow(self, columns: Sequence[Tensor], root_flow: Tensor) -> Tensor:
         """log of what flows through each literal, [literals, batch].
 
@@ -83,7 +102,7 @@ class Circuit:
         values, terms = self.upward(columns)
         possible = values.index_select(0, self.roots) > FLOOR / 2
         shares = [paths.log_softmax(1) for paths in terms]
-        return _from_floor(self._downward(shares, root_flow.clamp(min=FLOOR).where(possible, FLOOR), log=True))
+        return _from_floor(self.downward(shares, root_flow.clamp(min=FLOOR).where(possible, FLOOR), log=True))
 
     def choices(self, columns: Sequence[Tensor], root_flow: Tensor) -> tuple[Tensor, Tensor]:
         """The roots' values, [roots, batch], and how often each literal is on their largest paths, [literals, batch].
@@ -94,19 +113,17 @@ class Circuit:
         """
         values, terms = self.upward(columns)
         shares = [torch.zeros_like(paths).scatter_(1, paths.argmax(1, keepdim=True), 1.0) for paths in terms]
-        return _from_floor(values.index_select(0, self.roots)), self._downward(shares, root_flow)
+        return _from_floor(values.index_select(0, self.roots)), self.downward(shares, root_flow)
 
     def upward(self, columns: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The value table [rows, batch], and for each block the values of its paths, [nodes, paths, batch]."""
-        batch = len(columns[0])
-        values = columns[0].new_empty(self.rows, batch)
+        literals = torch.cat([*columns], 1)
+        values = literals.new_empty(self.rows, len(literals))
         values[ONE], values[ZERO] = 0.0, FLOOR
-        literals = values[FIRST : FIRST + self.literals].split([column.shape[1] for column in columns])
-        for rows, column in zip(literals, columns, strict=True):
-            torch.clamp(column.t(), min=FLOOR, out=rows)
+        torch.clamp(literals.t(), min=FLOOR, out=values[FIRST : FIRST + self.literals])
         terms = []
         for block in self.blocks:
-            paths = values.index_select(0, block.rows).view(*block.shape, batch).sum(2)
+            paths = block.paths.sum(values).view(*block.shape, -1)
             nodes = values[block.first_row : block.first_row + block.shape[0]]
             if block.maximise:
                 torch.amax(paths, 1, out=nodes)
@@ -115,73 +132,77 @@ class Circuit:
             terms.append(paths)
         return values, terms
 
-    def downward(self, terms: Sequence[Tensor], root_flow: Tensor) -> Tensor:
-        """The derivative of the roots, weighted by `root_flow` [roots, batch], by each literal, [literals, batch]."""
-        return self._downward([paths.softmax(1) for paths in terms], root_flow)
+    def downward(self, shares: Sequence[Tensor], root_flow: Tensor, log: bool = False) -> Tensor:
+        """What flows through each literal, [literals, batch]; with flows that start as 1, the roots' derivative by it.
 
-    def _downward(self, shares: Sequence[Tensor], root_flow: Tensor, log: bool = False) -> Tensor:
-        """The flow through each literal, or its log, from each path's share of its node's value, or its log."""
-        batch = root_flow.shape[1]
-        flows = root_flow.new_empty(self.terms, batch)
-        flows[0] = FLOOR if log else 0.0
+        Args:
+            shares: for each block each path's share of its node's value, [nodes, paths, batch].
+            root_flow: what enters at each root, [roots, batch].
+            log: shares and flows are given, and flows returned, by their logs.
+        """
+        flows = root_flow.new_empty(self.terms, root_flow.shape[1])
+        flows[0] = FLOOR  # log 0, which pads lists of terms where flows are logs
         flows[self.terms - len(root_flow) :] = root_flow
         for block, share in zip(reversed(self.blocks), reversed(shares), strict=True):
-            nodes, paths, _ = block.shape
-            flow = _total(flows, block.parents, log).unsqueeze(1)  # [nodes, 1, batch]
-            below = flows[block.first_term : block.first_term + nodes * paths].view(nodes, paths, batch)
+            below = flows[block.first_term : block.first_term + share.shape[0] * share.shape[1]].view_as(share)
             if log:
-                torch.add(share, flow, out=below)
+                torch.add(share, block.parents.logsumexp(flows).unsqueeze(1), out=below)
             else:
-                torch.mul(share, flow, out=below)
-        return _total(flows, self.literal_parents, log)
+                torch.mul(share, block.parents.sum(flows).unsqueeze(1), out=below)
+        return self.literal_parents.logsumexp(flows) if log else self.literal_parents.sum(flows)
 
 
 def _from_floor(values: Tensor) -> Tensor:
     return values.masked_fill(values < FLOOR / 2, -torch.inf)
 
 
-def _total(flows: Tensor, parents: Tensor, log: bool) -> Tensor:
-    """For each row of [rows, parents], the sum of its parents' flows."""
-    gathered = flows.index_select(0, parents.flatten()).view(*parents.shape, -1)
-    return gathered.logsumexp(1) if log else gathered.sum(1)
+class _Products:
+    """One sum of products of literals: a rule with few solutions is quicker as the table of them than in layers."""
 
+    def __init__(self, products: Sequence[Product], literals: int, device: torch.device) -> None:
+        factors = [[row - FIRST for row in product if row >= FIRST] for product in products]
+        parents: dict[int, list[int]] = defaultdict(list)
+        for number, members in enumerate(factors):
+            for literal in members:
+                parents[literal].append(number)
+        self.products = Totals(factors, device)
+        self.parents = Totals([parents[literal] for literal in range(literals)], device)
 
-def _padded(lists: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    width = max((len(members) for members in lists), default=0)
-    return torch.tensor(
-        [[*members, *[0] * (width - len(members))] for members in lists], dtype=torch.long, device=device
-    )
+    def evaluate(self, columns: Sequence[Tensor], differentiate: bool) -> tuple[Tensor, Tensor | None]:
+        """As `Circuit.evaluate`; the derivative is nan where the value is -inf."""
+        terms = self.products.sum(torch.cat([column.t() for column in columns]))  # [products, batch]
+        return terms.logsumexp(0), self.parents.sum(terms.softmax(0)) if differentiate else None
 
 
 class _LogProb(torch.autograd.Function):
+    """The derivative is computed with the value: a few operations more, and quicker than in a backward pass."""
+
     @staticmethod
     def forward(ctx: Any, circuit: Circuit, answer: Tensor | None, conditional: bool, *columns: Tensor) -> Tensor:
-        values, terms = circuit.upward(columns)
-        roots = values.index_select(0, circuit.roots)
-        result = roots[0] if answer is None else roots.gather(0, answer.unsqueeze(0))[0]
-        ctx.possible = None
-        if float(result.min() if len(result) else 0.0) < FLOOR / 2:
-            ctx.possible = result > FLOOR / 2
-        if conditional:
-            result = result - roots[-1]
-        ctx.circuit, ctx.answer, ctx.conditional = circuit, answer, conditional
-        ctx.sizes = [column.shape[1] for column in columns]
-        ctx.save_for_backward(*terms)
-        return result if ctx.possible is None else result.masked_fill(~ctx.possible, -torch.inf)
+        differentiate = any(ctx.needs_input_grad)
+        if circuit.products is not None:
+            value, derivative = circuit.products.evaluate(columns, differentiate)
+        else:
+            value, derivative = circuit.evaluate(columns, answer, conditional, differentiate)
+        if differentiate:
+            ctx.save_for_backward(derivative, value)
+            ctx.sizes = [column.shape[1] for column in columns]
+        return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        if ctx.possible is not None:
-            grad = grad.where(ctx.possible, 0.0)
-        if len(ctx.circuit.roots) == 1:
-            root_flow = grad.unsqueeze(0)
-        else:
-            answer = torch.zeros_like(grad, dtype=torch.long) if ctx.answer is None else ctx.answer
-            root_flow = grad.new_zeros(len(ctx.circuit.roots), len(grad)).scatter_(
-                0, answer.unsqueeze(0), grad.unsqueeze(0)
-            )
-            if ctx.conditional:
-                root_flow[-1] -= grad
-        flow = ctx.circuit.downward(ctx.saved_tensors, root_flow)
-        return None, None, None, *(part.t() for part in flow.split(ctx.sizes))
+        derivative, value = ctx.saved_tensors
+        by_literal = (derivative * grad).where(value > -torch.inf, 0.0)
+        return None, None, None, *by_literal.t().split(ctx.sizes, 1)
+
+
+def _root_flow(one: Tensor, roots: int, answer: Tensor | None, conditional: bool) -> Tensor:
+    """What enters at each root, [roots, batch]: `one`, [batch], at an example's own; minus that at the evidence's."""
+    if roots == 1:
+        return one.unsqueeze(0)
+    chosen = torch.zeros_like(one, dtype=torch.long) if answer is None else answer
+    flow = one.new_zeros(roots, len(one)).scatter_(0, chosen.unsqueeze(0), one.unsqueeze(0))
+    if conditional:
+        flow[-1] -= one
+    return flow

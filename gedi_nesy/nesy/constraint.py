@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.cache import Rule, cached
 from gedi_nesy.nesy.circuit import Circuit
-from gedi_nesy.nesy.diagram import FALSE, TRUE, compile_program, neural_solutions, smoothed
-from gedi_nesy.nesy.grounding import Key, Query, Variable, ground
+from gedi_nesy.nesy.diagram import FALSE, TRUE, Compiled, compile_program, neural_solutions, smoothed
+from gedi_nesy.nesy.grounding import Key, Query, Variable, ground, ground_given
 from gedi_nesy.nesy.layers import lay_out
 from gedi_nesy.nesy.program import Program, Source, Value, find_program
 from gedi_nesy.nesy.reference import Reference
@@ -24,7 +24,7 @@ from gedi_nesy.nesy.solutions import Row, Solutions
 from gedi_nesy.nesy.symbols import Alignment, Diagnosis, Symbols
 from gedi_nesy.nesy.weights import FactWeights
 
-NOT_NORMALISED = 0.05  # nats; log-probabilities in half precision sum to 1 within this, logits don't
+NOT_NORMALISED = 0.05  # probabilities in half precision sum to 1 within this, those of logits don't
 
 
 class Constraint(nn.Module):
@@ -72,6 +72,7 @@ class Constraint(nn.Module):
         self.query = Query(program, query, arguments)
         self.arguments = self.query.arguments
         self._budget = (max_nodes, seconds)
+        self._compile_given = partial(_compile_given, program, self.query, seconds, max_nodes, trust)
         compile_rule = partial(_compile_rule, program, self.query, seconds, max_nodes, trust)
         self._ground, self._compiled = compile_rule() if trust else cached(program, self.query, compile_rule)
         self.variables: tuple[Variable, ...] = self._ground.variables
@@ -90,6 +91,7 @@ class Constraint(nn.Module):
         self._conditional = self._compiled.evidence != TRUE
         self._number_of_roots = 1 if self.answers and not self.arguments else len(self.answers) + 1  # an impossible one
         self._circuits: dict[tuple[str, torch.device], Circuit] = {}
+        self._impossible: set[tuple[Value, ...]] = set()  # answers that were asked for and turned out so
 
     @classmethod
     def from_file(
@@ -113,7 +115,8 @@ class Constraint(nn.Module):
 
         Args:
             inputs: for each variable's key the log-probabilities of its domain, [batch, values].
-            arguments: for each argument of the query its value in each example.
+            arguments: for each argument of the query its value in each example; values that Python takes for equal,
+                such as 7 and 7.0, are one.
 
         Returns:
             [batch] (of one example where the query reaches no image and has no arguments); differentiable once.
@@ -285,14 +288,14 @@ class Constraint(nn.Module):
         if inputs.keys() != self._rows.keys():
             raise UserError(f"log-probabilities were given for {list(inputs)}, but the rule needs {list(self._rows)}")
         columns = [self._column(variable, inputs[variable.key]) for variable in self.variables]
-        batches = {len(column) for column in columns} | {len(values) for values in (arguments or {}).values()} or {1}
+        batches = {c.shape[0] for c in columns} | {len(values) for values in (arguments or {}).values()} or {1}
         if len(batches) > 1:
             raise UserError(f"inputs and arguments differ in their number of examples: {sorted(batches)}")
         if len({column.dtype for column in columns}) > 1:
             dtype = reduce(torch.promote_types, (column.dtype for column in columns))
             columns = [column.to(dtype) for column in columns]
         if columns:
-            self._check_normalised([column.detach() for column in columns])
+            self._check_normalised(columns)
         if self._ground.facts or not columns:
             dtype = columns[0].dtype if columns else torch.float64
             device = columns[0].device if columns else torch.device("cpu")
@@ -301,7 +304,7 @@ class Constraint(nn.Module):
 
     def _column(self, variable: Variable, log_probs: Tensor) -> Tensor:
         """One variable's input, in single precision at least."""
-        if log_probs.dim() != 2 or log_probs.shape[1] != len(variable.domain) or not log_probs.is_floating_point():
+        if log_probs.shape[1:] != (len(variable.domain),) or not log_probs.is_floating_point():
             raise UserError(
                 f"{variable.key} needs log-probabilities of its {len(variable.domain)} values "
                 f"{_short(variable.domain)}, as [batch, {len(variable.domain)}], "
@@ -312,33 +315,46 @@ class Constraint(nn.Module):
     def _check_normalised(self, columns: list[Tensor]) -> None:
         """One look for each stretch of variables with domains of one size; a second one only to say what is wrong."""
         for first, last in self._stretches:
-            totals = torch.stack(columns[first:last]).logsumexp(2)
-            if not float(totals.abs().max() if totals.numel() else 0.0) <= NOT_NORMALISED:  # nan is not
+            totals = torch.stack(columns[first:last]).detach().exp_().sum(2)
+            if not float(totals.sub_(1).abs_().max() if totals.numel() else 0.0) <= NOT_NORMALISED:  # nan is not
                 break
         else:
             return
         for variable, column in zip(self.variables, columns, strict=True):
-            total = column.logsumexp(1)
-            wrong = ~(total.abs() <= NOT_NORMALISED)
+            total = column.detach().exp().sum(1)
+            wrong = ~((total - 1).abs() <= NOT_NORMALISED)
             if wrong.any():
                 example = int(wrong.nonzero()[0])
                 raise UserError(
                     f"the values for {variable.key} are no log-probabilities: in example {example} the probabilities "
-                    f"sum to {total[example].exp():.4g}; pass logits.log_softmax(-1)"
+                    f"sum to {total[example]:.4g}; pass logits.log_softmax(-1)"
                 )
 
     def _answer_numbers(self, arguments: Mapping[str, Sequence[Value]] | None, device: torch.device) -> Tensor | None:
         """The number of each example's root, [batch], that of the impossible one where there is no such answer; None
         without arguments, where it is the first."""
         given = arguments or {}
-        if set(given) != set(self.arguments):
+        if given.keys() != set(self.arguments):
             raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.arguments)}")
         if not given:
             return None
         columns = [[_plain(value) for value in given[name]] for name in self.arguments]
-        impossible = len(self.answers)
-        numbers = [self._number_of_answer.get(answer, impossible) for answer in zip(*columns, strict=True)]
+        rows, impossible = list(zip(*columns, strict=True)), len(self.answers)
+        if self._ground.open_tests:
+            self._check_unknown({row for row in rows if row not in self._number_of_answer})
+        numbers = [self._number_of_answer.get(row, impossible) for row in rows]
         return torch.tensor(numbers, device=device)
+
+    def _check_unknown(self, answers: set[tuple[Value, ...]]) -> None:
+        """Whether answers that were not found while the arguments were open are impossible when they are given."""
+        for answer in answers - self._impossible:
+            if self._compile_given(answer).roots:
+                raise UserError(
+                    f"{self.query.given(answer)} has an answer, but the rule does not find it while "
+                    f"{', '.join(self.arguments)} is open, by {', '.join(self._ground.open_tests)}: let it find "
+                    "the values first, as by between(0,9,N), or ask for one value as a query of its own"
+                )
+            self._impossible.add(answer)
 
     def _at(self, answer: Tensor | None, like: Tensor) -> Tensor:
         """1 where an example's root is, [roots, batch]."""
@@ -353,7 +369,7 @@ class Constraint(nn.Module):
 
     def _warn_if_impossible(self, log_prob: Tensor) -> None:
         log_prob = log_prob.detach()
-        if len(log_prob) and float(log_prob.min()) == -math.inf:
+        if log_prob.shape[0] and log_prob.min().item() == -math.inf:
             rows = log_prob.isneginf().nonzero().flatten().tolist()
             warnings.warn(
                 f"{self.query.goal} is impossible for {len(rows)} of {len(log_prob)} examples ({_short(rows)}): "
@@ -366,6 +382,12 @@ def _compile_rule(program: Program, query: Query, seconds: float, max_nodes: int
     start = time.monotonic()
     grounded = ground(program, query, seconds, trust)
     return grounded, compile_program(grounded, max_nodes, max(1.0, seconds - (time.monotonic() - start)))
+
+
+def _compile_given(
+    program: Program, query: Query, seconds: float, max_nodes: int, trust: bool, answer: tuple[Value, ...]
+) -> Compiled:
+    return compile_program(ground_given(program, query, answer, seconds, trust), max_nodes, seconds)
 
 
 def _stretches(sizes: Sequence[int]) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first roun
 GROWTH = 4  # of that limit from round to round
 
 
-class TooLarge(Exception):
+class TooLarge(UserError):
     """A diagram outgrew its budget of nodes."""
 
 
@@ -50,7 +50,7 @@ class Diagram:
         found = self._unique.get((level, children))
         if found is None:
             if len(self.children) >= self.max_nodes:
-                raise TooLarge
+                raise TooLarge(f"the decision diagram outgrew its budget of {self.max_nodes:,} nodes: raise max_nodes")
             found = self._unique[level, children] = len(self.children)
             self.level.append(level)
             self.children.append(children)
@@ -146,23 +146,34 @@ def compile_program(ground: GroundProgram, max_nodes: int, seconds: float, facts
         UserError: every order outgrows the budget.
     """
     found: list[Compiled] = []
+    orders, limit, in_time = _orders(ground, facts_last), min(FIRST_LIMIT, max_nodes), True
     try:
         with time_limit(seconds):
-            limit = FIRST_LIMIT
-            while not found and limit < GROWTH * max_nodes:
-                for order in _orders(ground, facts_last):
+            components = _components(ground)
+            while not found:
+                for order in orders:
                     with suppress(TooLarge):
-                        found.append(_compile(ground, order, min(limit, max_nodes)))
-                limit *= GROWTH
+                        found.append(_compile(ground, components, order, limit))
+                if limit == max_nodes:
+                    break
+                limit = min(GROWTH * limit, max_nodes)
     except TimeIsUp:
-        pass  # what has been found will do
+        in_time = False  # what has been found will do
+    except RecursionError:
+        raise UserError(f"the rule's {len(ground.sizes):,} variables make its decision diagram too deep") from None
     if not found:
-        raise UserError(
-            f"the rule's decision diagram over {len(ground.sizes)} variables passes its budget of {max_nodes:,} nodes "
-            f"or {seconds:g} s in every variable order tried: constraints between all pairs of many variables have no "
-            "small diagram; split the rule, state it over fewer variables, or raise the budget"
-        )
+        raise UserError(_too_large(ground, len(orders), limit, None if in_time else seconds))
     return min(found, key=lambda compiled: compiled.size)
+
+
+def _too_large(ground: GroundProgram, orders: int, limit: int, seconds: float | None) -> str:
+    """Why no diagram was found: it outgrew the limit of nodes, or the time was up on the way there."""
+    reached = f"outgrew {limit:,} nodes" if seconds is None else f"was not done in {seconds:.3g} s at {limit:,} nodes"
+    return (
+        f"the rule's decision diagram over {len(ground.sizes)} variables {reached}, in {orders} variable orders: it is "
+        "the wrong form for a rule that ties most variables to most others, such as a 9 by 9 sudoku; split the rule "
+        "into queries of their own, write what is known into the query as constants, or raise the budget"
+    )
 
 
 def neural_solutions(ground: GroundProgram, compiled: Compiled) -> Compiled:
@@ -215,8 +226,11 @@ def _smooth(diagram: Diagram, roots: list[int]) -> tuple[Diagram, list[int]]:
 
 
 def _orders(ground: GroundProgram, facts_last: bool) -> list[tuple[int, ...]]:
-    """Variable orders worth a try: by first occurrence in the formula, as the query names the images, and backwards."""
-    orders = [_first_occurrences(ground), tuple(range(len(ground.sizes)))]
+    """Variable orders worth a try: by first occurrence in the formula, as the query names the images, as the grounder
+    met them, and each backwards."""
+    every = range(len(ground.sizes))
+    met = [node[1] for node in ground.nodes if node[0] == "literal" and node[1] is not None]
+    orders = [_first_occurrences(ground), tuple(every), tuple(dict.fromkeys([*met, *every]))]
     orders += [order[::-1] for order in orders]
     if facts_last:
         orders = [tuple(sorted(order, key=lambda v: v >= len(ground.variables))) for order in orders]
@@ -230,7 +244,8 @@ def _children(ground: GroundProgram, node: int) -> list[int]:
 
 
 def _roots(ground: GroundProgram) -> list[int]:
-    return [abs(node) for node in (*ground.answers.values(), *ground.evidence) if node]
+    given = [node for pair in ground.given for node in pair]
+    return [abs(node) for node in (*ground.answers.values(), *ground.evidence, *given) if node]
 
 
 def _first_occurrences(ground: GroundProgram) -> tuple[int, ...]:
@@ -248,7 +263,7 @@ def _first_occurrences(ground: GroundProgram) -> tuple[int, ...]:
     return tuple(order) + tuple(v for v in range(len(ground.sizes)) if v not in order)
 
 
-def _compile(ground: GroundProgram, order: tuple[int, ...], max_nodes: int) -> Compiled:
+def _compile(ground: GroundProgram, components: list[list[int]], order: tuple[int, ...], max_nodes: int) -> Compiled:
     level_of = {variable: level for level, variable in enumerate(order)}
     diagram = Diagram([ground.sizes[variable] for variable in order], max_nodes)
     values: dict[int, int] = {}
@@ -268,7 +283,7 @@ def _compile(ground: GroundProgram, order: tuple[int, ...], max_nodes: int) -> C
             result = diagram.conjoin(result, operand) if kind == "and" else diagram.disjoin(result, operand)
         return result
 
-    for component in _components(ground):
+    for component in components:
         _check_negation(ground, component)
         values.update(dict.fromkeys(component, FALSE))  # the least fixed point of a cycle
         changed = True
@@ -276,6 +291,11 @@ def _compile(ground: GroundProgram, order: tuple[int, ...], max_nodes: int) -> C
             new = {node: evaluate(node) for node in component}
             changed = len(component) > 1 and any(values[node] != new[node] for node in component)
             values.update(new)
+    if any(value_of(open_) != value_of(given) for open_, given in ground.given):
+        raise UserError(
+            f"the rule's answers depend on whether its arguments are known yet, by {', '.join(ground.open_tests)}: "
+            "let it find their values first, as by between(0,9,N), or ask for one value as a query of its own"
+        )
     evidence = TRUE
     for node in ground.evidence:
         evidence = diagram.conjoin(evidence, value_of(node))

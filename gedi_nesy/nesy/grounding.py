@@ -14,17 +14,24 @@ from problog import library_paths
 from problog.clausedb import ClauseDB
 from problog.engine import DefaultEngine
 from problog.engine_builtin import CallModeError
-from problog.errors import ProbLogError
+from problog.errors import NonGroundQuery, ProbLogError
 from problog.formula import LogicFormula
 from problog.logic import Clause, Term, Var, is_list, term2list
 from problog.program import LogicProgram, PrologFile, SimpleProgram
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.budget import TimeIsUp, time_limit
-from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python
+from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
 
+GIVEN = "given"  # label of an answer's goal, grounded with the answer's values
 GOAL = "gedi_nesy_goal"  # the query is wrapped in a rule of this name; its arguments are the query's variables
 FILE_LIBRARIES = ("db.py",)  # ProbLog libraries that read files
+CHECKED = 8  # answers that are grounded once more, with the arguments given
+OPEN_TESTS = {  # what may answer otherwise while a variable is open
+    *("\\+", "not/1", "\\=/2", "==/2", "\\==/2", "@</2", "@>/2", "@=</2", "@>=/2", "compare/3", "copy_term/2"),
+    *("var/1", "nonvar/1", "ground/1", "atom/1", "atomic/1", "number/1", "integer/1", "float/1", "compound/1"),
+    *("is_list/1", "findall/3", "all/3", "all_or_none/3", "forall/2", "cut/1", "try_call/1"),
+}
 
 Key = Any  # an image's name, or (network, name), or (network, *inputs)
 
@@ -71,7 +78,8 @@ class GroundProgram:
 
     `nodes[i]` is node i + 1: ("literal", variable, value), ("and", children) or ("or", children). A child is a
     node's number, negated where the node is, 0 for true, None for false. Positive cycles are possible. `consulted` are
-    the files that the program loaded, ProbLog's own left out.
+    the files that the program loaded, ProbLog's own left out. `open_tests` are the predicates whose outcome may depend
+    on the query's arguments being open; then `given` has the roots of some answers, grounded open and given.
     """
 
     variables: tuple[Variable, ...]
@@ -80,6 +88,8 @@ class GroundProgram:
     answers: dict[tuple[Value, ...], int | None]
     evidence: tuple[int | None, ...]
     consulted: tuple[str, ...]
+    open_tests: tuple[str, ...] = ()
+    given: tuple[tuple[int | None, int | None], ...] = ()
 
     @property
     def sizes(self) -> list[int]:
@@ -136,9 +146,12 @@ def _parsed_library(path: str, number: int) -> PrologFile:
 
 
 class Engine(DefaultEngine):
-    """ProbLog's grounder, told where the program's text lies."""
+    """ProbLog's grounder, told where the program's text lies.
 
-    def __init__(self, source: Source, trusted: bool) -> None:
+    ProbLog's subquery/2 makes a further one, without arguments, for the database that is there.
+    """
+
+    def __init__(self, source: Source | None = None, trusted: bool = False) -> None:
         super().__init__()
         self.source, self.trusted = source, trusted
         self.calls: Counter[str] = Counter()  # how often each predicate was called
@@ -146,12 +159,22 @@ class Engine(DefaultEngine):
 
     def eval_call(self, node_id: Any, node: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a predicate, and count it."""
-        self.calls[f"{node.functor}/{len(node.args)}"] += 1
+        functor = str(node.functor).strip("'")
+        self.calls[f"{functor}/{len(node.args)}"] += 1
         return super().eval_call(node_id, node, *args, **kwargs)
+
+    def eval_neg(self, **kwargs: Any) -> Any:
+        """Negate, and count it."""
+        self.calls["\\+"] += 1
+        return super().eval_neg(**kwargs)
+
+    def open_tests(self) -> tuple[str, ...]:
+        """The predicates called so far that may answer otherwise where a variable is open."""
+        return tuple(sorted(OPEN_TESTS & self.calls.keys()))
 
     def prepare(self, db: LogicProgram) -> ClauseDB:
         """The program as a guarded database."""
-        if isinstance(db, ClauseDB):
+        if isinstance(db, ClauseDB) or self.source is None:
             return db
         parsed = self.source.parsed
         database = _Database(builtins=self.get_builtins())
@@ -177,6 +200,11 @@ class Query:
             if name not in self.names:
                 raise UserError(f"argument {name} is no variable of the query {self.goal}")
 
+    def given(self, answer: Sequence[Value]) -> Term:
+        """The goal with these values for its arguments."""
+        values = dict(zip(self.arguments, map(to_term, answer), strict=True))
+        return self.goal.apply({name: values.get(name, Var(name)) for name in self.names})
+
 
 def parse_goal(text: str) -> Term:
     """A goal from its text.
@@ -193,7 +221,7 @@ def parse_goal(text: str) -> Term:
 def _goal_of(source: Source) -> Term:
     goals = {str(s.args[0]): s.args[0] for s in source.statements if is_compound(s, "query") and s.arity == 1}
     if len(goals) != 1:
-        found = f"{len(goals)} queries ({', '.join(goals)})" if goals else "no query/1"
+        found = f"{len(goals)} queries ({', '.join(goals)})" if goals else "no query/1 without a body"
         raise UserError(f"{source.name} has {found}: say which goal to use, such as query='addition(X,Y,Z)'")
     return next(iter(goals.values()))
 
@@ -218,6 +246,17 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
     Raises:
         UserError: the program or the query is wrong, or the time was not enough.
     """
+    reading = _grounded(program, query, seconds, trust)
+    reading.check_images()
+    return reading.result()
+
+
+def ground_given(program: Program, query: Query, answer: Sequence[Value], seconds: float, trust: bool) -> GroundProgram:
+    """Ground the query with values for its arguments; see `ground`."""
+    return _grounded(program, Query(program, str(query.given(answer)), ()), seconds, trust).result()
+
+
+def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_Reading":
     formula, engine = LogicFormula(), Engine(program.source, trust)
     try:
         with time_limit(seconds):
@@ -229,11 +268,13 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
             f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, as by between(0,9,N)"
         )
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{opened * bool(query.arguments)}") from None
+    except NonGroundQuery:
+        raise UserError(f"{program.source.name}: an answer to {query.goal} leaves a variable open") from None
     except ProbLogError as error:
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}") from None
     except RecursionError:
         raise UserError(f"{program.source.name}: {query.goal} recurses too deeply; does it ever end?") from None
-    return _Reading(program, query, formula, tuple(engine.consulted)).result()
+    return _Reading(program, query, formula, engine)
 
 
 def with_goal(program: Program, query: Query) -> SimpleProgram:
@@ -253,6 +294,11 @@ def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query)
     database = exact.prepare(statements)
     arguments = [Term("tensor", Term(name)) if name in query.images else None for name in query.names]
     engine.ground(database, Term(GOAL, *arguments), formula, label=LogicFormula.LABEL_QUERY)
+    if query.arguments and engine.open_tests():
+        found = [name for name, node in formula.queries() if node is not None and name.is_ground()]
+        for name in found[:: len(found) // CHECKED + 1]:
+            del formula._cache  # or it would look up what it found while the arguments were open
+            engine.ground(database, name, formula, label=GIVEN)
     evidence = engine.query(database, Term("evidence", None, None)) + engine.query(database, Term("evidence", None))
     engine.ground_evidence(database, formula, evidence)
 
@@ -271,8 +317,8 @@ def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: f
 class _Reading:
     """Reads ProbLog's ground formula: its atoms become values of categorical variables."""
 
-    def __init__(self, program: Program, query: Query, formula: LogicFormula, consulted: tuple[str, ...]) -> None:
-        self.program, self.query, self.formula, self.consulted = program, query, formula, consulted
+    def __init__(self, program: Program, query: Query, formula: LogicFormula, engine: Engine) -> None:
+        self.program, self.query, self.formula, self.engine = program, query, formula, engine
         self.calls: dict[Any, tuple[int, tuple[Value, ...]]] = {}  # ground choice -> declaration, inputs
         self.facts: dict[Any, dict[int, float | int]] = {}  # ground choice -> weight of each value
         self.literals: dict[int, tuple[Any, int]] = {}  # node -> ground choice, value
@@ -300,7 +346,6 @@ class _Reading:
 
     def result(self) -> GroundProgram:
         """The ground program, its neural variables in the order of the query's images."""
-        self._check_images()
         variables = self._variables()
         facts, values = self._facts()
         number = {choice: i for i, choice in enumerate([*variables, *facts])}
@@ -314,11 +359,20 @@ class _Reading:
                 nodes.append(("and" if kind == "conj" else "or", node.children))
         answers = self._answers(nodes)
         evidence = tuple(node for _, node in self.formula.evidence())
+        found = dict(self.formula.queries())
         return GroundProgram(
-            tuple(variables.values()), tuple(facts.values()), tuple(nodes), answers, evidence, self.consulted
+            tuple(variables.values()),
+            tuple(facts.values()),
+            tuple(nodes),
+            answers,
+            evidence,
+            tuple(self.engine.consulted),
+            self.engine.open_tests() if self.query.arguments else (),
+            tuple((found[name], node) for name, node in self.formula.get_names(GIVEN)),
         )
 
-    def _check_images(self) -> None:
+    def check_images(self) -> None:
+        """Raise a UserError where no network reads an image of the query."""
         reached = {image for _, inputs in self.calls.values() for image in _images_in(inputs, self.query.images)}
         others = [image for image in self.query.images if image not in reached]
         if others:
@@ -370,18 +424,29 @@ class _Reading:
     def _answers(self, nodes: list[tuple[Any, ...]]) -> dict[tuple[Value, ...], int | None]:
         """The root of each answer; values that Python takes for equal (7 and 7.0) are one answer."""
         answers: dict[tuple[Value, ...], int | None] = {}
+        texts: dict[tuple[Value, ...], str] = {}
         positions = [self.query.names.index(name) for name in self.query.arguments]
         for name, node in self.formula.queries():
             if node is None:
                 continue
             if not name.is_ground():
                 raise UserError(f"the answer {name.args} to {self.query.goal} leaves an argument open")
-            answer = tuple(to_python(name.args[position]) for position in positions)
+            answer, text = tuple(to_python(name.args[position]) for position in positions), str(name)
+            known = texts.setdefault(answer, text)
+            if known != text and _unquoted(known) == _unquoted(text):
+                raise UserError(
+                    f"{self.query.goal} has answers that differ in their quotes only, which ProbLog tells apart and "
+                    f"Python does not: {', '.join(map(str, answer))}; write them in one way"
+                )
             if answer in answers and answers[answer] != node:
                 nodes.append(("or", (answers[answer], node)))
                 node = len(nodes)
             answers[answer] = node
         return answers
+
+
+def _unquoted(text: str) -> str:
+    return text.replace("'", "").replace('"', "")
 
 
 def _images_in(value: Value, images: Sequence[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from gedi_nesy.nesy.diagram import FALSE, TRUE, Diagram
 
 ONE, ZERO, FIRST = 0, 1, 2  # rows of the value table: log 1, log 0, the first literal
-LAYER_COST = 150  # a layer's overhead, in terms gathered: measured on a CPU at batch 60
+LAYER_COST = 500  # a layer's overhead, in terms gathered: measured on a CPU at batch 60
 WINDOW = 8  # levels that a layer may span
 
 Product = tuple[int, ...]  # rows of the value table whose product it is

@@ -54,10 +54,13 @@ class Diagnosis:
 
     def __str__(self) -> str:
         least = "" if self.exact else "at least "
-        alone = "pins down its symbols" if self.total == 1 else f"allows {least}{self.total:,} concept maps"
-        prior = "pins them down" if self.balanced == 1 else f"leaves {least}{self.balanced:,}"
-        if not self.exact and self.total == 1:
-            alone = "allows no second concept map within the budget"
+        unknown = "no second concept map was found within the budget"
+        alone = f"allows {least}{self.total:,} concept maps"
+        if self.total == 1:
+            alone = "pins down its symbols" if self.exact else f"may pin down its symbols, {unknown}"
+        prior = f"leaves {least}{self.balanced:,}"
+        if self.balanced == 1:
+            prior = "pins them down" if self.exact else f"may pin them down, {unknown}"
         lines = [f"The rule alone {alone} ({least}{self.bijective:,} bijective); with balanced marginals it {prior}."]
         for network, groups in self.confused.items():
             lines += [f"It can't tell apart, for {network}: {', '.join(map(str, group))}." for group in groups]

@@ -77,9 +77,9 @@ def test_the_moving_average_trails_the_weights_by_its_decay():
     model = nn.Linear(1, 1, bias=False)
     average = moving_average(model, 0.9)
     nn.init.constant_(model.weight, 1.0)
-    average.update_parameters(model)  # the first update copies
+    average.update()  # the first update copies
     nn.init.constant_(model.weight, 2.0)
-    average.update_parameters(model)
+    average.update()
     assert average.module.weight.item() == pytest.approx(0.9 * 1 + 0.1 * 2)
 
 

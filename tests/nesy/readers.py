@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gedi_nesy.nesy.candidates import Candidates
+from gedi_nesy.nesy.candidates import Candidates, Shape
 
 
 class Reader(nn.Module):
@@ -20,7 +20,7 @@ class Reader(nn.Module):
 
 def readers(*names):
     """Candidates made of readers, one for each list of names."""
-    candidates = Candidates({"digits": 10}, len(names), seed=0)
+    candidates = Candidates({"digits": Shape(10)}, len(names), seed=0)
     for k, own in enumerate(names):
         candidates.nets[k] = nn.ModuleDict({"digits": Reader(own)})
     return candidates

@@ -160,6 +160,17 @@ def test_impossible_example_leaves_the_others_gradient_finite(addition: Constrai
     assert log_probs.grad[1].sum().item() == pytest.approx(3.0)
 
 
+def test_rule_that_nothing_satisfies() -> None:
+    rule = Constraint(DIGIT + "q(X) :- digit(X,3), digit(X,4).", query="q(X)")
+    log_probs = torch.zeros(2, 10).log_softmax(1).requires_grad_()
+    with pytest.warns(UserWarning, match=r"q\(X\) is impossible for 2 of 2"):
+        value = rule.log_prob({"X": log_probs})
+    value.sum().backward()
+    assert value.tolist() == [-math.inf, -math.inf]
+    assert (log_probs.grad == 0).all()
+    assert rule.count() == 0
+
+
 def test_same_image_in_two_arguments_is_one_variable() -> None:
     rule = Constraint(SUM, query="sum(X,X,S)", arguments=("S",))
     assert [v.key for v in rule.variables] == ["X"]
@@ -284,6 +295,10 @@ def test_brute_force_over_mixed_domains() -> None:
         ({"X": torch.full((2, 10), math.nan), "Y": torch.zeros(2, 10).log_softmax(1)}, "X are no log-probabilities"),
         (
             {"X": torch.zeros(2, 9).log_softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)},
+            "X needs log-probabilities of its 10 values",
+        ),
+        (
+            {"X": torch.zeros(2, 11).log_softmax(1), "Y": torch.zeros(2, 10).log_softmax(1)},
             "X needs log-probabilities of its 10 values",
         ),
         (

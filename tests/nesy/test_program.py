@@ -42,6 +42,9 @@ DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
         ("? :: a.", "a", r"the probability \? is not a number"),
         ("a :- \\+b. b :- \\+a.", "a", "Negative cycle"),
         ("0.3 :: a. b :- fail. evidence(b).", "a", "evidence is impossible"),
+        ("0.3 :: p(1). query(p(X)) :- X = 1.", None, "has no query/1 without a body"),
+        ("0.3 :: a(1). p(X,Y) :- a(X).", "p(1,Y)", r"no network is called with Y"),
+        ("t(0.3) :: a. p(P) :- subquery(a,P), P > 0.1. q :- p(_).", "q", "evaluating subquery"),
     ],
 )
 def test_one_sentence_for_each_mistake(text: str, query: str | None, message: str) -> None:
@@ -54,6 +57,33 @@ def test_argument_that_the_rule_does_not_produce() -> None:
         Constraint(DIGIT + "q(X,N) :- digit(X,A), A < N.", query="q(X,N)", arguments=("N",))
     rule = Constraint(DIGIT + "q(X,N) :- between(0,9,N), digit(X,A), A < N.", query="q(X,N)", arguments=("N",))
     assert rule.log_prob({"X": torch.zeros(1, 10).log_softmax(1)}, {"N": [3]}).exp().item() == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("body", ["\\+ A = N", "A \\= N", "\\+(M = A, M = N)"])
+def test_answers_that_an_open_argument_hides_are_refused(body: str) -> None:
+    rule = Constraint(DIGIT + f"q(X,N) :- digit(X,A), {body}. q(X,99).", query="q(X,N)", arguments=("N",))
+    with pytest.raises(UserError, match=r"q\(X,3\) has an answer, but the rule does not find it while N is open"):
+        rule.log_prob({"X": torch.zeros(1, 10).log_softmax(1)}, {"N": [3]})
+
+
+def test_answers_that_an_open_argument_makes_are_refused() -> None:
+    with pytest.raises(UserError, match="depend on whether its arguments are known yet, by var/1"):
+        Constraint(DIGIT + "q(X,N) :- digit(X,A), var(N), N is A+1.", query="q(X,N)", arguments=("N",))
+
+
+def test_answers_that_negation_leaves_alone() -> None:
+    text = DIGIT + "q(X,N) :- between(0,9,N), digit(X,A), \\+ A = N."
+    rule = Constraint(text, query="q(X,N)", arguments=("N",))
+    inputs = {"X": torch.zeros(2, 10).log_softmax(1)}
+    with pytest.warns(UserWarning, match="impossible for 1 of 2"):
+        assert rule.log_prob(inputs, {"N": [3, 10]}).exp().tolist() == [pytest.approx(0.9), 0.0]
+
+
+def test_answers_that_differ_in_quotes_only() -> None:
+    with pytest.raises(UserError, match="differ in their quotes only"):
+        Constraint('0.3 :: a("x"). 0.4 :: a(x).', query="a(X)", arguments=("X",))
+    rule = Constraint("0.3 :: a(7). 0.4 :: a(7.0).", query="a(X)", arguments=("X",))  # one number in Python
+    assert rule.log_prob({}, {"X": [7]}).exp().item() == pytest.approx(1 - 0.7 * 0.6)
 
 
 def test_query_with_an_unknown_argument() -> None:
@@ -113,7 +143,7 @@ def test_grounding_that_does_not_end_is_stopped(body: str) -> None:
 
 def test_diagram_that_is_too_large() -> None:
     text = "nn(n, [X], Y, [0,1,2,3,4,5,6,7]) :: d(X,Y). p([],_). p([X|Xs],D) :- select(A,D,R), d(X,A), p(Xs,R)."
-    with pytest.raises(UserError, match="passes its budget of 200 nodes"):
+    with pytest.raises(UserError, match="outgrew 200 nodes, in 2 variable orders: it is the wrong form"):
         Constraint(text, query="p([A,B,C,D,E,F],[0,1,2,3,4,5,6,7])", max_nodes=200)
 
 

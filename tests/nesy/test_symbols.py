@@ -22,6 +22,14 @@ DIGIT = "nn(d, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: d(X,Y). "
         ),
         (DIGIT + "q(X,Y,Z) :- d(X,A), d(Y,B), C is A*B, d(Z,C).", "q(X,Y,Z)", 1202, 2, {"d": ((5, 7),)}),
         (DIGIT + "q(X,Y) :- d(X,A), d(Y,B), A < B.", "q(X,Y)", 1, 1, {}),
+        (
+            "nn(d, [X], Y, [0,1,2,3]) :: d(X,Y). n(X,Y) :- d(X,A), d(Y,B), A =\\= B. "
+            "q(X,Y,Z,W) :- n(X,Y), n(X,Z), n(X,W), n(Y,Z), n(Y,W), n(Z,W).",
+            "q(X,Y,Z,W)",
+            24,
+            24,
+            {"d": ((0, 1, 2, 3),)},
+        ),
         ("nn(b, [X], Y, [0,1]) :: b(X,Y). q(X,Y,Z) :- b(X,A), b(Y,B), C is A xor B, b(Z,C).", "q(X,Y,Z)", 2, 1, {}),
     ],
 )
@@ -53,6 +61,9 @@ def test_budget_gives_a_lower_bound() -> None:
     assert not diagnosis.exact
     assert diagnosis.total > 1
     assert "at least" in str(diagnosis)
+    none = Constraint.from_file("sudoku").diagnose(seconds=1e-9)  # no time to find a second map
+    assert not none.exact
+    assert "pins" not in str(none)
 
 
 def test_diagnosis_on_given_examples() -> None:

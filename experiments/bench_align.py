@@ -1,0 +1,66 @@
+"""How often, and how fast, `align` names clusters from a few noisy examples of addition.
+
+Run `python experiments/bench_align.py`: 100 triples, each image's cluster wrong (drawn uniformly) with probability .2,
+the clusters numbered at random; 20 draws. The result goes to experiments/results/align.json. CPU time, one thread.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.runs import provenance
+
+RESULT = Path(__file__).parent / "results" / "align.json"
+
+
+def draw(rule: Constraint, examples: int, error: float, seed: int) -> dict[str, Any]:
+    """One draw: whether all ten names are right, and what it took."""
+    generator = torch.Generator().manual_seed(seed)
+    labels, cluster_of = rule.sample(examples, generator), torch.randperm(10, generator=generator)
+    log_probs = {}
+    for variable in rule.variables:
+        wrong = torch.rand(examples, generator=generator) < error
+        any_cluster = torch.randint(10, (examples,), generator=generator)
+        clusters = torch.where(wrong, any_cluster, cluster_of[labels[variable.key]])
+        log_probs[variable.key] = (9.0 * torch.nn.functional.one_hot(clusters, 10)).log_softmax(1)
+    start = time.process_time()
+    found = rule.align(log_probs, seconds=60)
+    seconds = time.process_time() - start
+    right = [found.symbols["digits"][cluster] for cluster in cluster_of] == list(range(10))
+    return {"seed": seed, "right": right, "seconds": round(seconds, 3), "exact": found.exact, "margin": found.margin}
+
+
+def main() -> None:
+    """Measure, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=100)
+    parser.add_argument("--error", type=float, default=0.2)
+    parser.add_argument("--draws", type=int, default=20)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rule = Constraint.from_file("addition")
+    rule.align({v.key: torch.zeros(1, 10).log_softmax(1) for v in rule.variables})  # compiles what is compiled once
+    rows = [draw(rule, options.examples, options.error, seed) for seed in range(options.draws)]
+    seconds = [row["seconds"] for row in rows]
+    result = {
+        "command": f"python experiments/bench_align.py --examples {options.examples} --error {options.error} "
+        f"--draws {options.draws}",
+        "right": sum(row["right"] for row in rows),
+        "draws": options.draws,
+        "seconds": {"median": statistics.median(seconds), "max": max(seconds)},
+        "rows": rows,
+        **provenance(torch.device("cpu")),
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"right {result['right']} of {options.draws}, seconds {result['seconds']}")
+
+
+if __name__ == "__main__":
+    main()

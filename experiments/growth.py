@@ -1,0 +1,140 @@
+"""How exact inference grows with the size of a rule: ours, and ProbLog's SDD with a limit on its time.
+
+Run `python experiments/growth.py`, or with the start of some names, such as `addition` or `"XOR of 2"`: rows measured
+before stay in experiments/results/inference_growth.json. All times are CPU time on one thread.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from problog.formula import LogicDAG, LogicFormula
+from problog.program import PrologString
+from problog.sdd_formula import SDD
+
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.diagram import compile_program
+from gedi_nesy.nesy.grounding import Query, ground
+from gedi_nesy.nesy.program import Program, Source, find_program
+from gedi_nesy.runs import provenance
+
+RESULT = Path(__file__).parent / "results" / "inference_growth.json"
+BATCH, ROUNDS = 20, 7
+BUDGET = 120.0  # seconds, ours
+
+
+def names(letter: str, count: int) -> str:
+    """X1,X2,..."""
+    return ",".join(f"{letter}{i}" for i in range(1, count + 1))
+
+
+def rules() -> dict[str, tuple[str, str]]:
+    """Rules of growing size: program and query."""
+    addition, sudoku = find_program("addition_multi").read_text(), find_program("sudoku").read_text()
+    bits = find_program("parity").read_text().replace("[0,1,2,3,4,5,6,7,8,9]", "[0,1]")
+    pick = find_program("all_different").read_text()
+    found = {}
+    for n in (1, 2, 4, 8, 16, 32, 64):
+        query = f"addition([{names('X', n)}],[{names('Y', n)}],[{names('Z', n + 1)}])"
+        found[f"addition, {n} digits"] = (addition, query)
+    for n in (16, 32, 64, 128, 256):
+        found[f"XOR of {n}"] = (bits, f"parity([{names('X', n)}],1)")
+    for n in range(4, 10):
+        values = ",".join(map(str, range(n)))
+        found[f"all different, {n}"] = (pick.replace("[0,1,2,3]", f"[{values}]"), f"pick([{names('X', n)}],[{values}])")
+    found["sudoku, 4 by 4"] = (sudoku, str(Constraint(sudoku).query.goal))
+    return found
+
+
+def ours(text: str, query: str) -> dict[str, Any]:
+    """Seconds to ground and to compile, nodes, and milliseconds forward and backward for a batch."""
+    program = Program(Source(text, "the program", Path()))
+    start = time.process_time()
+    grounded = ground(program, Query(program, query, ()), BUDGET)
+    then = time.process_time()
+    compile_program(grounded, 2_000_000, BUDGET)
+    end = time.process_time()
+    rule = Constraint(text, query=query, seconds=2 * BUDGET)
+    inputs = {v.key: torch.randn(BATCH, len(v.domain)).log_softmax(1).requires_grad_() for v in rule.variables}
+    times = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        rule.log_prob(inputs).sum().backward()
+        times.append(1e3 * (time.process_time() - began))
+    return {
+        "ground_s": round(then - start, 3),
+        "compile_s": round(end - then, 3),
+        "ground_nodes": len(grounded.nodes),
+        "nodes": rule.size,
+        "first_batch_ms": round(times[0], 2),
+        "batch_ms": round(statistics.median(times[1:]), 2),
+    }
+
+
+def problog_sdd(text: str, query: str, limit: float) -> dict[str, Any]:
+    """ProbLog's seconds to ground and to compile, and nodes, as far as it came within the limit."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_in_process, args=(text, query, limit, sender))
+    process.start()
+    sender.close()
+    process.join()
+    row: dict[str, Any] = {"sdd_ground_s": None, "sdd_compile_s": None, "sdd_nodes": None}
+    for name in row:
+        if receiver.poll():
+            try:
+                row[name] = receiver.recv()
+            except EOFError:  # it was stopped
+                break
+    return row
+
+
+def _in_process(text: str, query: str, limit: float, sender: Connection) -> None:
+    """Each neural predicate is an annotated disjunction over its images."""
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + limit) + 1,) * 2)
+    lines = [line for line in text.splitlines() if not line.startswith(("nn(", "query("))]
+    head = next(line for line in text.splitlines() if line.startswith("nn("))
+    values = head[head.index("Y, [") + 4 : head.index("]) ::")].split(",")
+    lines.append("; ".join(f"{1 / len(values)} :: digit(X,{value})" for value in values) + ".")
+    program = "\n".join([":- use_module(library(lists)).", *lines, f"query({query.lower()})."])
+    start = time.process_time()
+    formula = LogicFormula.create_from(PrologString(program))
+    sender.send(round(time.process_time() - start, 3))
+    start = time.process_time()
+    sdd = SDD.create_from(LogicDAG.create_from(formula))
+    sender.send(round(time.process_time() - start, 3))
+    sender.send(sdd.get_manager().get_manager().count())
+
+
+def main() -> None:
+    """Measure, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rules", nargs="*", default=[""], help="the start of the names of the rules to measure")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds of CPU time for ProbLog's SDD")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    RESULT.parent.mkdir(exist_ok=True)
+    for name, (text, query) in rules().items():
+        if name.startswith(tuple(options.rules)):
+            row = ours(text, query) | problog_sdd(text, query, options.limit)
+            print(f"{name:20}", "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+            store(name, row, options.limit)
+
+
+def store(name: str, row: dict[str, Any], limit: float) -> None:
+    """Add a row to the results."""
+    known = json.loads(RESULT.read_text())["rules"] if RESULT.exists() else {}
+    rows = {rule: row if rule == name else known.get(rule) for rule in rules() if rule == name or rule in known}
+    head = {"command": "python experiments/growth.py", "sdd_limit_s": limit, "batch": BATCH}
+    RESULT.write_text(json.dumps(head | {"rules": rows} | provenance(torch.device("cpu")), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
