@@ -8,36 +8,81 @@ from torch.nn import functional as F
 
 from gedi_nesy.conv_pool import conv_pool_relu
 
+TEMPERATURE = 0.1  # SwAV's, of p(y|x) = softmax(cosine / temperature)
+
 
 class MNIST_Net(nn.Module):
     """The digit network of Manhaeve et al. 2018 (DeepProbLog), up to its softmax: 28 x 28 images to logits.
 
     conv 6@5, maxpool 2, relu, conv 16@5, maxpool 2, relu, then 256-120-84-classes with relu between. The state_dict has
     DeepProbLog's names and shapes. On CPU `conv_pool_relu` computes the encoder, differentiable once.
+
+    Args:
+        classes: number of logits.
+        images: how many images it reads at once, as the channels of one.
     """
 
-    def __init__(self, classes: int = 10) -> None:
+    def __init__(self, classes: int = 10, images: int = 1) -> None:
         super().__init__()
+        self.images = images
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()
+            nn.Conv2d(images, 6, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()
         )
         self.classifier = mlp((16 * 4 * 4, 120, 84, classes), nn.ReLU)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, shape [batch, classes], of images of shape [batch, 1, 28, 28]; ValueError for another shape."""
-        if images.shape[1:] != (1, 28, 28):
-            raise ValueError(f"MNIST_Net reads images of shape [batch, 1, 28, 28], not {list(images.shape)}.")
+        """Logits, shape [batch, classes], of shape [batch, images, 28, 28]; ValueError for another shape."""
+        logits: Tensor = self.classifier[-1](self.features(images))
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer sees, shape [batch, 84], of images as in `forward`."""
+        if images.shape[1:] != (self.images, 28, 28):
+            raise ValueError(
+                f"MNIST_Net reads images of shape [batch, {self.images}, 28, 28], not {list(images.shape)}."
+            )
+        *hidden_layers, _ = self.classifier
         hidden = images
         for layer in self.encoder:
             if isinstance(layer, nn.Conv2d):
                 assert layer.bias is not None
                 hidden = conv_pool_relu(hidden, layer.weight, layer.bias)
-        logits: Tensor = self.classifier(hidden.flatten(1))
-        return logits
+        hidden = hidden.flatten(1)
+        for layer in hidden_layers:
+            hidden = layer(hidden)
+        return hidden
 
     def as_sequential(self) -> nn.Sequential:
         """The same network, sharing its weights, as a stack of torch's own layers."""
         return nn.Sequential(*self.encoder, nn.Flatten(), *self.classifier)
+
+
+class CosineHead(nn.Module):
+    """Clusters as directions: logits = cosine(features, prototype) / temperature, as SwAV has them (Caron et al. 2020).
+
+    Args:
+        features: size of the vectors it reads.
+        classes: number of prototypes.
+        temperature: bounds the logits, to 1 / temperature either side of 0.
+    """
+
+    def __init__(self, features: int, classes: int, temperature: float = TEMPERATURE) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.prototypes = nn.Linear(features, classes, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits, [batch, classes], of features, [batch, features]."""
+        directions = F.normalize(self.prototypes.weight, dim=1)
+        return F.linear(F.normalize(features, dim=1), directions) / self.temperature
+
+
+class PrototypeNet(MNIST_Net):
+    """MNIST_Net whose classes are prototypes: a CosineHead on its 84 features, before their ReLU, as in SwAV."""
+
+    def __init__(self, classes: int = 10, images: int = 1) -> None:
+        super().__init__(classes, images)
+        self.classifier = nn.Sequential(*self.classifier[:-2], CosineHead(84, classes))
 
 
 class ResNet8(nn.Module):

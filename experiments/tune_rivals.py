@@ -1,0 +1,110 @@
+"""Tune what the paper leaves open of its rivals: the weight of their own loss beside L_NESY's 25, and their views.
+
+    python experiments/tune_rivals.py
+
+A cell's score is, on examples whose images the run has not seen, -log P(rule | images) plus the divergence of each
+variable's mean prediction from its marginal under the rule, in nats an example; the lowest wins. No label enters it;
+the likelihood alone would choose the collapse, in which everything is 0. Accuracies are recorded to compare the choice
+with the one that labels would have made. Finished cells are kept; the result is written after each.
+"""
+
+import itertools
+import json
+import statistics
+from pathlib import Path
+
+import click
+import torch
+
+import gedi_nesy as gn
+from gedi_nesy.core.losses import prior_divergence
+from gedi_nesy.data import load_images
+from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.train import resume
+
+WEIGHTS = {"swav": (25.0, 100.0, 400.0), "barlow": (1.0, 10.0, 100.0)}
+HELD_OUT = 2000  # examples
+FIGURES = ("accuracy", "cluster_accuracy", "nmi", "constraint_satisfaction", "seconds")
+
+
+@click.command()
+@click.option("--rival", "rivals", multiple=True, default=tuple(WEIGHTS), show_default=True)
+@click.option("--steps", default=600, show_default=True, help="Of each run; the recipes take 2500 and 5000.")
+@click.option("--seeds", default=2, show_default=True, help="0, 1, ...; for tuning only.")
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/tune"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent / "results/tune_rivals.json")
+def main(rivals: tuple[str, ...], steps: int, seeds: int, runs: Path, out: Path) -> None:
+    """Run the grid."""
+    rows: list[dict] = []
+    for seed, rival, examples, warp in itertools.product(range(seeds), rivals, (100, 1000), (False, True)):
+        for weight in WEIGHTS[rival]:
+            cell = {"rival": rival, "examples": examples, "warp": warp, "weight": weight}
+            folder = runs / f"{rival}-{examples}-{'warp' if warp else 'noise'}-{weight:g}-{seed}"
+            overrides = {"train.warp": warp, f"train.weights.{rival}": weight, "train.epochs": None}
+            run = run_once(
+                f"{rival}-nesy-addition-{examples}",
+                folder,
+                seed,
+                overrides | {"train.steps": steps, "log_every": steps},
+            )
+            rows.append(cell | {"seed": seed} | score(run) | {key: run.summary[key] for key in FIGURES})
+            print(json.dumps(rows[-1]), flush=True)
+            result = {
+                "command": f"python experiments/tune_rivals.py --steps {steps} --seeds {seeds}"
+                + "".join(f" --rival {name}" for name in rivals),
+                "criterion": "mean over seeds of score = nll + imbalance on unseen examples, in nats; lowest is chosen",
+                "chosen": choose(rows, "score", min),
+                "labels_would_choose": choose(rows, "accuracy", max),
+                "cells": rows,
+                **{key: run.summary[key] for key in ("dataset", "device", "machine", "versions")},
+            }
+            out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def run_once(recipe: str, folder: Path, seed: int, overrides: dict) -> gn.Run:
+    """A cell's run, trained, resumed or read."""
+    if (folder / "summary.json").exists():
+        return gn.load_run(folder)
+    if (folder / "config.toml").exists():
+        return resume(folder)
+    return gn.train(recipe, out=folder, dataset="mnist", seed=seed, **overrides)
+
+
+def score(run: gn.Run) -> dict[str, float]:
+    """How well the rule fares on examples that the run has not seen, and how far from its marginals predictions are."""
+    images, rule = load_images("mnist"), run.constraint
+
+    def draw(unseen: torch.Tensor, n: int, seed: int):  # noqa: ANN202
+        generator = torch.Generator().manual_seed(seed)
+        return draw_examples(rule, images.x_train[unseen], images.y_train[unseen], images.classes, n, generator)
+
+    everything = torch.arange(len(images.x_train))
+    seen = {image.tobytes() for image in draw(everything, run.recipe.examples, run.recipe.seed).pool.numpy()}
+    unseen = torch.tensor([image.tobytes() not in seen for image in images.x_train.numpy()])
+    examples = draw(everything[unseen], HELD_OUT, 0)
+    log_probs = {key: run.log_probs(examples.pool[rows]) for key, rows in examples.rows.items()}
+    marginals = {key: marginal.float().log() for key, marginal in rule.marginals().items()}
+    nll = -rule.log_prob(log_probs).mean().item()
+    imbalance = sum(prior_divergence(values, marginals[key]).item() for key, values in log_probs.items())
+    return {"score": nll + imbalance, "nll": nll, "imbalance": imbalance}
+
+
+def choose(rows: list[dict], figure: str, best: type[min]) -> dict[str, dict]:
+    """For each rival and number of examples the setting whose mean figure is best."""
+    chosen = {}
+    for rival, examples in sorted({(row["rival"], row["examples"]) for row in rows}):
+        settings: dict[tuple, list[float]] = {}
+        for row in rows:
+            if (row["rival"], row["examples"]) == (rival, examples):
+                settings.setdefault((row["weight"], row["warp"]), []).append(row[figure])
+        weight, warp = best(settings, key=lambda setting: statistics.mean(settings[setting]))
+        chosen[f"{rival}, {examples} examples"] = {
+            "weight": weight,
+            "warp": warp,
+            f"mean {figure}": statistics.mean(settings[weight, warp]),
+        }
+    return chosen
+
+
+if __name__ == "__main__":
+    main()
