@@ -1,5 +1,7 @@
 % A hand-written formula of digits and operators, X1 O1 X2 O2 X3, whose value is the number V; multiplication binds
-% first. Two networks: digits read the digits, operators read +, - and *. Use it with arguments V.
+% first. Two networks: digits read the digits, operators read +, - and *. Use it with arguments V. MNIST has no
+% operators; the data set mnist+operators adds synthetic ones, strokes drawn by a program:
+%   gedi-nesy train --program formula --argument V --dataset mnist+operators
 nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y).
 nn(operators, [X], Y, [+,-,*]) :: operator(X,Y).
 

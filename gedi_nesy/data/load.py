@@ -13,12 +13,15 @@ from gedi_nesy.data.mnist import load_mnist
 from gedi_nesy.data.notmnist import load_notmnist
 from gedi_nesy.data.npz import read_npz
 from gedi_nesy.data.omniglot import load_omniglot
+from gedi_nesy.data.operators import with_operators
 from gedi_nesy.data.svhn import load_svhn
 from gedi_nesy.errors import UserError
 
 DATASETS: dict[str, Callable[[Path | None], Images]] = {
     "mnist": load_mnist,
     "digits": lambda data_dir: load_digits(),
+    "mnist+operators": lambda data_dir: with_operators(load_mnist(data_dir)),
+    "digits+operators": lambda data_dir: with_operators(load_digits()),
     "cifar10": partial(load_cifar, "cifar10"),
     "cifar100": partial(load_cifar, "cifar100"),
     "svhn": load_svhn,

@@ -1,6 +1,7 @@
 """What a training step sees: the images of some examples, and the candidates' predictions for them."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from gedi_nesy.data.scale import Scale
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.grounding import Key, Variable
 from gedi_nesy.nesy.recipe import Stage
 
 
@@ -19,30 +21,34 @@ class Batch:
     """The images of B examples, grouped by the network that reads them.
 
     Attributes:
-        images: for each network its variables' images one after the other, [variables * B, channels, height, width].
+        images: for each network the images of its variables, one variable after the other, the images of a call with
+            several of them as channels: [variables * B, images, height, width].
         keys: for each network its variables' keys, in that order.
         arguments: the query's arguments of the B examples.
     """
 
     images: dict[str, Tensor]
-    keys: dict[str, list[str]]
+    keys: dict[str, list[Key]]
     arguments: dict[str, list[object]]
 
     def view(self, stage: Stage, scale: Scale, generator: torch.Generator) -> "Batch":
         """The same examples under the stage's augmentation."""
-        warp = Warp() if stage.warp else None
-        images = {}
-        for network, x in self.images.items():
-            warped = warp(x, scale.low, generator) if warp else x
-            images[network] = add_noise(warped, stage.noise, generator) if stage.noise else warped
+        images = {network: draw_view(x, stage, scale, generator) for network, x in self.images.items()}
         return Batch(images, self.keys, self.arguments)
 
-    def by_variable(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def by_variable(self, outputs: Mapping[str, Tensor]) -> dict[Key, Tensor]:
         """Networks' outputs [K, variables * B, classes] -> {key: [K, B, classes]}."""
-        split: dict[str, Tensor] = {}
+        split: dict[Key, Tensor] = {}
         for network, keys in self.keys.items():
             split |= dict(zip(keys, outputs[network].chunk(len(keys), 1), strict=True))
         return split
+
+
+def draw_view(x: Tensor, stage: Stage, scale: Scale, generator: torch.Generator) -> Tensor:
+    """The stage's T(x'|x), for inputs [batch, images, height, width]; images of one call each in its own way."""
+    singly = x.flatten(0, 1).unsqueeze(1)
+    warped = Warp()(singly, scale.low, generator).view_as(x) if stage.warp else x
+    return add_noise(warped, stage.noise, generator) if stage.noise else warped
 
 
 class Loader:
@@ -51,24 +57,32 @@ class Loader:
     def __init__(self, examples: Examples, constraint: Constraint, scale: Scale, device: torch.device):
         self.examples = examples
         self.scale = scale
-        self.inputs = scale.to_inputs(examples.pool.to(device))  # [images, channels, height, width]
-        self.rows = {key: rows.to(device) for key, rows in examples.rows.items()}
-        self.keys: dict[str, list[str]] = {}
+        self.inputs = scale.to_inputs(examples.pool.to(device))  # [images, 1, height, width]
+        self.rows = {image: rows.to(device) for image, rows in examples.rows.items()}
+        self.calls: dict[str, list[Variable]] = {}
         for variable in constraint.variables:
-            self.keys.setdefault(variable.network, []).append(variable.key)
+            self.calls.setdefault(variable.network, []).append(variable)
 
     def __len__(self) -> int:
         return len(self.examples)
 
+    def first(self, n: int) -> "Loader":
+        """The first n of the examples, or all where there are fewer."""
+        few = copy.copy(self)
+        few.examples = self.examples.first(n)
+        few.rows = {image: rows[:n] for image, rows in self.rows.items()}
+        return few
+
     def batch(self, rows: Tensor) -> Batch:
         """The examples with these numbers, int64 [B]."""
         where = rows.to(self.inputs.device)
-        images = {
-            network: self.inputs[torch.cat([self.rows[key][where] for key in keys])]
-            for network, keys in self.keys.items()
-        }
+        images, keys = {}, {}
+        for network, calls in self.calls.items():
+            read = [torch.stack([self.rows[image][where] for image in call.inputs], 1) for call in calls]
+            images[network] = self.inputs[torch.cat(read)].flatten(1, 2)
+            keys[network] = [call.key for call in calls]
         arguments = {name: [values[i] for i in rows.tolist()] for name, values in self.examples.arguments.items()}
-        return Batch(images, self.keys, arguments)
+        return Batch(images, keys, arguments)
 
 
 def predict(candidates: Candidates, batch: Batch) -> dict[str, Tensor]:
@@ -77,10 +91,47 @@ def predict(candidates: Candidates, batch: Batch) -> dict[str, Tensor]:
 
 
 def rule_log_prob(
-    constraint: Constraint, log_probs: Mapping[str, Tensor], arguments: Mapping[str, list[object]]
+    rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], arguments: Mapping[str, list[object]]
 ) -> Tensor:
-    """log P(rule | images) for every candidate: {key: [K, B, classes]} -> [K, B]."""
-    restarts, batch, _ = next(iter(log_probs.values())).shape
+    """log P(rule | images) for every candidate: {key: [K, B, classes]} -> [K, B].
+
+    Args:
+        rules: each candidate's, or a single one for all.
+        log_probs: of every variable's symbols.
+        arguments: the query's arguments of the B examples.
+    """
+    parts = []
+    for rule, own in _by_rule(rules, log_probs):
+        restarts, batch, _ = next(iter(own.values())).shape
+        flat, tiled = _flatten(own, arguments)
+        parts.append(rule.log_prob(flat, arguments=tiled).view(restarts, batch))
+    return torch.cat(parts)
+
+
+def rule_posterior(
+    rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], arguments: Mapping[str, list[object]]
+) -> dict[Key, Tensor]:
+    """p(y | rule, images) for every candidate, {key: [K, B, classes]}; the arguments are those of `rule_log_prob`."""
+    parts = []
+    for rule, own in _by_rule(rules, log_probs):
+        flat, tiled = _flatten(own, arguments)
+        exact = rule.posterior(flat, arguments=tiled)
+        parts.append({key: exact[key].view_as(own[key]).exp() for key in own})
+    return {key: torch.cat([part[key] for part in parts]) for key in log_probs}
+
+
+def _by_rule(
+    rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor]
+) -> Iterator[tuple[Constraint, dict[Key, Tensor]]]:
+    """Each rule with the predictions of its candidates."""
+    for i, rule in enumerate(rules):
+        yield rule, {key: values.chunk(len(rules))[i] for key, values in log_probs.items()}
+
+
+def _flatten(
+    log_probs: Mapping[Key, Tensor], arguments: Mapping[str, list[object]]
+) -> tuple[dict[Key, Tensor], dict[str, list[object]]]:
+    """[K, B, classes] -> [K * B, classes], and the arguments as often."""
+    restarts = len(next(iter(log_probs.values())))
     flat = {key: values.flatten(0, 1) for key, values in log_probs.items()}
-    tiled = {name: values * restarts for name, values in arguments.items()}
-    return constraint.log_prob(flat, arguments=tiled).view(restarts, batch)
+    return flat, {name: values * restarts for name, values in arguments.items()}

@@ -1,29 +1,58 @@
-"""The networks of a rule, several restarts of them side by side."""
+"""The networks of a rule, several restarts of them side by side, each with the probabilities it gives the rule."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.networks import MNIST_Net
+from gedi_nesy.nesy.grounding import Variable
+from gedi_nesy.networks import MNIST_Net, PrototypeNet, mlp
+
+HEADS = {"linear": MNIST_Net, "cosine": PrototypeNet}
+
+
+class Shape(NamedTuple):
+    """Of a network: how many symbols it tells apart, and how many images it reads at once."""
+
+    classes: int
+    images: int = 1
 
 
 class Candidates(nn.Module):
     """K independent copies of every network that a rule calls; they see the same images and never each other.
 
+    Where the rule has probabilities to learn, `t(...)`, each candidate learns its own: trapped in wrong symbols, it
+    must not mislead the others.
+
     Args:
-        classes: the number of outputs of each network, by its name in the program.
+        shapes: of each network, by its name in the program.
         restarts: K.
         seed: of the initial weights.
+        head: how the networks' last layer makes logits, one of `HEADS`.
+        projected: whether each network has a projector of its features beside it, as Barlow Twins needs in training.
+        rule: the rule; without it no probabilities are learned.
     """
 
-    def __init__(self, classes: Mapping[str, int], restarts: int, seed: int):
+    def __init__(
+        self,
+        shapes: Mapping[str, Shape],
+        restarts: int,
+        seed: int,
+        head: str = "linear",
+        projected: bool = False,
+        rule: Constraint | None = None,
+    ):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.nets = nn.ModuleList(build_networks(classes) for _ in range(restarts))
+            self.nets = nn.ModuleList(build_networks(shapes, head) for _ in range(restarts))
+            self.projectors = nn.ModuleList(build_projectors(shapes) for _ in range(restarts if projected else 0))
+        learns = rule is not None and any(True for _ in rule.parameters())
+        self.own_rules = nn.ModuleList(copy.deepcopy(rule) for _ in range(restarts) if rule and learns)
 
     def __len__(self) -> int:
         return len(self.nets)
@@ -37,6 +66,11 @@ class Candidates(nn.Module):
                     *_, head = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
                     head.reset_parameters()
 
+    def rules(self, shared: Constraint) -> Sequence[Constraint]:
+        """Each candidate's rule; a single one for all, `shared`, where it has nothing to learn."""
+        rules = [rule for rule in self.own_rules if isinstance(rule, Constraint)]
+        return rules or [shared]
+
     def networks(self, k: int) -> nn.ModuleDict:
         """The k-th candidate's networks, by their names in the program."""
         networks = self.nets[k]
@@ -47,14 +81,34 @@ class Candidates(nn.Module):
         """The logits of every candidate: [batch, channels, height, width] -> [K, batch, classes]."""
         return torch.stack([self.networks(k)[network](images) for k in range(len(self))])
 
+    def embed(self, network: str, images: Tensor) -> Tensor:
+        """Every candidate's projected features: [batch, channels, height, width] -> [K, batch, dim]."""
+        return torch.stack([self._embed(k, network, images) for k in range(len(self))])
 
-def build_networks(classes: Mapping[str, int]) -> nn.ModuleDict:
-    """One untrained network for each of a rule's networks, by its name in the program."""
-    return nn.ModuleDict({name: MNIST_Net(outputs) for name, outputs in classes.items()})
+    def _embed(self, k: int, network: str, images: Tensor) -> Tensor:
+        net, projectors = self.networks(k)[network], self.projectors[k]
+        assert isinstance(net, MNIST_Net)
+        assert isinstance(projectors, nn.ModuleDict)
+        embeddings: Tensor = projectors[network](net.features(images))
+        return embeddings
 
 
-def network_classes(constraint: Constraint, image_shape: torch.Size) -> dict[str, int]:
-    """The number of outputs that each network of the rule must have.
+def build_networks(shapes: Mapping[str, Shape], head: str = "linear") -> nn.ModuleDict:
+    """One untrained network for each of a rule's networks, by its name in the program; its head is one of `HEADS`."""
+    return nn.ModuleDict({name: HEADS[head](shape.classes, shape.images) for name, shape in shapes.items()})
+
+
+def build_projectors(shapes: Mapping[str, Shape]) -> nn.ModuleDict:
+    """For each of a rule's networks a projector 84-168-84 with batch normalisation, as the paper has it (App. M)."""
+    return nn.ModuleDict({name: mlp((84, 168, 84), _normalised_relu) for name in shapes})
+
+
+def _normalised_relu() -> nn.Module:
+    return nn.Sequential(nn.BatchNorm1d(168, track_running_stats=False), nn.ReLU())
+
+
+def network_shapes(constraint: Constraint, image_shape: torch.Size) -> dict[str, Shape]:
+    """The shape that each network of the rule must have.
 
     Args:
         constraint: the rule.
@@ -67,18 +121,19 @@ def network_classes(constraint: Constraint, image_shape: torch.Size) -> dict[str
         raise UserError(
             f"MNIST_Net takes grey images of 28x28 pixels, these are {'x'.join(map(str, image_shape))}; resize them."
         )
-    if next(constraint.parameters(), None) is not None:
-        raise UserError(
-            "The program has learnable probabilities t(...), which `train` would leave as they are; give them values, "
-            "or train them in a loop of your own, where Constraint.parameters() has them."
-        )
-    for variable in constraint.variables:
-        if len(variable.inputs) != 1:
-            raise UserError(
-                f"The rule calls {variable.network} on {len(variable.inputs)} inputs; training needs one image a call."
-            )
-        if not isinstance(variable.key, str):
-            raise UserError(f"The rule shows image {variable.inputs[0]} to two networks; training needs one an image.")
     if not constraint.variables:
         raise UserError("The rule looks at no image, so there is nothing to train.")
-    return {variable.network: len(variable.domain) for variable in constraint.variables}
+    first: dict[str, Variable] = {}
+    for call in constraint.variables:
+        if not str(call.network).isidentifier() or hasattr(nn.ModuleDict(), call.network):
+            raise UserError(f"Training can't have a network called {call.network}; give it another name, as digits.")
+        symbols = [value for value in call.inputs if value not in constraint.query.images]
+        if symbols:
+            raise UserError(f"The rule calls {call.network} on {symbols[0]}, which is no image; training needs images.")
+        other = first.setdefault(call.network, call)
+        if (len(call.inputs), call.domain) != (len(other.inputs), other.domain):
+            raise UserError(
+                f"The rule calls {call.network} with different numbers of images or different symbols; give each form "
+                "a network of its own."
+            )
+    return {name: Shape(len(call.domain), len(call.inputs)) for name, call in first.items()}

@@ -5,25 +5,51 @@ from dataclasses import asdict
 from typing import Any
 
 from gedi_nesy.core.objective import Diagnosis
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.matching import Matched
+from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 
 # Restarts that found the true symbols agreed on .98 and more of the images, restarts in different traps on .36 to .96.
 AGREED = 0.97
+MARGIN = 0.1  # matching: right symbols led the next by more than this, wrong ones by less
+SECONDS = 3.0  # for the search for a second reading of the rule
 
 
-def certificate(diagnoses: Mapping[str, Diagnosis], selection: Selection | None) -> dict[str, Any]:
-    """The triad diagnosis of each network, and whether independent restarts found the same symbols.
+def certificate(
+    diagnoses: Mapping[str, Diagnosis], selection: Selection | Matched | None, readings: int
+) -> dict[str, Any]:
+    """The triad diagnosis of each network, whether the search for symbols had one clear result, and whether it could.
 
     The diagnosis rules out the three failure modes (paper, Proposition 1) but can't see symbols that are clean and
-    swapped. Restarts from other starting points, trapped elsewhere if trapped, can: so a run is certified only when
-    the diagnosis finds nothing and another restart agrees with the chosen one.
+    swapped. Restarts from other starting points, trapped elsewhere if trapped, can; so can the margin by which matched
+    symbols lead all others. Neither sees what the rule leaves open, and there restarts may agree by luck. So a run is
+    certified only when the diagnosis finds nothing, another restart agrees with the chosen one or matching had a clear
+    result, and the rule has a single reading.
     """
     failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
-    support = selection.support if selection else None
+    failures += ["symbols that the rule can't tell apart"] if readings > 1 else []
+    support = selection.support if isinstance(selection, Selection) else None
+    margin = selection.margin if isinstance(selection, Matched) else None
+    clear = (support is not None and support >= AGREED) or (margin is not None and margin >= MARGIN)
     return {
-        "certified": not failures and support is not None and support >= AGREED,
+        "certified": not failures and clear,
         "failures": failures,
         "restart_agreement": support,
+        "matching_margin": margin,
         "D": max(found.certificate for found in diagnoses.values()),
         "networks": {name: asdict(found) for name, found in diagnoses.items()},
     }
+
+
+def readings(constraint: Constraint, recipe: Recipe) -> int:
+    """In how many ways symbols can be renamed such that the rule holds and the first stage is content; 1 is the best.
+
+    Where the search does not end in time it is the number found so far.
+    """
+    found = constraint.diagnose(seconds=SECONDS)
+    if recipe.matching:
+        return found.bijective  # unlike images resist sharing a symbol
+    if recipe.train.weights.prior.is_zero:
+        return found.total
+    return found.balanced if recipe.train.prior == "rule" else found.bijective

@@ -14,7 +14,7 @@ from gedi_nesy.data.scale import Scale
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.examples import Examples, draw_examples
+from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
 from gedi_nesy.nesy.losses import network_log_prior
 
 CHUNK = 2000  # images evaluated at a time
@@ -34,8 +34,7 @@ def score_network(
     """Score a network on all test images whose class is one of its symbols."""
     symbol_of_class = torch.full((len(images.classes),), -1)
     for index, symbol in enumerate(domain):
-        if str(symbol) in images.classes:
-            symbol_of_class[images.classes.index(str(symbol))] = index
+        symbol_of_class[images.classes.index(str(symbol))] = index
     labels = symbol_of_class[images.y_test]
     known = labels >= 0
     inputs = scale.to_inputs(images.x_test[known].to(device))
@@ -81,8 +80,11 @@ def diagnose_networks(networks: nn.ModuleDict, constraint: Constraint, loader: L
 def evaluate_networks(
     networks: nn.ModuleDict, constraint: Constraint, images: Images, scale: Scale, device: torch.device
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
-    """All test figures of `summary.json`, the first network's at the top level, and every network's scores."""
-    domains = {variable.network: variable.domain for variable in constraint.variables}
+    """All test figures of `summary.json`, and the scores of each network whose symbols are classes of the images.
+
+    The first such network's figures are at the top level. What another network reads shows in the rule's figures only.
+    """
+    domains = {call.network: call.domain for call in naming_calls(constraint, images.classes).values()}
     scores = {name: score_network(networks[name], domains[name], images, scale, device) for name in domains}
     figures: dict[str, Any] = {name: _figures(result) for name, result in scores.items()}
     examples = draw_test_examples(constraint, images)

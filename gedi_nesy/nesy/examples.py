@@ -1,6 +1,6 @@
 """Example sets: tuples of images that satisfy a rule, drawn from labelled images. Training never sees the labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.grounding import Key, Variable
 
 
 @dataclass(frozen=True)
@@ -16,20 +17,28 @@ class Examples:
 
     Attributes:
         pool: the distinct images that the examples use, uint8 [images, channels, height, width].
-        rows: for each variable of the rule, the pool's row of its image in each example, int64 [N].
+        rows: for each image of the query, its row in the pool in each example, int64 [N].
         arguments: for each argument of the query that differs by example, its N values.
-        symbols: for each variable, the index of its true symbol in the domain, int64 [N]; only for scoring.
+        symbols: for each variable whose symbols say which image was drawn, the index of its true symbol in the domain,
+            int64 [N]; only for scoring.
         reused: whether an image serves in more than one place, because the data set has too few of its class.
     """
 
     pool: Tensor
     rows: dict[str, Tensor]
     arguments: dict[str, list[object]]
-    symbols: dict[str, Tensor]
+    symbols: dict[Key, Tensor]
     reused: bool
 
     def __len__(self) -> int:
         return len(next(iter(self.rows.values())))
+
+    def first(self, n: int) -> "Examples":
+        """The first n of the examples, or all where there are fewer."""
+        rows = {image: numbers[:n] for image, numbers in self.rows.items()}
+        arguments = {name: values[:n] for name, values in self.arguments.items()}
+        symbols = {key: numbers[:n] for key, numbers in self.symbols.items()}
+        return replace(self, rows=rows, arguments=arguments, symbols=symbols)
 
 
 def draw_examples(
@@ -49,40 +58,65 @@ def draw_examples(
         generator: on the CPU.
 
     Raises:
-        UserError: if there are more examples than images, or a symbol of the rule has no images.
+        UserError: if there are more examples than images, or the classes can't say what an image of the rule shows.
     """
     if n > len(images):
         raise UserError(
             f"{n} examples were asked for, more than the {len(images)} images; use --examples {len(images)} or fewer."
         )
+    naming = naming_calls(constraint, classes)
     solutions = constraint.sample(n, generator)
     shuffled = torch.randperm(len(images), generator=generator)
     by_class = [shuffled[labels[shuffled] == k] for k in range(len(classes))]
     used = [0] * len(classes)
-    rows, symbols, reused = {}, {}, False
-    for variable in constraint.variables:
-        symbols[variable.key] = solutions[variable.key]
-        class_of = torch.tensor([_class_of(symbol, classes, by_class) for symbol in variable.domain])
-        rows[variable.key] = torch.empty(n, dtype=torch.long)
-        for k in class_of.unique().tolist():
-            places = (class_of[solutions[variable.key]] == k).nonzero().squeeze(1)
+    rows, reused = {}, False
+    for image, call in naming.items():
+        shown = _classes_of(call, classes, by_class)[solutions[call.key]]  # [n]
+        rows[image] = torch.empty(n, dtype=torch.long)
+        for k in shown.unique().tolist():
+            places = (shown == k).nonzero().squeeze(1)
             turns = torch.arange(used[k], used[k] + len(places))
-            rows[variable.key][places] = by_class[k][turns % len(by_class[k])]
+            rows[image][places] = by_class[k][turns % len(by_class[k])]
             used[k] += len(places)
             reused |= used[k] > len(by_class[k])
     pool, where = torch.cat(list(rows.values())).unique(return_inverse=True)
     rows = dict(zip(rows, where.split(n), strict=True))
     arguments = {name: solutions[name] for name in constraint.query.arguments}
+    symbols = {call.key: solutions[call.key] for call in naming.values()}
     return Examples(images[pool], rows, arguments, symbols, reused)
 
 
-def _class_of(symbol: object, classes: tuple[str, ...], by_class: list[Tensor]) -> int:
-    if str(symbol) not in classes:
-        raise UserError(f"The rule's symbol {symbol} is not a class of the images, which are {', '.join(classes)}.")
-    k = classes.index(str(symbol))
-    if not len(by_class[k]):
-        raise UserError(f"There are no images of class {symbol}, which the rule needs.")
-    return k
+def naming_calls(constraint: Constraint, classes: tuple[str, ...]) -> dict[str, Variable]:
+    """For each image of the query the call whose symbol says which class of image to draw.
+
+    It reads that image alone, and its symbols are classes by their names. Where several do, it is the one with the most
+    symbols: next to a network of ten digits one of two bits reads something else in the image.
+
+    Raises:
+        UserError: if an image has none.
+    """
+    naming = {}
+    for image in constraint.query.images:
+        calls = [call for call in constraint.variables if call.inputs == (image,)]
+        if not calls:
+            raise UserError(f"No network reads image {image} alone, so no label says what it shows; give --data.")
+        known = [call for call in calls if all(str(symbol) in classes for symbol in call.domain)]
+        if not known:
+            missing = next(symbol for symbol in calls[0].domain if str(symbol) not in classes)
+            raise UserError(
+                f"The rule's symbol {missing} is not a class of the images, which are {', '.join(classes)}."
+            )
+        naming[image] = max(known, key=lambda call: len(call.domain))
+    return naming
+
+
+def _classes_of(call: Variable, classes: tuple[str, ...], by_class: list[Tensor]) -> Tensor:
+    """The class that each symbol of a call names, int64 [symbols]."""
+    numbers = [classes.index(str(symbol)) for symbol in call.domain]
+    for k in numbers:
+        if not len(by_class[k]):
+            raise UserError(f"There are no images of class {classes[k]}, which the rule needs.")
+    return torch.tensor(numbers)
 
 
 def batch_rows(n: int, batch: int, step: int, seed: int) -> Tensor:

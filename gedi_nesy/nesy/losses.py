@@ -8,12 +8,14 @@ from torch import Tensor
 
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
+    barlow_loss,
     energy_l2_loss,
     generative_loss,
     invariance_loss,
     negative_entropy_loss,
     prior_divergence,
     prior_loss,
+    swav_loss,
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
 from gedi_nesy.core.sgld import SGLD
@@ -22,13 +24,15 @@ from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import batch_rows
+from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
+from gedi_nesy.networks import TEMPERATURE
 
 LARGEST_GAP = 10_000.0  # nats; a working energy model stays within tens
-Targets = dict[str, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
+Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
 
-def log_priors(constraint: Constraint) -> dict[str, Tensor]:
+def log_priors(constraint: Constraint) -> dict[Key, Tensor]:
     """For each variable the log of its marginal under the rule, all solutions being equally likely, [classes].
 
     Symbols that the rule never uses keep a small probability, so that the divergence stays finite.
@@ -37,7 +41,7 @@ def log_priors(constraint: Constraint) -> dict[str, Tensor]:
     return {key: (marginal / marginal.sum()).log() for key, marginal in floored.items()}
 
 
-def network_log_prior(constraint: Constraint, keys: list[str]) -> Tensor:
+def network_log_prior(constraint: Constraint, keys: list[Key]) -> Tensor:
     """The log marginal over all images of one network: the mean of its variables' marginals, [classes]."""
     priors = log_priors(constraint)
     return torch.stack([priors[key].exp() for key in keys]).mean(0).log()
@@ -51,6 +55,7 @@ def build_objective(stage: Stage, constraint: Constraint, targets: Targets | Non
         "nesy": 0.0,
         "prior": {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0}[stage.prior],
         "inv": 0.0,
+        "barlow": 0.0,
     }
     if targets is not None:
         optima["teacher"] = _entropy(targets)
@@ -58,8 +63,8 @@ def build_objective(stage: Stage, constraint: Constraint, targets: Targets | Non
 
 
 def _entropy(targets: Targets) -> float:
-    entropies = [torch.special.entr(target).sum(-1).mean() for target in targets.values()]
-    return torch.stack(entropies).mean().item()
+    entropies = torch.stack([torch.special.entr(target).sum() for target in targets.values()])
+    return (entropies.sum() / torch.stack([target.sum() for target in targets.values()]).sum()).item()
 
 
 class StepLosses:
@@ -88,14 +93,16 @@ class StepLosses:
         weights = self.objective.weights(step / self.steps)
         rows = batch_rows(len(self.loader), self.stage.batch, step, self.seed)
         clean = self.loader.batch(rows)
-        view = clean.view(self.stage, self.loader.scale, self.training.generator)
+        view = self._view(clean)
         logits = predict(self.candidates, view)
         log_probs = {network: values.log_softmax(-1) for network, values in logits.items()}
         terms: dict[str, Callable[[], Tensor]] = {
-            "nesy": lambda: -rule_log_prob(self.constraint, view.by_variable(log_probs), view.arguments).mean(1),
+            "nesy": lambda: self._rule(log_probs, view),
             "prior": lambda: self._prior(log_probs, view),
             "inv": lambda: self._invariance(log_probs, clean),
             "teacher": lambda: self._teacher(view.by_variable(log_probs), rows),
+            "swav": lambda: self._swav(logits, clean),
+            "barlow": lambda: self._barlow(view, clean),
         }
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
         sampler = self.recipe.sampler
@@ -103,11 +110,19 @@ class StepLosses:
             losses |= self._energy_terms(logits, penalised=bool(weights.get("energy_l2")))
         return losses
 
+    def _view(self, clean: Batch) -> Batch:
+        """A fresh draw from the stage's T(x'|x)."""
+        return clean.view(self.stage, self.loader.scale, self.training.generator)
+
     @property
     def candidates(self) -> Candidates:
         """The networks in training."""
         assert isinstance(self.training.model, Candidates)
         return self.training.model
+
+    def _rule(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
+        rules = self.candidates.rules(self.constraint)
+        return -rule_log_prob(rules, view.by_variable(log_probs), view.arguments).mean(1)
 
     def _prior(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
         if self.stage.prior == "rule":
@@ -125,10 +140,26 @@ class StepLosses:
         return torch.stack([invariance_loss(view_log_probs[name], log_probs[name]) for name in log_probs]).mean(0)
 
     def _teacher(self, log_probs: dict[str, Tensor], rows: Tensor) -> Tensor:
-        """Cross-entropy CE(teacher, student), the mean over variables and examples."""
+        """Cross-entropy CE(teacher, student), the mean over variables and the examples that have a teacher."""
         assert self.targets is not None
-        losses = [-(self.targets[key][rows] * values).sum(-1).mean(-1) for key, values in log_probs.items()]
-        return torch.stack(losses).mean(0)
+        losses, taught = [], []
+        for key, values in log_probs.items():
+            losses.append(-(self.targets[key][rows] * values).sum((-2, -1)))
+            taught.append(self.targets[key][rows].sum())
+        return torch.stack(losses).sum(0) / torch.stack(taught).sum().clamp_min(1.0)
+
+    def _swav(self, logits: dict[str, Tensor], clean: Batch) -> Tensor:
+        """The swapped prediction problem of the view with these logits and another one."""
+        others = predict(self.candidates, self._view(clean))
+        pairs = [(TEMPERATURE * logits[name], TEMPERATURE * others[name]) for name in logits]  # cosines again
+        return torch.stack([swav_loss(*pair, TEMPERATURE) for pair in pairs]).mean(0)
+
+    def _barlow(self, view: Batch, clean: Batch) -> Tensor:
+        """The redundancy reduction of this view's embeddings and another one's."""
+        other = self._view(clean)
+        embed, names = self.candidates.embed, view.images
+        pairs = [(embed(name, view.images[name]), embed(name, other.images[name])) for name in names]
+        return torch.stack([barlow_loss(*pair) for pair in pairs]).mean(0)
 
     def _energy_terms(self, logits: dict[str, Tensor], penalised: bool) -> dict[str, Tensor]:
         """L_GEN of the single candidate's networks, and the penalty on their energies where it weighs anything."""

@@ -36,4 +36,6 @@ def draw_samples(run: Run, path: Path, n: int, *, network: str | None = None, st
     """Draw n samples of the energy model to a PNG, a row for each symbol that the network sees in them."""
     samples = run.sample(n, steps=steps, seed=seed, network=network)
     confidence, labels = run.log_probs(samples, network).exp().max(-1)
-    samples_png(path, samples.cpu(), labels.cpu(), confidence.cpu())
+    symbols = [str(symbol) for symbol in run.domains[network or next(iter(run.domains))]]
+    side_by_side = samples.transpose(1, 2).flatten(2).unsqueeze(1)  # the images that a network reads at once
+    samples_png(path, side_by_side.cpu(), labels.cpu(), confidence.cpu(), symbols)

@@ -57,7 +57,7 @@ class _TensorSource:
 
 
 def deepproblog_model(
-    program: str | Path,
+    program: str | Path | Source,
     networks: Mapping[str, nn.Module],
     sources: Mapping[str, Mapping[Any, Tensor] | Sequence[Tensor] | Tensor] | None = None,
     trust: bool = False,
@@ -65,7 +65,7 @@ def deepproblog_model(
     """A DeepProbLog model with these networks registered and its exact engine set.
 
     Args:
-        program: a path, the name of one of our programs, or a program's text.
+        program: a path, the name of one of our programs, a program's text, or the program itself.
         networks: for each network of the program a module that returns logits, [batch, values]; for
             `nn(net,[X]) :: p(X)` the logits of (False, True).
         sources: what `tensor(name(i))` in a goal stands for: `sources[name][i]`.
@@ -77,7 +77,7 @@ def deepproblog_model(
     Raises:
         UserError: the program has an error, a network that was not given, or evidence, which DeepProbLog ignores.
     """
-    source = read_source(program)
+    source = program if isinstance(program, Source) else read_source(program)
     wrapped = [Network(module, name, batching=True) for name, module in _wrap(source, networks).items()]
     model = Model(source.text, wrapped, load=False)
     engine = ExactEngine(model)

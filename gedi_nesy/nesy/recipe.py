@@ -1,44 +1,25 @@
 """Recipes: every setting of a run as data, read from TOML, checked, and written back complete."""
 
-import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomli_w
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
-    PlainSerializer,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.errors import UserError
+from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
+from gedi_nesy.settings import parse_setting as parse_setting
 
 RECIPES = Path(__file__).parent.parent / "recipes"
-METHODS = ("gedi+nesy", "paper", "gedi", "nesy")
-
-
-def _write_schedule(schedule: Schedule) -> float | list[list[float]]:
-    constant = len({value for _, value in schedule.points}) == 1
-    return schedule.points[0][1] if constant else [list(point) for point in schedule.points]
-
-
-ScheduleSetting = Annotated[Schedule, BeforeValidator(Schedule.of), PlainSerializer(_write_schedule)]
-
-
-class Settings(BaseModel):
-    """A group of settings: plain values, nothing unknown, nothing missing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one
+METHODS = ("gedi+nesy", "paper", "gedi", "nesy", "swav+nesy", "barlow+nesy")
 
 
 class Weights(Settings):
@@ -50,6 +31,8 @@ class Weights(Settings):
     inv: ScheduleSetting = Schedule.of(0.0)
     teacher: ScheduleSetting = Schedule.of(0.0)
     energy_l2: ScheduleSetting = Schedule.of(0.0)
+    swav: ScheduleSetting = Schedule.of(0.0)
+    barlow: ScheduleSetting = Schedule.of(0.0)
 
 
 class Sampler(Settings):
@@ -91,13 +74,23 @@ class Stage(Settings):
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
         always = [name for name, weight in self.weights if all(value > 0 for _, value in weight.points)]
-        if not {"nesy", "prior", "inv", "teacher"} & set(always):
-            raise ValueError("one of the weights nesy, prior, inv and teacher must be above 0 throughout")
+        if not {"nesy", "prior", "inv", "teacher", "swav", "barlow"} & set(always):
+            raise ValueError("one of the weights nesy, prior, inv, teacher, swav and barlow must be above 0 throughout")
         return self
 
     def length(self, examples: int) -> int:
         """The number of optimiser steps on this many examples."""
         return self.steps or self.epochs * -(-examples // self.batch)  # type: ignore[operator]
+
+
+class Matching(Settings):
+    """The search for symbols by the images' shapes, without a network (`nesy.matching`)."""
+
+    examples: PositiveInt  # at most so many are matched
+    chains: PositiveInt
+    sweeps: PositiveInt
+    neighbours: PositiveInt
+    repulsion: PositiveFloat
 
 
 class Recipe(Settings):
@@ -109,6 +102,7 @@ class Recipe(Settings):
     program: str = "addition"
     query: str | None = None
     arguments: tuple[str, ...] = ()
+    trust: bool = False  # let the program import Python, and files outside its folder
     dataset: str | None = None
     data: str | None = None
     examples: PositiveInt = 1000
@@ -116,6 +110,7 @@ class Recipe(Settings):
     device: str = "cpu"
     threads: PositiveInt = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
+    head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"
     restarts: PositiveInt = 1
     cycles: PositiveInt = 1
     views: PositiveInt = 25
@@ -123,6 +118,7 @@ class Recipe(Settings):
     log_every: PositiveInt = 100
     checkpoint_seconds: NonNegativeFloat = 20.0
     sampler: Sampler | None = None
+    matching: Matching | None = None
     train: Stage
     student: Stage | None = None
 
@@ -138,8 +134,12 @@ class Recipe(Settings):
                 raise ValueError("weights.energy_l2 goes with weights.gen, which is 0")
         if self.restarts > 1 and not self.train.weights.gen.is_zero:
             raise ValueError("train.weights.gen needs restarts = 1; with more of them put L_GEN in the student")
-        if not self.train.weights.teacher.is_zero:
-            raise ValueError("train.weights.teacher: only the student has a teacher")
+        if self.matching and (self.student or self.restarts > 1 or self.cycles > 1):
+            raise ValueError("[matching] takes the place of restarts, cycles and the [student]; leave one out")
+        if self.train.weights.teacher.is_zero == (self.matching is not None):
+            raise ValueError("train.weights.teacher goes with [matching], which is its teacher")
+        if self.head != "cosine" and not all(stage.weights.swav.is_zero for stage in stages):
+            raise ValueError('weights.swav needs head = "cosine", whose prototypes it learns')
         if self.restarts > 1 and self.student is None:
             raise ValueError("restarts > 1 needs a [student] that learns from the restarts kept")
         return self
@@ -149,14 +149,10 @@ class Recipe(Settings):
         """Whether the final network is trained with L_GEN, so that its energies and samples mean something."""
         return not (self.student or self.train).weights.gen.is_zero
 
-    def to_toml(self) -> str:
-        """The recipe as TOML, every setting written out, so that the file alone reruns the run."""
-        return tomli_w.dumps(self.model_dump(exclude_none=True))
-
 
 def recipe_names() -> list[str]:
     """The names of the recipes that come with the package."""
-    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+    return names_in(RECIPES)
 
 
 def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -169,99 +165,26 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
     Raises:
         UserError: for an unknown recipe or key, or a value that a setting can't take.
     """
-    values = _read(name)
-    for key, value in (overrides or {}).items():
-        _set(values, key, value)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise UserError(_sentence(error, f"The recipe {name!r}")) from error
+    return load_settings(Recipe, name, RECIPES, overrides or {}, "gedi-nesy recipes")
 
 
 def recipe_for(method: str, examples: int) -> str:
     """The recipe that trains a method on so many examples.
 
     Raises:
-        UserError: if there is no such method, or the paper gives it no recipe for this number of examples.
+        UserError: if there is no such method, or it has no recipe for this number of examples.
     """
     if method == "gedi+nesy":
-        return "gedi-nesy"
+        return "gedi-nesy-few" if examples <= FEW else "gedi-nesy-many" if examples >= MANY else "gedi-nesy"
     if method not in METHODS:
         raise UserError(
-            f"There is no method {method!r}{_nearest(method, list(METHODS))}; choose from {', '.join(METHODS)}."
+            f"There is no method {method!r}{nearest(method, list(METHODS))}; choose from {', '.join(METHODS)}."
         )
-    name = f"{method}-addition-{examples}"
+    family = method.replace("+", "-") + "-addition"
+    name = f"{family}-{examples}"
     if name not in recipe_names():
         raise UserError(
-            f"The paper trains {method!r} on 100, 1000 or 10000 examples, not on {examples}; choose one of these, or "
-            f"take its settings with --recipe {method}-addition-1000 --examples {examples}."
+            f"{method!r} is trained, as in the paper, on 100, 1000 or 10000 examples, not on {examples}; choose one of "
+            f"these, or take its settings with --recipe {family}-1000 --examples {examples}."
         )
     return name
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`key=value` as on the command line; the value is read as TOML where it is TOML, otherwise as a string.
-
-    Raises:
-        UserError: if there is no `=`.
-    """
-    key, separator, value = text.partition("=")
-    if not separator or not key:
-        raise UserError(f"--set {text!r} is not key=value; write for example --set train.learning_rate=0.001.")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
-
-
-def _read(name: str) -> dict[str, Any]:
-    """A recipe's values; where it names a `base`, on top of that recipe's."""
-    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
-    if not path.is_file():
-        hint = _nearest(name, recipe_names())
-        raise UserError(f"There is no recipe {name!r}{hint}; `gedi-nesy recipes` lists them.")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"The recipe {path} is not valid TOML: {error}.") from error
-    return _merge(_read(values.pop("base")), values) if "base" in values else values
-
-
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    nested = {key: _merge(base[key], value) for key, value in changes.items() if isinstance(base.get(key), dict)}
-    return base | changes | nested
-
-
-def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    *groups, last = key.split(".")
-    for group in groups:
-        values = values.setdefault(group, {})
-        if not isinstance(values, dict):
-            raise UserError(f"There is no setting {key!r}: {group!r} is a value, not a group of settings.")
-    values[last] = value
-
-
-def _setting_names(model: type[BaseModel], prefix: str = "") -> list[str]:
-    names = []
-    for name, field in model.model_fields.items():
-        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
-        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        names += _setting_names(nested[0], f"{prefix}{name}.") if nested else [prefix + name]
-    return names
-
-
-def _sentence(error: ValidationError, where: str) -> str:
-    """The first of pydantic's complaints as one sentence."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{where} has no setting {key!r}{_nearest(key, _setting_names(Recipe))}."
-    if first["type"] == "missing":
-        return f"{where} lacks the setting {key!r}."
-    reason = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {key + ' = ' + repr(first['input']) + ': ' if key else ''}{reason[0].lower() + reason[1:]}."
-
-
-def _nearest(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -9,19 +9,26 @@ import torch
 from deepproblog.model import Model
 from torch import Tensor, nn
 
-from gedi_nesy.core.energy import energy
+from gedi_nesy.core.energy import energy, ood_score
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.candidates import build_networks, network_classes
+from gedi_nesy.nesy.batch import draw_view
+from gedi_nesy.nesy.candidates import build_networks, network_shapes
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.predicate import deepproblog_model, query
+from gedi_nesy.nesy.probabilities import learnable_heads
+from gedi_nesy.nesy.program import Source
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.runs import RunFolder
 
 IMAGE_SHAPE = torch.Size((1, 28, 28))
+VIEWS = 8
+DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise
+PROGRAM = "program.pl"  # a run's copy: the file it came from may change
+RULE = "rule."  # in model.safetensors, before the names of the rule's own parameters, rule.weights...
 
 
 class Run:
@@ -30,7 +37,7 @@ class Run:
     Attributes:
         folder: where everything about it lies.
         recipe: every setting it was trained with.
-        constraint: the rule it was trained on.
+        constraint: the rule it was trained on, with the probabilities it learned.
         networks: the trained networks by their names in the program, in eval mode, giving logits.
         summary: the contents of `summary.json`.
     """
@@ -43,9 +50,26 @@ class Run:
         networks: nn.ModuleDict,
         device: torch.device,
     ):
-        self.folder, self.recipe, self.constraint, self.device = folder, recipe, constraint, device
+        self.folder, self.recipe, self.device = folder, recipe, device
+        self.constraint = constraint.requires_grad_(False).to(self.device)
         self.networks = networks.eval().requires_grad_(False).to(self.device)
         self.domains = {variable.network: variable.domain for variable in constraint.variables}
+        self.shapes = network_shapes(constraint, IMAGE_SHAPE)
+
+    @property
+    def source(self) -> Source:
+        """The run's program."""
+        return saved_program(self.folder, self.recipe)
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """What the run learned for each `t(...)` of the program, by its place there."""
+        return dict(zip(learnable_heads(self.source), self.constraint.weights.probabilities(), strict=True))
+
+    def save(self) -> None:
+        """Write `model.safetensors`: the networks' weights, and the logits of the rule's probabilities."""
+        rule = {RULE + name: value for name, value in self.constraint.state_dict().items()}
+        self.folder.save_model(self.networks.state_dict() | rule)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -61,10 +85,11 @@ class Run:
         """log p(y|x), [images, classes].
 
         Args:
-            images: uint8, or floats in [0, 1]; [images, 1, 28, 28] or [images, 28, 28].
+            images: uint8, or floats in [0, 1]; [images, 1, 28, 28] or [images, 28, 28]. For a network that reads
+                several images at once, these are the channels.
             network: its name in the program; may be left out when there is only one.
         """
-        return predict_log_probs(self._network(network), self._inputs(images))
+        return predict_log_probs(self._network(network), self._inputs(images, network))
 
     def predict(self, images: Tensor, network: str | None = None) -> list[object]:
         """The most probable symbol of each image, from the network's domain in the program."""
@@ -75,7 +100,29 @@ class Run:
     def energy(self, images: Tensor, network: str | None = None) -> Tensor:
         """E(x) = -logsumexp f(x), [images], in nats: high for images unlike the training images."""
         net = self._network(network)
-        return torch.cat([energy(net(chunk)) for chunk in self._inputs(images).split(2000)])
+        return torch.cat([energy(net(chunk)) for chunk in self._inputs(images, network).split(2000)])
+
+    def ood_score(self, images: Tensor, network: str | None = None) -> Tensor:
+        """s(x) = -||d log p(x)/dx||_2, [images]: the paper's score (Section N), low for foreign images."""
+        net = self._network(network)
+        return torch.cat([ood_score(net, chunk) for chunk in self._inputs(images, network).split(2000)])
+
+    @torch.no_grad()
+    def familiarity(self, images: Tensor, network: str | None = None) -> Tensor:
+        """How much images are like the training images, [images], in nats: high for familiar ones.
+
+        The mean of -E over VIEWS views of the training's own T(x'|x), less DOUBT times the entropy of the mean
+        prediction: energies miss strokes that hesitate between two digits, and confidence alone misses noise.
+        """
+        net, stage = self._network(network), self.recipe.student or self.recipe.train
+        generator = torch.Generator(self.device).manual_seed(0)
+        scores = []
+        for chunk in self._inputs(images, network).split(2000):
+            views = [draw_view(chunk, stage, self.scale, generator) for _ in range(VIEWS)]
+            logits = torch.stack([net(view) for view in views])  # [views, images, classes]
+            doubt = torch.special.entr(logits.softmax(-1).mean(0)).sum(-1)
+            scores.append(-energy(logits).mean(0) - DOUBT * doubt)
+        return torch.cat(scores)
 
     def sample(self, n: int, *, steps: int = 1000, seed: int = 0, network: str | None = None) -> Tensor:
         """Draw images from the energy model with SGLD chains that start from uniform noise.
@@ -87,7 +134,7 @@ class Run:
             network: its name in the program; may be left out when there is only one.
 
         Returns:
-            Intensities in [0, 1], [n, 1, 28, 28].
+            Intensities in [0, 1], [n, 1, 28, 28]; with more channels for a network that reads several images at once.
 
         Raises:
             UserError: if the run was trained without L_GEN, so that its energy is no model of images.
@@ -99,7 +146,8 @@ class Run:
             )
         generator = torch.Generator(self.device).manual_seed(seed)
         low, high = self.scale.low, self.scale.high
-        noise = torch.rand((n, *IMAGE_SHAPE), generator=generator, device=self.device)
+        shape = (n, self.shapes[self._name(network)].images, *IMAGE_SHAPE[1:])
+        noise = torch.rand(shape, generator=generator, device=self.device)
         sampler = replace(build_sgld(settings, self.scale), steps=steps)
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
@@ -109,7 +157,7 @@ class Run:
         Args:
             data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
         """
-        images = self._images(data_dir)
+        images = self.images(data_dir)
         return evaluate_networks(self.networks, self.constraint, images, self.scale, self.device)[0]
 
     def deepproblog_model(
@@ -126,10 +174,14 @@ class Run:
             The model with DeepProbLog's exact engine set.
         """
         inputs = {
-            name: self._inputs(images if isinstance(images, Tensor) else torch.stack(list(images)))
+            name: self._scaled(images if isinstance(images, Tensor) else torch.stack(list(images)))
             for name, images in (sources or {}).items()
         }
-        return deepproblog_model(program or self.recipe.program, dict(self.networks.items()), inputs)
+        networks = {name: _Joined(network) for name, network in self.networks.items()}
+        model = deepproblog_model(program or self.source, networks, inputs, trust=self.recipe.trust)
+        if program is None:
+            model.parameters = self.constraint.weights.probabilities()
+        return model
 
     def query(self, goal: str, program: str | None = None, data_dir: Path | None = None) -> dict[str, float]:
         """Answer a goal with DeepProbLog's own solver; `tensor(test(0))` is the first test image.
@@ -142,11 +194,12 @@ class Run:
         Returns:
             The probability of each answer.
         """
-        images = self._images(data_dir)
+        images = self.images(data_dir)
         model = self.deepproblog_model(program, sources={"train": images.x_train, "test": images.x_test})
         return query(model, goal)
 
-    def _images(self, data_dir: Path | None) -> Images:
+    def images(self, data_dir: Path | None = None) -> Images:
+        """The data set that the run was trained on; UserError if it was trained on a table of one's own."""
         if self.recipe.dataset is None:
             raise UserError(f"{self.folder.path} was trained on a table, {self.recipe.data}, without test images.")
         return load_images(self.recipe.dataset, data_dir)
@@ -161,15 +214,30 @@ class Run:
     def _network(self, network: str | None) -> nn.Module:
         return self.networks[self._name(network)]
 
-    def _inputs(self, images: Tensor) -> Tensor:
+    def _inputs(self, images: Tensor, network: str | None) -> Tensor:
+        return self._scaled(images, self.shapes[self._name(network)].images)
+
+    def _scaled(self, images: Tensor, channels: int = 1) -> Tensor:
         images = images.unsqueeze(1) if images.dim() == 3 else images
-        if images.shape[1:] != IMAGE_SHAPE:
-            raise UserError(f"The run takes images of shape [images, 1, 28, 28], found {list(images.shape)}.")
+        if images.shape[1:] != (channels, *IMAGE_SHAPE[1:]):
+            raise UserError(f"The run takes images of shape [images, {channels}, 28, 28], found {list(images.shape)}.")
         if images.dtype == torch.uint8:
             return self.scale.to_inputs(images.to(self.device))
         if images.min() < 0 or images.max() > 1:
             raise UserError("Images of floats must lie in [0, 1]; divide bytes by 255, or give uint8.")
         return (images.to(self.device).float() - self.scale.shift) / self.scale.spread
+
+
+class _Joined(nn.Module):
+    """A network as DeepProbLog calls it, with each image an argument of its own."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, *images: Tensor) -> Tensor:
+        logits: Tensor = self.network(torch.cat(images, 1))
+        return logits
 
 
 def load_run(folder: str | Path, device: str = "cpu") -> Run:
@@ -184,15 +252,39 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     """
     run_folder = RunFolder.open(Path(folder))
     recipe = load_recipe(str(run_folder / "config.toml"))
-    constraint = load_constraint(recipe)
-    networks = build_networks(network_classes(constraint, IMAGE_SHAPE))
+    constraint = build_constraint(recipe, saved_program(run_folder, recipe))
+    networks = build_networks(network_shapes(constraint, IMAGE_SHAPE), recipe.head)
+    state = run_folder.load_model()
+    rule = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
     try:
-        networks.load_state_dict(run_folder.load_model())
+        networks.load_state_dict(state)
+        constraint.load_state_dict({name.removeprefix(RULE): value for name, value in rule.items()})
     except RuntimeError as error:
-        raise UserError(f"{run_folder / 'model.safetensors'} does not fit the rule in config.toml.") from error
+        raise UserError(f"{run_folder / 'model.safetensors'} does not fit the rule in program.pl.") from error
     return Run(run_folder, recipe, constraint, networks, torch.device(device))
 
 
-def load_constraint(recipe: Recipe) -> Constraint:
+def saved_program(folder: RunFolder, recipe: Recipe) -> Source:
+    """A run's program as it was when the run began; the files it may consult lie where they lay then.
+
+    Raises:
+        UserError: if the folder holds none.
+    """
+    path = Path(recipe.program)
+    try:
+        text = (folder / PROGRAM).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder / PROGRAM} can't be read: {error.strerror}.") from error
+    return Source(text, path.name, path.parent)
+
+
+def build_constraint(recipe: Recipe, program: Source) -> Constraint:
     """The rule that a recipe trains on."""
-    return Constraint.from_file(recipe.program, query=recipe.query, arguments=recipe.arguments)
+    return Constraint(
+        program.text,
+        recipe.query,
+        recipe.arguments,
+        trust=recipe.trust,
+        name=program.name,
+        folder=program.folder,
+    )

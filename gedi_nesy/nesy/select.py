@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob
+from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob, rule_posterior
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Recipe
 
@@ -54,7 +55,7 @@ def select(candidates: Candidates, constraint: Constraint, loader: Loader, recip
     """
     generator = torch.Generator(loader.inputs.device).manual_seed(recipe.seed)
     nll = torch.zeros(len(candidates))
-    posteriors: dict[str, Tensor] = {}  # [K, examples, classes], summed over views
+    posteriors: dict[Key, Tensor] = {}  # [K, examples, classes], summed over views
     for _ in range(recipe.views):
         log_prob, view_posteriors = _one_view(candidates, constraint, loader, recipe, generator)
         nll -= log_prob.mean(1).cpu() / recipe.views
@@ -70,17 +71,15 @@ def select(candidates: Candidates, constraint: Constraint, loader: Loader, recip
 
 def _one_view(
     candidates: Candidates, constraint: Constraint, loader: Loader, recipe: Recipe, generator: torch.Generator
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> tuple[Tensor, dict[Key, Tensor]]:
     """On one view of all examples: log P(rule), [K, examples], and the posteriors {key: [K, examples, classes]}."""
     log_probs, posteriors = [], []
     for rows in torch.arange(len(loader)).split(CHUNK):
         view = loader.batch(rows).view(recipe.train, loader.scale, generator)
         logits = view.by_variable(predict(candidates, view))
         inputs = {key: values.log_softmax(-1) for key, values in logits.items()}
-        log_probs.append(rule_log_prob(constraint, inputs, view.arguments))
-        flat = {key: values.flatten(0, 1) for key, values in inputs.items()}
-        tiled = {name: values * len(candidates) for name, values in view.arguments.items()}
-        exact = constraint.posterior(flat, arguments=tiled)
-        posteriors.append({key: values.unflatten(0, (len(candidates), -1)).exp() for key, values in exact.items()})
+        rules = candidates.rules(constraint)
+        log_probs.append(rule_log_prob(rules, inputs, view.arguments))
+        posteriors.append(rule_posterior(rules, inputs, view.arguments))
     joined = {key: torch.cat([chunk[key] for chunk in posteriors], 1) for key in posteriors[0]}
     return torch.cat(log_probs, 1), joined

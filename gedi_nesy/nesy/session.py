@@ -1,9 +1,9 @@
 """One process's work on a run: its phases from wherever the checkpoint left them, then the results."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,20 +14,22 @@ from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data import Images
 from gedi_nesy.data.scale import SCALES
+from gedi_nesy.device import cpu_threads, find_device
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.candidates import Candidates, network_classes
-from gedi_nesy.nesy.certificate import certificate
+from gedi_nesy.nesy.candidates import Candidates, network_shapes
+from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks, score_rule
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld
+from gedi_nesy.nesy.matching import Matched, match
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe, Stage
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.nesy.select import Selection, select
-from gedi_nesy.nesy.watch import Interrupted, Logger, Saver
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
+from gedi_nesy.watch import Interrupted, Logger, Saver, restore
 
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
 Progress = Callable[[dict[str, Any]], None]
@@ -47,7 +49,7 @@ class Phase:
 class Search:
     """What the first stage hands to the student: which restarts it trusts, and their posteriors."""
 
-    selection: Selection
+    selection: Selection | Matched
     targets: Targets
 
 
@@ -70,9 +72,9 @@ class Session:
     ):
         self.recipe, self.constraint, self.examples = recipe, constraint, examples
         self.images, self.progress = images, progress
-        self.device = _device(recipe.device)
+        self.device = find_device(recipe.device)
         self.scale = SCALES[recipe.scale]
-        self.classes = network_classes(constraint, examples.pool.shape[1:])
+        self.shapes = network_shapes(constraint, examples.pool.shape[1:])
         self.loader = Loader(examples, constraint, self.scale, self.device)
         if recipe.sampler:
             build_sgld(recipe.sampler, self.scale)  # its settings are refused now, not after the first stage
@@ -93,7 +95,7 @@ class Session:
             Interrupted: when a stop was asked for, with the folder's path; the state is saved.
             UserError: when training diverged.
         """
-        with folder.locked(), stop_on_signal() as stop, _threads(self.recipe.threads):
+        with folder.locked(), stop_on_signal() as stop, cpu_threads(self.recipe.threads):
             state = folder.load_checkpoint(self.device)
             self.before = state["seconds"] if state else 0.0
             try:
@@ -113,14 +115,20 @@ class Session:
         """All phases, from the one in the checkpoint on: the cycles of the first stage, then the student."""
         training, search = None, _read_search(state)
         for phase in self.phases[state["phase"] if state else 0 :]:
-            if phase.stage is self.recipe.student and search is None:
-                assert training is not None
-                search = Search(*select(_candidates(training), self.constraint, self.loader, self.recipe))
-            training = self._new_training(phase, training)
+            if search is None and not phase.stage.weights.teacher.is_zero:
+                search = self._search(training)
+            training = self._new_training(phase, training, search)
             self._fit(phase, training, search, folder, state, stop)
             state = None
         assert training is not None
         return training, search
+
+    def _search(self, training: Training | None) -> Search:
+        """What the stage with a teacher learns from: the images' shapes, or the restarts trained before."""
+        if self.recipe.matching:
+            return Search(*match(self.constraint, self.loader, self.recipe))
+        assert training is not None
+        return Search(*select(_candidates(training), self.constraint, self.loader, self.recipe))
 
     @property
     def phases(self) -> list[Phase]:
@@ -132,30 +140,49 @@ class Session:
         first_seed = self.recipe.seed * len(stages)
         return [Phase(k, names[k], stages[k], first_seed + k) for k in range(len(stages))]
 
-    def _new_training(self, phase: Phase, before: Training | None) -> Training:
-        """Fresh networks, or in a later cycle those of the cycle before with fresh heads."""
+    def _new_training(self, phase: Phase, before: Training | None, search: Search | None) -> Training:
+        """Networks to train, with an optimiser and a random stream of their own."""
         stage = phase.stage
-        if before is None or stage is self.recipe.student:
-            restarts = 1 if stage is self.recipe.student else self.recipe.restarts
-            model = Candidates(self.classes, restarts, phase.seed).to(self.device)
-        else:
-            model = _candidates(before)
-            model.redraw_heads(phase.seed)
+        model = self._new_candidates(phase, before, search)
+        rules = [*model.own_rules.parameters()]
+        networks = [parameter for name, parameter in model.named_parameters() if not name.startswith("own_rules.")]
         optimizer = torch.optim.Adam(
-            model.parameters(), lr=stage.learning_rate(0), betas=(0.9, 0.999), weight_decay=stage.l2, fused=True
+            [{"params": networks, "weight_decay": stage.l2}] + [{"params": rules}] * bool(rules),
+            lr=stage.learning_rate(0),
+            betas=(0.9, 0.999),
+            fused=True,
         )
         generator = torch.Generator(self.device).manual_seed(phase.seed)
         return Training(model, optimizer, generator, moving_average(model, stage.ema), self._buffers(stage, generator))
+
+    def _new_candidates(self, phase: Phase, before: Training | None, search: Search | None) -> Candidates:
+        """Fresh networks, or in a later cycle those of the cycle before with fresh heads.
+
+        Probabilities of the rule start as the program says; the student's start from those of the best restart.
+        """
+        rule = self.constraint
+        if before and phase.stage is not self.recipe.student:
+            model = _candidates(before)
+            model.redraw_heads(phase.seed)
+            for own in model.own_rules:
+                own.load_state_dict(rule.state_dict())
+            return model
+        if before and search and isinstance(search.selection, Selection):
+            rules = _candidates(before).rules(rule)
+            rule = rules[search.selection.best % len(rules)]
+        restarts = 1 if phase.stage is self.recipe.student else self.recipe.restarts
+        projected = not phase.stage.weights.barlow.is_zero
+        return Candidates(self.shapes, restarts, phase.seed, self.recipe.head, projected, rule).to(self.device)
 
     def _buffers(self, stage: Stage, generator: torch.Generator) -> dict[str, ReplayBuffer]:
         """A replay buffer for each network where L_GEN is on."""
         settings = self.recipe.sampler
         if settings is None or stage.weights.gen.is_zero:
             return {}
-        shape, low, high = self.loader.inputs.shape[1:], self.scale.low, self.scale.high
+        size, low, high = self.loader.inputs.shape[2:], self.scale.low, self.scale.high
         return {
-            name: ReplayBuffer(settings.buffer, shape, low, high, settings.reinit, generator, self.device)
-            for name in self.classes
+            name: ReplayBuffer(settings.buffer, (of.images, *size), low, high, settings.reinit, generator, self.device)
+            for name, of in self.shapes.items()
         }
 
     def _fit(
@@ -170,12 +197,24 @@ class Session:
         """One phase to its end, from the checkpoint's state if there is one, logging and saving on the way."""
         targets = search.targets if search else None
         losses = StepLosses(self.recipe, phase.stage, self.constraint, self.loader, training, phase.seed, targets)
+        save = partial(self._save, phase, training, search, folder)
+        if state:
+            restore(training, state["training"], folder)
+            folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
+        else:
+            save()
+        watchers = (self._logger(phase, losses, folder), Saver(save, self.recipe.checkpoint_seconds, stop))
+        rate = phase.stage.learning_rate
+        fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=watchers)
 
-        def save() -> None:
-            place = {"phase": phase.number, "training": training.state_dict(), "seconds": self.seconds}
-            folder.save_checkpoint(place | {"search": _search_state(search)})
+    def _save(self, phase: Phase, training: Training, search: Search | None, folder: RunFolder) -> None:
+        place = {"phase": phase.number, "training": training.state_dict(), "seconds": self.seconds}
+        folder.save_checkpoint(place | {"search": _search_state(search)})
 
-        def log(row: dict[str, Any]) -> None:
+    def _logger(self, phase: Phase, losses: StepLosses, folder: RunFolder) -> Logger:
+        """Puts the phase's rows into the folder and tells them to whoever watches."""
+
+        def write(row: dict[str, Any]) -> None:
             row = row | {"seconds": round(self.seconds, 2)}
             folder.append_metrics(row)
             self.progress(row)
@@ -183,26 +222,34 @@ class Session:
         def found() -> dict[str, Diagnosis]:
             return diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader)
 
-        if state:
-            _restore(training, state, folder)
-            folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
-        else:
-            save()
         later = sum(other.stage.length(len(self.loader)) for other in self.phases[phase.number + 1 :])
-        logger = Logger(phase.name, losses.steps, later, self.recipe.log_every, losses.objective, found, log)
-        saver = Saver(save, self.recipe.checkpoint_seconds, stop)
-        rate = phase.stage.learning_rate
-        fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=[logger, saver])
+        return Logger(phase.name, losses.steps, later, self.recipe.log_every, losses.objective, found, write)
 
     def _finish(self, folder: RunFolder, training: Training, search: Search | None) -> Run:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         seconds = round(self.seconds, 2)
-        run = Run(folder, self.recipe, self.constraint, _candidates(training).networks(0), self.device)
+        trained = _candidates(training)
+        run = Run(folder, self.recipe, trained.rules(self.constraint)[0], trained.networks(0), self.device)
         figures, scores = self._evaluate(run)
-        diagnoses = diagnose_networks(run.networks, self.constraint, self.loader)
-        folder.save_model(run.networks.state_dict())
-        summary = {
-            **({"notice": NOT_MNIST} if self.recipe.dataset == "digits" else {}),
+        diagnoses = diagnose_networks(run.networks, run.constraint, self.loader)
+        learnt = run.probabilities
+        selection = search.selection if search else None
+        results = {
+            **figures,
+            **({"probabilities": learnt} if learnt else {}),
+            "certificate": certificate(diagnoses, selection, readings(self.constraint, self.recipe)),
+            "restarts": selection.to_dict() if selection else None,
+        }
+        summary = self._settings(folder) | results | {"seconds": seconds} | provenance(self.device)
+        run.save()
+        draw_pictures(run, summary, scores)
+        folder.write_json("summary.json", summary)
+        return run
+
+    def _settings(self, folder: RunFolder) -> dict[str, Any]:
+        """What was run, for summary.json."""
+        return {
+            **({"notice": NOT_MNIST} if self.recipe.dataset in ("digits", "digits+operators") else {}),
             "command": f"gedi-nesy train --recipe {folder / 'config.toml'}",
             "recipe": self.recipe.recipe,
             "method": self.recipe.method,
@@ -211,58 +258,21 @@ class Session:
             "examples": self.recipe.examples,
             "images_reused": self.examples.reused,
             "seed": self.recipe.seed,
-            **figures,
-            "certificate": certificate(diagnoses, search.selection if search else None),
-            "restarts": search.selection.to_dict() if search else None,
             "steps": sum(phase.stage.length(len(self.loader)) for phase in self.phases),
-            "seconds": seconds,
-            **provenance(self.device),
         }
-        draw_pictures(run, summary, scores)
-        folder.write_json("summary.json", summary)
-        return run
 
     def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
         """The test figures; without labelled images only how the rule fares on the training examples."""
         if self.images:
-            return evaluate_networks(run.networks, self.constraint, self.images, self.scale, self.device)
-        satisfied, log_likelihood = score_rule(run.networks, self.constraint, self.loader)
+            return evaluate_networks(run.networks, run.constraint, self.images, self.scale, self.device)
+        satisfied, log_likelihood = score_rule(run.networks, run.constraint, self.loader)
         return {"train_constraint_satisfaction": satisfied, "train_constraint_log_likelihood": log_likelihood}, {}
-
-
-@contextlib.contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Use n CPU threads inside tensor operations, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _candidates(training: Training) -> Candidates:
     result = training.result
     assert isinstance(result, Candidates)
     return result
-
-
-def _restore(training: Training, state: Mapping[str, Any], folder: RunFolder) -> None:
-    try:
-        training.load_state_dict(state["training"])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"{folder / 'checkpoint.pt'} does not fit {folder / 'config.toml'}, which must be as the run wrote it."
-        ) from error
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"The device {name!r} can't be used here; try --device cpu.") from error
-    return device
 
 
 def _search_state(search: Search | None) -> dict[str, Any] | None:
@@ -272,4 +282,5 @@ def _search_state(search: Search | None) -> dict[str, Any] | None:
 def _read_search(state: Mapping[str, Any] | None) -> Search | None:
     if not state or not state["search"]:
         return None
-    return Search(Selection(**state["search"]["selection"]), dict(state["search"]["targets"]))
+    kind = Matched if "margin" in state["search"]["selection"] else Selection
+    return Search(kind(**state["search"]["selection"]), dict(state["search"]["targets"]))

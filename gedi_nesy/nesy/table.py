@@ -1,5 +1,6 @@
 """A user's own examples: a CSV table with one column for each variable of the query."""
 
+import contextlib
 import csv
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from gedi_nesy.data.image_file import read_image
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.grounding import parse_goal
+from gedi_nesy.nesy.program import to_python
 
 
 def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 28)) -> Examples:
@@ -23,11 +26,11 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
     Raises:
         UserError: if a column, a value or an image is missing, with the line it is missing from.
     """
-    lines = _read_lines(path, [variable.key for variable in constraint.variables] + list(constraint.arguments))
+    lines = _read_lines(path, list(constraint.query.names))
     files: dict[str, int] = {}  # each image file's row in the pool
     rows = {
-        variable.key: torch.tensor([files.setdefault(line[variable.key], len(files)) for line in lines])
-        for variable in constraint.variables
+        image: torch.tensor([files.setdefault(line[image], len(files)) for line in lines])
+        for image in constraint.query.images
     }
     pool = torch.stack([read_image(path.parent / name, size) for name in files])
     arguments: dict[str, list[object]] = {name: [_value(line[name]) for line in lines] for name in constraint.arguments}
@@ -62,8 +65,10 @@ def _read_lines(path: Path, columns: list[str]) -> list[dict[str, str]]:
 
 
 def _value(text: str) -> object:
-    """An argument's value: an integer where it is one, otherwise a symbol."""
-    try:
-        return int(text)
-    except ValueError:
-        return text.strip()
+    """An argument's value as the rule has it: a number, a list such as [1,2], or a symbol."""
+    if text.strip().startswith("["):
+        return to_python(parse_goal(text))
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text.strip()

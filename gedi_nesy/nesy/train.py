@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from gedi_nesy.data import Images, default_images, load_images
+from gedi_nesy.data.load import DATASETS
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.program import Source, find_program, read_source
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
-from gedi_nesy.nesy.run import Run, load_constraint
+from gedi_nesy.nesy.run import PROGRAM, Run, build_constraint, saved_program
 from gedi_nesy.nesy.session import Progress, Session
 from gedi_nesy.nesy.table import read_table
 from gedi_nesy.runs import RunFolder
@@ -42,8 +44,11 @@ def train(
         UserError: for settings, data or folders that can't be used; nothing is written then.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    session = _prepare(load_recipe(recipe, overrides), data_dir, notify, progress)
+    settings = load_recipe(recipe, overrides)
+    program = read_source(find_program(settings.program))
+    session = _prepare(settings, program, data_dir, notify, progress)
     folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe))
+    folder.write(PROGRAM, program.text)
     folder.write("config.toml", session.recipe.to_toml())
     return session.run(folder)
 
@@ -67,14 +72,27 @@ def resume(
             f"The run {folder} is finished, there is nothing to resume; look at it with `gedi-nesy evaluate {folder}`."
         )
     settings = load_recipe(str(run_folder / "config.toml"))
-    return _prepare(settings, data_dir, notify, progress).run(run_folder)
+    program = saved_program(run_folder, settings)
+    return _prepare(settings, program, data_dir, notify, progress).run(run_folder)
 
 
-def _prepare(recipe: Recipe, data_dir: str | Path | None, notify: Notify, progress: Progress) -> Session:
+def settle(recipe: Recipe, *, data_dir: str | Path | None = None, notify: Notify = warnings.warn) -> Recipe:
+    """The recipe as its run's config.toml will hold it: its data found, the paths of its files absolute.
+
+    Raises:
+        UserError: for settings or data that can't be used.
+    """
+    program = read_source(find_program(recipe.program))
+    return _prepare(recipe, program, data_dir, notify, lambda row: None).recipe
+
+
+def _prepare(
+    recipe: Recipe, program: Source, data_dir: str | Path | None, notify: Notify, progress: Progress
+) -> Session:
     """What a run needs, checked before anything is written; the session's recipe names the data that was found."""
     paths = {key: str(Path(value).resolve()) for key, value in _own_files(recipe).items()}
     recipe = recipe.model_copy(update=paths)  # so that config.toml means the same from any folder
-    constraint = load_constraint(recipe)
+    constraint = build_constraint(recipe, program)
     if recipe.data:
         examples = read_table(Path(recipe.data), constraint)
         recipe = recipe.model_copy(update={"examples": len(examples)})
@@ -91,7 +109,9 @@ def _prepare(recipe: Recipe, data_dir: str | Path | None, notify: Notify, progre
 
 def _own_files(recipe: Recipe) -> dict[str, str]:
     """The settings that name a file or folder of the user's."""
-    settings = {"program": recipe.program, "dataset": recipe.dataset, "data": recipe.data}
+    program = next((name for name in (recipe.program, f"{recipe.program}.pl") if Path(name).is_file()), None)
+    dataset = None if recipe.dataset in DATASETS else recipe.dataset
+    settings = {"program": program, "dataset": dataset, "data": recipe.data}
     return {key: value for key, value in settings.items() if value and Path(value).exists()}
 
 

@@ -59,6 +59,19 @@ def test_a_symbol_without_images_is_named(addition):
         draw_examples(addition, images, labels, ("cat",), 5, torch.Generator())
 
 
+def test_of_two_networks_the_one_with_more_symbols_says_which_image_to_draw():
+    """Both have digits for symbols, but the one of two bits reads the parity: a 7 must not be drawn as a 1."""
+    rule = Constraint(
+        "nn(bits,[X],Y,[0,1]) :: bit(X,Y). nn(digits,[X],Y,[0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
+        "parity(X) :- bit(X,B), digit(X,A), B is A mod 2.",
+        query="parity(X)",
+    )
+    labels, examples = draw(rule, 500)
+    assert list(examples.symbols) == [("digits", "X")]
+    assert torch.equal(labels[examples.pool[examples.rows["X"]].flatten().long()], examples.symbols["digits", "X"])
+    assert examples.symbols["digits", "X"].bincount(minlength=10).min() > 20
+
+
 def test_every_epoch_is_a_fresh_permutation_of_all_examples():
     epochs = [torch.cat([batch_rows(10, 4, epoch * 3 + i, seed=7) for i in range(3)]) for epoch in range(2)]
     assert all(torch.equal(epoch.sort().values, torch.arange(10)) for epoch in epochs)

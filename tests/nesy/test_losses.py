@@ -5,7 +5,7 @@ import torch
 
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.sgld import ReplayBuffer
-from gedi_nesy.nesy.candidates import Candidates
+from gedi_nesy.nesy.candidates import Candidates, Shape
 from gedi_nesy.nesy.losses import StepLosses, log_priors
 from gedi_nesy.nesy.recipe import load_recipe
 from tests.nesy.readers import readers
@@ -46,7 +46,7 @@ def test_the_prior_has_its_forms_optimum(form, optimum, addition, loader):
 
 
 def test_chains_move_every_nth_step_and_only_then(addition, loader):
-    candidates = Candidates({"digits": 10}, 1, seed=0)
+    candidates = Candidates({"digits": Shape(10)}, 1, seed=0)
     losses = step_losses(addition, loader, candidates, {"train.weights.gen": 1.0, "sampler.steps": 1, "restarts": 1})
     generator = losses.training.generator
     buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, generator, torch.device("cpu"))

@@ -1,7 +1,7 @@
 import pytest
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.recipe import load_recipe, parse_setting, recipe_for, recipe_names
+from gedi_nesy.nesy.recipe import METHODS, load_recipe, parse_setting, recipe_for, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -24,9 +24,14 @@ def test_the_paper_recipe_is_table_9():
 
 def test_methods_find_their_recipes():
     assert recipe_for("gedi+nesy", 250) == "gedi-nesy"
-    assert recipe_for("paper", 100) == "paper-addition-100"
+    for method in METHODS[1:]:
+        for examples in (100, 1000, 10000):
+            recipe = load_recipe(recipe_for(method, examples))
+            assert (recipe.method, recipe.examples) == (method, examples)
     with pytest.raises(UserError, match="100, 1000 or 10000 examples, not on 250"):
         recipe_for("paper", 250)
+    with pytest.raises(UserError, match="--recipe swav-nesy-addition-1000 --examples 250"):
+        recipe_for("swav+nesy", 250)
 
 
 @pytest.mark.parametrize(

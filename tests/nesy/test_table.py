@@ -39,6 +39,17 @@ def test_a_table_gives_images_and_arguments(folder, given_sum):
     assert len(examples.pool) == 3
 
 
+def test_an_argument_may_be_a_fraction_or_a_list(folder):
+    rule = Constraint(
+        "nn(digits,[X],Y,[0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
+        "both(X,Y,[A,B],M) :- digit(X,A), digit(Y,B), M is (A+B)/2.0.",
+        query="both(X,Y,L,M)",
+        arguments=("L", "M"),
+    )
+    table = write(folder, 'X,Y,L,M\nimages/3.png,images/4.png,"[3, 4]",3.5\n')
+    assert read_table(table, rule).arguments == {"L": [(3, 4)], "M": [3.5]}
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

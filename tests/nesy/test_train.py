@@ -43,6 +43,7 @@ def test_the_run_folder_is_complete(run):
     names = {path.name for path in finished.folder.path.iterdir() if not path.name.startswith(".")}
     assert names == {
         "config.toml",
+        "program.pl",
         "metrics.jsonl",
         "checkpoint.pt",
         "model.safetensors",
@@ -81,7 +82,7 @@ def test_a_loaded_run_predicts_as_the_trained_one_did(run, images):
 def test_deepproblog_answers_with_the_trained_network(run, images):
     finished, _ = run
     answers = finished.query("addition(tensor(test(0)),tensor(test(1)),tensor(test(2)))")
-    log_probs = finished.log_probs(finished._images(None).x_test[:3])
+    log_probs = finished.log_probs(finished.images().x_test[:3])
     a, b, c = log_probs
     expected = sum((a[i] + b[j] + c[i + j]).exp() for i in range(10) for j in range(10 - i))
     assert list(answers.values()) == [pytest.approx(expected.item(), rel=1e-5)]

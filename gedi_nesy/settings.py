@@ -1,0 +1,132 @@
+"""Settings as data, for the recipes of both tracks: read from TOML, checked, changed by name, written back complete."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+from gedi_nesy.core.schedule import Schedule
+from gedi_nesy.errors import UserError
+
+
+def _write_schedule(schedule: Schedule) -> float | list[list[float]]:
+    constant = len({value for _, value in schedule.points}) == 1
+    return schedule.points[0][1] if constant else [list(point) for point in schedule.points]
+
+
+ScheduleSetting = Annotated[Schedule, BeforeValidator(Schedule.of), PlainSerializer(_write_schedule)]
+
+
+class Settings(BaseModel):
+    """A group of settings: plain values, nothing unknown, nothing missing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    def to_toml(self) -> str:
+        """The settings as TOML, every one written out, so that the file alone repeats what they describe."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load_settings(
+    kind: type[AnySettings], name: str, folder: Path, overrides: Mapping[str, Any], listed_by: str
+) -> AnySettings:
+    """Read settings by the name of a file in a folder, or from a TOML file, and change some of them.
+
+    Args:
+        kind: what is read.
+        name: of a .toml file in `folder`, without its ending, or the path of a .toml file.
+        folder: of the recipes that come with the package.
+        overrides: values by dotted name, for example {"seed": 3, "train.weights.prior": 40}.
+        listed_by: the command that lists the names, for the error message.
+
+    Raises:
+        UserError: for an unknown name or key, or a value that a setting can't take.
+    """
+    values = _read(name, folder, listed_by)
+    for key, value in overrides.items():
+        _set(values, key, value)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_sentence(error, f"The recipe {name!r}", kind)) from error
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of the recipes in a folder."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`key=value` as on the command line; the value is read as TOML where it is TOML, otherwise as a string.
+
+    Raises:
+        UserError: if there is no `=`.
+    """
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise UserError(f"--set {text!r} is not key=value; write for example --set train.learning_rate=0.001.")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """A hint at the name that was meant, or nothing."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _read(name: str, folder: Path, listed_by: str) -> dict[str, Any]:
+    """A recipe's values; where it names a `base`, on top of that recipe's."""
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if not path.is_file():
+        hint = nearest(name, names_in(folder))
+        raise UserError(f"There is no recipe {name!r}{hint}; `{listed_by}` lists them.")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"The recipe {path} is not valid TOML: {error}.") from error
+    return _merge(_read(values.pop("base"), folder, listed_by), values) if "base" in values else values
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    nested = {key: _merge(base[key], value) for key, value in changes.items() if isinstance(base.get(key), dict)}
+    return base | changes | nested
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *groups, last = key.split(".")
+    for group in groups:
+        values = values.setdefault(group, {})
+        if not isinstance(values, dict):
+            raise UserError(f"There is no setting {key!r}: {group!r} is a value, not a group of settings.")
+    values[last] = value
+
+
+def _setting_names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        names += _setting_names(nested[0], f"{prefix}{name}.") if nested else [prefix + name]
+    return names
+
+
+def _sentence(error: ValidationError, where: str, kind: type[BaseModel]) -> str:
+    """The first of pydantic's complaints as one sentence."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{where} has no setting {key!r}{nearest(key, _setting_names(kind))}."
+    if first["type"] == "missing":
+        return f"{where} lacks the setting {key!r}."
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {key + ' = ' + repr(first['input']) + ': ' if key else ''}{reason[0].lower() + reason[1:]}."

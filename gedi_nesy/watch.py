@@ -1,0 +1,105 @@
+"""What happens after a training step, in both tracks: logging, saving, stopping; and how a stopped training goes on."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from gedi_nesy.core.fit import Training
+from gedi_nesy.core.objective import Diagnosis, Objective
+from gedi_nesy.errors import UserError
+from gedi_nesy.runs import RunFolder, StopRequest
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
+class Logger:
+    """Logs every so many steps, and the last: losses, weights, diagnosis, speed.
+
+    Args:
+        stage: the stage's name.
+        steps: the stage's length.
+        later: steps of the stages to come.
+        every: steps between two rows.
+        objective: the terms that are logged.
+        diagnose: gives the present diagnosis of each network (of the first restart, where there are several).
+        write: takes the row.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        steps: int,
+        later: int,
+        every: int,
+        objective: Objective,
+        diagnose: Callable[[], Mapping[str, Diagnosis]],
+        write: Callable[[dict[str, Any]], None],
+    ):
+        self.stage, self.steps, self.later, self.every, self.objective = stage, steps, later, every, objective
+        self.diagnose, self.write = diagnose, write
+        self.clock, self.step = time.monotonic(), -1
+
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+        """Write this step's row if it is time."""
+        if self.step < 0:
+            self.step = training.step - 1  # where this process took over
+        if training.step % self.every and training.step != self.steps:
+            return
+        now = time.monotonic()
+        rate = (training.step - self.step) / max(now - self.clock, 1e-9)
+        self.clock, self.step = now, training.step
+        found = self.diagnose().values()
+        self.write(
+            {
+                "stage": self.stage,
+                "step": training.step,
+                "steps": self.steps,
+                "loss": {name: loss.mean().item() for name, loss in losses.items()},
+                "total": total,
+                "weight": self.objective.weights((training.step - 1) / self.steps),
+                "optimum": self.objective.optima,
+                "D": max(diagnosis.certificate for diagnosis in found),
+                "failures": sorted({failure for diagnosis in found for failure in diagnosis.failures}),
+                "steps_per_second": round(rate, 2),
+                "seconds_left": round((self.steps + self.later - training.step) / rate, 1),
+            }
+        )
+
+
+class Saver:
+    """Saves a checkpoint every so many seconds, and when the run is asked to stop."""
+
+    def __init__(self, save: Callable[[], None], every: float, stop: StopRequest):
+        self.save, self.every, self.stop = save, every, stop
+        self.clock = time.monotonic()
+
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+        """Save if it is time.
+
+        Raises:
+            Interrupted: after saving, when a stop was asked for.
+        """
+        if self.stop:
+            self.save()
+            raise Interrupted
+        if time.monotonic() - self.clock >= self.every:
+            self.save()
+            self.clock = time.monotonic()
+
+
+def restore(training: Training, state: Mapping[str, Any], folder: RunFolder) -> None:
+    """Put a training back to where `state`, one of its checkpoints, was taken.
+
+    Raises:
+        UserError: if the checkpoint is of a training with other settings.
+    """
+    try:
+        training.load_state_dict(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{folder / 'checkpoint.pt'} does not fit {folder / 'config.toml'}, which must be as the run wrote it."
+        ) from error
