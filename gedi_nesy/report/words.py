@@ -11,10 +11,13 @@ MEANINGS = {
     "cluster_accuracy": ("Cluster accuracy", "accuracy after the best renaming of the clusters (Hungarian)"),
     "constraint_satisfaction": ("Constraint satisfaction", "share of test examples whose symbols fit the rule"),
     "test_constraint_log_likelihood": ("Log-likelihood of the rule", "mean log P(rule | images), test set, in nats"),
-    "certificate.certified": ("Certified", "no failure mode found, and another restart found the same symbols"),
+    "log_likelihood": ("Log-likelihood", "mean log p(x) of the test points, normalised on a box around them, in nats"),
+    "kde_log_likelihood": ("Log-likelihood of a KDE", "the same of a kernel density estimate on the training points"),
+    "certificate.certified": ("Certified", "no failure mode found, and the search for symbols had one clear result"),
     "certificate.failures": ("Failure modes found", "of collapse, imbalance and inconsistency"),
     "certificate.D": ("D", "L_INV + L_PRIOR less its optimum, in nats; near 0 rules the three failure modes out"),
     "certificate.restart_agreement": ("Agreement of restarts", "share of images that get the same symbol from another"),
+    "certificate.matching_margin": ("Margin of matching", "lead of the symbols found over all others, by shape"),
     "recipe": ("Recipe", ""),
     "method": ("Method", ""),
     "dataset": ("Dataset", ""),
@@ -33,9 +36,11 @@ MEANINGS = {
 SECTIONS = {
     "Test figures": (
         "accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood",
+        "log_likelihood", "kde_log_likelihood",
     ),
     "What the run says about itself, without labels": (
         "certificate.certified", "certificate.failures", "certificate.D", "certificate.restart_agreement",
+        "certificate.matching_margin",
     ),
     "The run": (
         "recipe", "method", "dataset", "program", "examples", "images_reused", "seed", "steps", "seconds", "device",
@@ -55,6 +60,13 @@ CAPTIONS = {
         "What the energy-based model draws by itself (SGLD), sorted by the class that the network sees in it. "
         "An empty row is a class it never draws.",
     ),
+    "clusters": ("Clusters", "The cluster that the network sees at every place of the plane, and the test points."),
+    "density": (
+        "Density",
+        "log p(x) from its highest value, dark, to 12 nats below, white, with the test points; beside it, where L_GEN "
+        "was on, the model's own samples.",
+    ),
+    "training": ("Over training", "Clusters above and density below, at the beginning, middle and end of each stage."),
     "confusion": (
         "Confusion",
         "Test images by true and predicted class. The colour is the share of the true class.",

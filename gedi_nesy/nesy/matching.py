@@ -1,0 +1,197 @@
+"""Symbols from shapes: images that are deformations of each other share a symbol, and the rule says which one.
+
+With few examples a network memorises the wrong symbols before it learns to see. No network is needed to find the right
+ones: which images look alike is known from their shapes (`core.deformation`), so the symbols that satisfy the rule in
+every example and give like images the same name can be searched for directly, by annealed Gibbs sampling over the
+rule's solutions, many chains side by side.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gedi_nesy.core.deformation import affinity, deformation_distance, normalise_shape
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.grounding import Key
+from gedi_nesy.nesy.losses import Targets
+from gedi_nesy.nesy.recipe import Matching, Recipe
+
+LARGEST_POOL = 3000  # images; every two of them are compared
+BLOCKS = 20  # a sweep redraws the examples in this many blocks, the examples of one side by side
+HOT, COLD = 0.3, 0.006  # first and last temperature, in the pull of all other images on one
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What the chains found.
+
+    Attributes:
+        energy: of the best chain: minus the affinity of all pairs of images that share a symbol, in its own units.
+        margin: how much worse the best of the chains that found other symbols is, as a share of the energy; None if
+            no chain found others.
+        chains: how many found the symbols of the best one.
+    """
+
+    energy: float
+    margin: float | None
+    chains: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For summary.json and the checkpoint."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def match(constraint: Constraint, loader: Loader, recipe: Recipe) -> tuple[Matched, Targets]:
+    """Search for symbols that satisfy the rule in every example and give like images the same name.
+
+    Settings are those of `recipe.matching`; no label is looked at.
+
+    Returns:
+        What was found, and for each variable the share of the trusted chains that give it each symbol,
+        [examples, classes]; rows of 0 for examples beyond the first `settings.examples`, which are not matched.
+
+    Raises:
+        UserError: if there are too many images to compare every two, or fewer than the affinity needs.
+    """
+    settings = recipe.matching
+    assert settings is not None
+    generator = torch.Generator().manual_seed(recipe.seed)
+    few = loader.first(settings.examples)
+    likeness = {network: _likeness(network, few, settings) for network in few.calls}
+    chains = _Chains(constraint, few, likeness, settings.chains, generator)
+    for sweep in range(settings.sweeps):
+        progress = sweep / max(settings.sweeps - 1, 1)
+        for block in torch.randperm(len(few), generator=generator).chunk(BLOCKS):
+            chains.redraw(block, HOT * (COLD / HOT) ** progress)
+    matched, targets = _judge(chains, recipe.agreement)
+    unmatched = len(loader) - len(few)
+    return matched, {key: F.pad(shares, (0, 0, 0, unmatched)) for key, shares in targets.items()}
+
+
+class _Chains:
+    """R joint assignments of symbols to all images, each satisfying the rule in every example."""
+
+    def __init__(
+        self,
+        constraint: Constraint,
+        loader: Loader,
+        likeness: Mapping[str, Tensor],
+        chains: int,
+        generator: torch.Generator,
+    ):
+        self.constraint, self.loader, self.generator = constraint, loader, generator
+        self.likeness, self.chains = likeness, chains
+        self.pull = {network: pairs.abs().sum(1).mean() for network, pairs in likeness.items()}
+        start = constraint.sample(len(loader) * chains, generator)
+        self.symbols: dict[str, Tensor] = {}  # one-hot [calls * examples, R, classes] for each network
+        for network, calls in loader.calls.items():
+            drawn = torch.cat([start[call.key] for call in calls]).view(-1, chains)
+            self.symbols[network] = F.one_hot(drawn, len(calls[0].domain)).float()
+        if constraint.arguments:  # a uniform draw has arguments of its own
+            self.redraw(torch.arange(len(loader)), torch.inf)
+
+    def redraw(self, block: Tensor, temperature: float) -> None:
+        """Draw the symbols of some examples afresh, given all others, from p(symbols | rule) at a temperature."""
+        scores: dict[Key, Tensor] = {}
+        rows = {call.key: k * len(self.loader) + block for _, k, call in self._calls()}
+        for network, _, call in self._calls():
+            self.symbols[network][rows[call.key]] = 0
+        for network, _, call in self._calls():
+            symbols = self.symbols[network]
+            pulls = self.likeness[network][rows[call.key]] @ symbols.flatten(1)
+            heat = temperature * self.pull[network]
+            scores[call.key] = (pulls.view(-1, symbols.shape[-1]) / heat).log_softmax(-1)
+        examples = block.tolist()
+        arguments = {
+            name: [values[i] for i in examples for _ in range(self.chains)]
+            for name, values in self.loader.examples.arguments.items()
+        }
+        drawn = draw_symbols(self.constraint, scores, arguments, self.generator)
+        for network, _, call in self._calls():
+            one_hot = F.one_hot(drawn[call.key].view(len(block), -1), len(call.domain))
+            self.symbols[network][rows[call.key]] = one_hot.float()
+
+    def energy(self) -> Tensor:
+        """Minus the affinity of all pairs that share a symbol, [R]."""
+        total = torch.zeros(self.chains)
+        for network, symbols in self.symbols.items():
+            pulls = (self.likeness[network] @ symbols.flatten(1)).view_as(symbols)
+            total -= (pulls * symbols).sum((0, 2)) / 2
+        return total
+
+    def targets(self, trusted: Tensor) -> Targets:
+        """For each variable the share of the trusted chains that give it each symbol, [examples, classes]."""
+        n = len(self.loader)
+        return {
+            call.key: self.symbols[network][k * n : (k + 1) * n, trusted].mean(1) for network, k, call in self._calls()
+        }
+
+    def _calls(self) -> list[tuple[str, int, Any]]:
+        """The network, its number among the network's calls, and the call, for each variable of the rule."""
+        return [(network, k, call) for network, calls in self.loader.calls.items() for k, call in enumerate(calls)]
+
+
+def draw_symbols(
+    constraint: Constraint,
+    log_probs: Mapping[Key, Tensor],
+    arguments: Mapping[str, list[object]],
+    generator: torch.Generator,
+) -> dict[Key, Tensor]:
+    """Draw the symbols of every variable from p(symbols | rule, images), exactly, one variable after the other.
+
+    Args:
+        constraint: the rule.
+        log_probs: log p(symbol | image), [batch, classes] for each variable.
+        arguments: the query's arguments of the batch.
+        generator: on the CPU.
+
+    Returns:
+        Indices into each variable's domain, [batch].
+    """
+    given, drawn = dict(log_probs), {}
+    for key in log_probs:
+        posterior = constraint.posterior(given, arguments=arguments)[key].exp()
+        drawn[key] = torch.multinomial(posterior, 1, generator=generator)[:, 0]
+        given[key] = torch.full_like(posterior, -torch.inf).scatter(1, drawn[key].unsqueeze(1), 0.0)
+    return drawn
+
+
+def _likeness(network: str, loader: Loader, settings: Matching) -> Tensor:
+    """The affinity of every two calls of a network, by the shapes of the images that they read, [calls, calls]."""
+    calls = loader.calls[network]
+    images = torch.cat([torch.stack([loader.rows[image] for image in call.inputs]) for call in calls], 1)
+    if images.shape[1] > LARGEST_POOL:
+        raise UserError(
+            f"Matching compares every two of the {images.shape[1]} images that {network} reads and takes "
+            f"{LARGEST_POOL} at most; match fewer with a smaller matching.examples."
+        )
+    if images.shape[1] <= settings.neighbours:
+        raise UserError(
+            f"Matching needs more than matching.neighbours = {settings.neighbours} images, and {network} reads "
+            f"{images.shape[1]}; give it more examples."
+        )
+    pool, places = images.unique(return_inverse=True)
+    ink = loader.examples.pool[pool.cpu()].float().mean(1) / 255
+    distances = deformation_distance(normalise_shape(ink))
+    between = sum(distances[slot][:, slot] for slot in places)
+    assert isinstance(between, Tensor)
+    return affinity(between, settings.neighbours, 1 / len(calls[0].domain), settings.repulsion)
+
+
+def _judge(chains: _Chains, least_agreement: float) -> tuple[Matched, Targets]:
+    energies = chains.energy()
+    best = int(energies.argmin())
+    symbols = torch.cat([one_hot.argmax(-1) for one_hot in chains.symbols.values()])  # [calls * examples, R]
+    agreement = (symbols == symbols[:, best : best + 1]).float().mean(0)
+    trusted = agreement >= least_agreement
+    others = energies[~trusted]
+    energy = energies[best].item()
+    margin = (others.min().item() - energy) / abs(energy) if len(others) else None
+    return Matched(energy, margin, int(trusted.sum())), chains.targets(trusted)

@@ -1,0 +1,56 @@
+import torch
+
+from gedi_nesy.data.scale import SCALES
+from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.matching import draw_symbols, match
+from gedi_nesy.nesy.recipe import load_recipe
+
+RULE = """
+nn(glyphs, [X], Y, [0,1,2,3]) :: glyph(X,Y).
+sums(X,Y,S) :- glyph(X,A), glyph(Y,B), S is A+B.
+"""
+
+
+def glyph(symbol, generator):
+    """A bar across, a bar down, a cross or a frame, a pixel or two off the middle, in uneven ink."""
+    image = torch.zeros(28, 28)
+    if symbol in (0, 2):
+        image[13:15, 8:20] = 1
+    if symbol in (1, 2):
+        image[8:20, 13:15] = 1
+    if symbol == 3:
+        image[8:20, 8:20] = 1
+        image[10:18, 10:18] = 0
+    down, right = torch.randint(-2, 3, (2,), generator=generator).tolist()
+    ink = 0.7 + 0.3 * torch.rand(28, 28, generator=generator)
+    return (255 * ink * image.roll((down, right), (0, 1))).byte()
+
+
+def test_shapes_and_the_rule_name_the_symbols():
+    generator = torch.Generator().manual_seed(0)
+    rule = Constraint(RULE, query="sums(X,Y,S)", arguments=("S",))
+    symbols = torch.randint(4, (2, 30), generator=generator)
+    pool = torch.stack([glyph(symbol, generator) for symbol in symbols.flatten().tolist()]).unsqueeze(1)
+    rows = {"X": torch.arange(30), "Y": torch.arange(30, 60)}
+    sums = [int(total) for total in symbols.sum(0)]
+    examples = Examples(pool, rows, {"S": sums}, {}, False)
+    loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
+    matched, targets = match(rule, loader, load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15}))
+    assert targets["X"].argmax(1).tolist() == symbols[0].tolist()
+    assert targets["Y"].argmax(1).tolist() == symbols[1].tolist()
+    assert matched.chains >= 1
+    assert matched.margin is None or matched.margin > 0
+
+
+def test_symbols_are_drawn_from_the_joint_posterior():
+    rule = Constraint(RULE, query="sums(X,Y,S)", arguments=("S",))
+    x, y = torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor([0.4, 0.1, 0.2, 0.3])
+    n = 20_000
+    inputs = {"X": x.log().expand(n, -1), "Y": y.log().expand(n, -1)}
+    drawn = draw_symbols(rule, inputs, {"S": [3] * n}, torch.Generator().manual_seed(0))
+    assert (drawn["X"] + drawn["Y"] == 3).all()
+    joint = x * y.flip(0)  # P(X = a, Y = 3 - a), up to their sum: .03, .04, .03, .16 of .26
+    shares = drawn["X"].bincount(minlength=4) / n
+    torch.testing.assert_close(shares, joint / joint.sum(), atol=0.014, rtol=0)  # four standard deviations
