@@ -2,7 +2,8 @@
 
     python experiments/train_seeds.py --recipe gedi-nesy --examples 1000 --seeds 200-204
     python experiments/train_seeds.py --recipe paper-addition-10000 --seeds 100
-    python experiments/train_seeds.py --program larger --seeds 200
+    python experiments/train_seeds.py --program mine.pl --seeds 200
+    python experiments/train_seeds.py --program addition_sum --set 'arguments=["S"]' --seeds 200
 
 The result goes to experiments/results/<recipe>-<program>-<dataset>-<examples>.json; the run folders to --runs, where a
 finished seed is not trained again and a stopped one is resumed.
@@ -44,7 +45,7 @@ def main(
     """Run the experiment."""
     overrides = {"dataset": dataset, "program": program} | dict(parse_setting(text) for text in settings)
     overrides["examples"] = examples or load_recipe(recipe).examples
-    name = f"{recipe}-{program}-{dataset}-{overrides['examples']}"
+    name = f"{recipe}-{Path(program).stem}-{dataset}-{overrides['examples']}"
     first, _, last = seeds.partition("-")
     summaries = []
     for seed in range(int(first), int(last or first) + 1):
@@ -52,19 +53,24 @@ def main(
         summaries.append(summary)
         print(f"seed {seed}: " + "  ".join(f"{key} {summary[key]:.4f}" for key in FIGURES[:3]), end="  ")
         print(f"certified {summary['certificate']['certified']}  {summary['seconds']} s", flush=True)
-    result = {
-        "command": f"python experiments/train_seeds.py --recipe {recipe} --program {program} "
-        f"--examples {overrides['examples']} --dataset {dataset} --seeds {seeds}"
-        + "".join(f" --set {text}" for text in settings),
+    command = f"python experiments/train_seeds.py --recipe {recipe} --program {program} "
+    command += f"--examples {overrides['examples']} --dataset {dataset} --seeds {seeds}"
+    result = gather(command + "".join(f" --set {text}" for text in settings), summaries)
+    out = out or RESULTS / f"{name}.json"
+    out.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"median accuracy {result['median']['accuracy']:.4f}, NMI {result['median']['nmi']:.4f}; {out}")
+
+
+def gather(command: str, summaries: list[dict]) -> dict:
+    """What is written: the figures over all seeds, then each seed's."""
+    return {
+        "command": command,
         "median": {key: statistics.median(s[key] for s in summaries) for key in (*FIGURES, "seconds")},
         "min": {key: min(s[key] for s in summaries) for key in FIGURES},
         "certified": sum(s["certificate"]["certified"] for s in summaries),
         "seeds": [{key: s[key] for key in ("seed", *FIGURES, "certificate", "restarts", "seconds")} for s in summaries],
         **{key: summaries[0][key] for key in ("dataset", "examples", "device", "machine", "versions")},
     }
-    out = out or RESULTS / f"{name}.json"
-    out.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"median accuracy {result['median']['accuracy']:.4f}, NMI {result['median']['nmi']:.4f}; {out}")
 
 
 def run_once(recipe: str, folder: Path, seed: int, overrides: dict) -> dict:

@@ -1,0 +1,95 @@
+"""The paper's Table 6, MNIST addition: every method, 100, 1000 and 10000 examples, the paper's figures beside ours.
+
+    python experiments/table6.py --set sampler.engine=numba
+    python experiments/table6.py --methods gedi+nesy,nesy --examples 100 --jobs 1
+    python experiments/table6.py --only-write
+
+Each run has a folder in --runs, where a finished one is kept and a stopped one resumed: the table can be trained in
+pieces, and the same command again goes on with its piece. After each piece, or when stopped, the files
+experiments/results/table6.json, .csv, .md and .png are written from all runs that are finished; what is not is empty.
+"""
+
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from gedi_nesy.cli import Commas
+from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, changed_settings, read_outcome
+from gedi_nesy.nesy.compare import FIGURES, compare, gather, plan_cells, read_config
+from gedi_nesy.nesy.recipe import METHODS, parse_setting
+from gedi_nesy.report.comparison import text_table, write_comparison
+from gedi_nesy.report.comparison.progress import describe
+
+SIZES = (100, 1000, 10000)
+RESULT = Path(__file__).parent / "results" / "table6"
+RUNS = Path("runs/table6")
+
+
+@click.command()
+@click.option("--methods", type=Commas(click.Choice(METHODS)), default=",".join(METHODS), show_default=True)
+@click.option("--examples", type=Commas(click.INT), default="100,1000,10000", show_default=True)
+@click.option("--seeds", default=5, show_default=True, help="How many; of the whole table.")
+@click.option("--first-seed", default=300, show_default=True, help="The recipes were made on other seeds.")
+@click.option("--jobs", type=int, help="Runs at a time.  [default: one a core]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="For the runs of this piece.")
+@click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True)
+@click.option("--only-write", is_flag=True, help="Train nothing.")
+def main(
+    methods: tuple[str, ...],
+    examples: tuple[int, ...],
+    seeds: int,
+    first_seed: int,
+    jobs: int | None,
+    settings: tuple[str, ...],
+    runs: Path,
+    only_write: bool,
+) -> None:
+    """Train a piece of the table, then write all of it."""
+    mnist, which = {"dataset": "mnist"}, range(first_seed, first_seed + seeds)
+    table = plan_cells(METHODS, SIZES, which, mnist)
+    command = shlex.join(["python", "experiments/table6.py", *sys.argv[1:]])
+    try:
+        if not only_write:
+            piece = plan_cells(methods, examples, which, mnist | dict(parse_setting(text) for text in settings))
+            compare(piece, runs, command, jobs=jobs, watch=show)
+    except Stopped as stopped:
+        sys.exit(f"Stopped with {stopped}; go on with the same command.")
+    finally:
+        write(table, runs, command)
+
+
+def write(table: list[Cell], runs: Path, command: str) -> None:
+    """The table from what is finished, and in which settings it departs from the recipes."""
+    outcomes = [read_outcome(cell, runs) for cell in table]
+    comparison = gather(outcomes)
+    about = {
+        "command": command,
+        "settings unlike the recipes, with the number of runs": departures(outcomes, runs),
+        "finished": f"{sum(outcome.summary is not None for outcome in outcomes)} of {len(table)} runs",
+    }
+    write_comparison(RESULT, comparison, about)
+    print(text_table(comparison))
+
+
+def departures(outcomes: list[Outcome], runs: Path) -> dict[str, int]:
+    """The settings of finished runs that are not their recipe's, each with the number of runs."""
+    found: Counter[str] = Counter()
+    for outcome in outcomes:
+        if outcome.summary:
+            old = read_config(runs / outcome.cell.name / "config.toml")
+            found.update(f"{key} = {was}" for key, (was, _) in changed_settings(old, outcome.cell.config).items())
+    return dict(found)
+
+
+def show(progress: Progress) -> None:
+    """A line for each run that ends."""
+    line = describe(progress.outcome, FIGURES) if progress.outcome else "start"
+    left = "" if progress.seconds_left is None else f", about {progress.seconds_left / 60:.0f} min left"
+    print(f"{line}  ({progress.done} of {progress.total} done{left})", flush=True)
+
+
+if __name__ == "__main__":
+    main()
