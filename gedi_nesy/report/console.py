@@ -46,7 +46,12 @@ class ProgressDisplay:
 
     def notice(self, text: str) -> None:
         """Show what nobody may miss."""
-        self.console.print(Panel(Text(text, style="bold"), border_style="yellow", title="Notice", title_align="left"))
+        self.console.print(notice_panel(text))
+
+
+def notice_panel(text: str) -> Panel:
+    """What nobody may miss, in a frame."""
+    return Panel(Text(text, style="bold"), border_style="yellow", title="Notice", title_align="left")
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
@@ -55,10 +60,23 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     for key in FIGURES:
         if key in summary:
             table.add_row(MEANINGS[key][0], Text(f"{summary[key]:.4f}"))
+    for place, probability in summary.get("probabilities", {}).items():
+        table.add_row(f"P({place.split(maxsplit=1)[1]}), learned", Text(f"{probability:.4f}"))
     if "certificate" in summary:
         table.add_row("Certificate", Text(_certificate(summary["certificate"])))
     if "seconds" in summary:
         table.add_row("Time", Text(f"{summary['seconds']:.0f} s for {summary['steps']} steps"))
+    return table
+
+
+def ood_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The AUROC of each score against each kind of foreign images."""
+    scores = {"energy": "energy", "gradient": "-||d log p/dx||", "max_softmax": "max softmax", "views": "views"}
+    table = Table("AUROC against", box=None, padding=(0, 2, 0, 0))
+    for title in ("images", *scores.values()):
+        table.add_column(title, justify="right")
+    for name, row in rows.items():
+        table.add_row(Text(name), f"{row['images']:,}", *(f"{row[key]:.4f}" for key in scores))
     return table
 
 
@@ -80,8 +98,9 @@ def rule_table(rule: Mapping[str, Any]) -> Group:
 
 
 def _certificate(certificate: Mapping[str, Any]) -> str:
-    agreement = certificate["restart_agreement"]
+    agreement, margin = certificate["restart_agreement"], certificate.get("matching_margin")
     restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%} of the images"
+    restarts = restarts if margin is None else f"the symbols found by shape lead all others by {margin:.1%}"
     found = ", ".join(certificate["failures"]) or "no failure mode"
     verdict = "given" if certificate["certified"] else "withheld"
     return f"{verdict}: D = {certificate['D']:.3f} nats, {found}, {restarts}"

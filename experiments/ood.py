@@ -1,0 +1,176 @@
+"""What L_GEN buys: foreign images refused, corrupted images read, samples that are digits; with it and without.
+
+    python experiments/ood.py --seeds 200-204 --data-dir DATA
+
+Each run is trained once into --runs and measured once (ood.json in its folder), so the script goes on where it stopped.
+DATA holds MNIST, notMNIST, omniglot and CIFAR-10 as the package's loaders read them. Labels serve to measure only: the
+judge of the samples is a network trained with them. The result goes to experiments/results/ood.json.
+"""
+
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor, nn
+from train_seeds import run_once
+
+import gedi_nesy as gn
+from gedi_nesy.core.augment import Warp
+from gedi_nesy.data import Images, load_images
+from gedi_nesy.data.corruptions import CORRUPTIONS, corrupt_images
+from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.nesy.losses import build_sgld
+from gedi_nesy.nesy.ood import ood_auroc
+from gedi_nesy.runs import provenance, write_atomically
+
+RESULTS = Path(__file__).parent / "results"
+VARIANTS: dict[str, dict] = {
+    "gen": {},
+    "cheap-gen": {"sampler.every": 5, "sampler.steps": 10},
+    "no-gen": {"student.weights.gen": 0, "student.weights.energy_l2": 0},
+}
+SHARED = {"dataset": "mnist", "sampler.engine": "numba", "student.steps": 3000}
+AGAINST = ("notmnist", "omniglot", "cifar10", "rotated", "inverted", "noise")
+SAMPLES, STEPS = 500, 1000  # chains from uniform noise, and SGLD steps of each
+
+
+@click.command()
+@click.option("--seeds", default="200-204", show_default=True, help="First and last.")
+@click.option("--examples", default=1000, show_default=True)
+@click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)), help="[default: all]")
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/ood"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "ood.json", show_default=True)
+def main(seeds: str, examples: int, variants: tuple[str, ...], data_dir: Path, runs: Path, out: Path) -> None:
+    """Run the experiment."""
+    torch.set_num_threads(1)
+    images = load_images("mnist", data_dir)
+    outliers = {name: load_outliers(name, images.x_test, data_dir) for name in AGAINST}
+    judge, judge_accuracy = load_judge(runs / "judge.pt", images)
+    first, _, last = seeds.partition("-")
+    rows: dict[str, list[dict]] = {}
+    for variant in variants or VARIANTS:
+        rows[variant] = []
+        for seed in range(int(first), int(last or first) + 1):
+            folder = runs / f"{variant}-{examples}-seed{seed}"
+            overrides = SHARED | {"examples": examples} | VARIANTS[variant]
+            run_once("gedi-nesy", folder, seed, overrides | {"data_dir": data_dir})
+            rows[variant].append(measured(folder, images, outliers, judge))
+            print(variant, seed, json.dumps(rows[variant][-1]), flush=True)
+    result = {
+        "command": f"python experiments/ood.py --seeds {seeds} --examples {examples} --data-dir DATA"
+        + "".join(f" --variant {variant}" for variant in variants),
+        "judge_accuracy": judge_accuracy,
+        "settings": {variant: VARIANTS[variant] for variant in rows},
+        "median": {variant: medians(runs_of) for variant, runs_of in rows.items()},
+        "runs": rows,
+        **provenance(torch.device("cpu")),
+    }
+    out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def measured(folder: Path, images: Images, outliers: dict[str, Tensor], judge: nn.Module) -> dict:
+    """Every figure of one run, from its folder where it was measured before."""
+    file = folder / "ood.json"
+    if not file.exists():
+        write_atomically(file, json.dumps(measure(gn.load_run(folder), images, outliers, judge), indent=2).encode())
+    return json.loads(file.read_text())
+
+
+def measure(run: gn.Run, images: Images, outliers: dict[str, Tensor], judge: nn.Module) -> dict:
+    """AUROC, accuracy on test images and on corrupted ones, mean energies, and what the judge sees in the samples."""
+    return {
+        "seed": run.recipe.seed,
+        "accuracy": run.summary["accuracy"],
+        "auroc": ood_auroc(run, images.x_test, outliers),
+        "corrupted": {kind: accuracy(run, corrupt_images(kind, images.x_test), images.y_test) for kind in CORRUPTIONS},
+        "energy": {
+            "test": run.energy(images.x_test).mean().item(),
+            "noise": run.energy(outliers["noise"]).mean().item(),
+        },
+        "samples": judged(judge, samples(run)),
+        "seconds": run.summary["seconds"],
+    }
+
+
+def accuracy(run: gn.Run, images: Tensor, labels: Tensor) -> float:
+    """The share of images whose predicted digit is the label."""
+    return (run.log_probs(images).argmax(-1) == labels).float().mean().item()
+
+
+def samples(run: gn.Run) -> Tensor:
+    """Chains from uniform noise, [SAMPLES, 1, 28, 28] in [0, 1]; also where L_GEN was off, for comparison."""
+    generator = torch.Generator().manual_seed(0)
+    assert run.recipe.sampler is not None
+    sampler = replace(build_sgld(run.recipe.sampler, run.scale), steps=STEPS, engine="numba")
+    low, high = run.scale.low, run.scale.high
+    noise = low + (high - low) * torch.rand(SAMPLES, 1, 28, 28, generator=generator)
+    return run.scale.to_unit(sampler(run.networks["digits"], noise, generator))
+
+
+@torch.no_grad()
+def judged(judge: nn.Module, images: Tensor) -> dict[str, float]:
+    """How sure the judge is of the images, and how evenly they fall on the ten digits (entropy, at most ln 10)."""
+    confidence, digits = judge(images).softmax(-1).max(-1)
+    shares = torch.bincount(digits[confidence > 0.9], minlength=10) / max(1, int((confidence > 0.9).sum()))
+    return {
+        "confident": (confidence > 0.9).float().mean().item(),
+        "classes": int((shares > 0.01).sum()),
+        "entropy": torch.special.entr(shares).sum().item(),
+    }
+
+
+def load_judge(path: Path, images: Images) -> tuple[nn.Module, float]:
+    """A network trained with all labels, of another kind than the runs', and its accuracy; kept in a file."""
+    judge = build_judge()
+    if path.exists():
+        judge.load_state_dict(torch.load(path, weights_only=True))
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        train_judge(judge, images)
+        torch.save(judge.state_dict(), path)
+    judge.eval()
+    with torch.no_grad():
+        digits = torch.cat([judge(chunk.float() / 255).argmax(-1) for chunk in images.x_test.split(1000)])
+    return judge, (digits == images.y_test).float().mean().item()
+
+
+def build_judge() -> nn.Sequential:
+    """Three strided convolutions with batch norm, and a linear layer."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in ((1, 16), (16, 32), (32, 64)):
+        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 4 * 4, 10))
+
+
+def train_judge(judge: nn.Module, images: Images, epochs: int = 6) -> None:
+    """Adam on warped training images, with the labels."""
+    torch.manual_seed(0)
+    generator, warp = torch.Generator().manual_seed(0), Warp()
+    batches = epochs * (len(images.x_train) // 100)
+    optimizer = torch.optim.Adam(judge.parameters(), fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=batches)
+    for _ in range(batches):
+        rows = torch.randint(len(images.x_train), (100,), generator=generator)
+        views = warp(images.x_train[rows].float() / 255, 0.0, generator)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(judge(views), images.y_train[rows]).backward()
+        optimizer.step()
+        schedule.step()
+
+
+def medians(runs: list[dict]) -> dict:
+    """The median of every figure over the seeds, in the shape of one run's figures."""
+    first = runs[0]
+    return {
+        key: medians([run[key] for run in runs]) if isinstance(value, dict) else statistics.median(r[key] for r in runs)
+        for key, value in first.items()
+        if key != "seed"
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Scores that tell a run's images from foreign ones."""
+
+import pytest
+import torch
+from torch import nn
+
+from gedi_nesy.core.energy import ood_score
+from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.nesy.ood import auroc, ood_auroc, ood_scores
+from gedi_nesy.nesy.recipe import load_recipe
+from gedi_nesy.nesy.run import Run
+from gedi_nesy.networks import MNIST_Net
+from gedi_nesy.runs import RunFolder
+
+
+@pytest.fixture
+def run(addition, tmp_path):
+    """An untrained network stands in for a trained one: scores and their AUROC are defined all the same."""
+    torch.manual_seed(0)
+    networks = nn.ModuleDict({"digits": MNIST_Net()})
+    recipe = load_recipe("gedi-nesy", {"dataset": "digits"})
+    return Run(RunFolder(tmp_path), recipe, addition, networks, torch.device("cpu"))
+
+
+def test_auroc_by_hand():
+    # of the 2 x 3 pairs the familiar image wins 4, and one is a tie: (4 + .5) / 6
+    assert auroc(torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0, 2.0])) == pytest.approx(4.5 / 6)
+
+
+def test_scores_are_those_of_the_network(run):
+    images = run.images().x_test[:5]
+    scores = ood_scores(run, images)
+    net, inputs = run.networks["digits"], run.scale.to_inputs(images)
+    torch.testing.assert_close(scores["energy"], net(inputs).logsumexp(-1))
+    torch.testing.assert_close(scores["max_softmax"].exp(), net(inputs).softmax(-1).amax(-1))
+    torch.testing.assert_close(scores["gradient"], ood_score(net, inputs))
+
+
+def test_familiarity_is_energy_and_certainty_over_views(run):
+    images = run.images().x_test[:5]
+    still = {"warp": False, "noise": 0.0}
+    stage = run.recipe.student.model_copy(update=still)
+    run.recipe = run.recipe.model_copy(update={"student": stage})  # all views are the image itself
+    logits = run.networks["digits"](run.scale.to_inputs(images))
+    p = logits.softmax(-1)
+    torch.testing.assert_close(run.familiarity(images), logits.logsumexp(-1) + 10 * (p * p.log()).sum(-1))
+
+
+def test_kinds_are_balanced_and_digits_are_not_foreign_to_themselves(run):
+    digits = run.images().x_test
+    table = ood_auroc(run, digits, {"digits": digits, "few": load_outliers("noise", digits[:7])})
+    assert [row["images"] for row in table.values()] == [len(digits), 7]
+    assert table["digits"]["energy"] == table["digits"]["gradient"] == 0.5
+    assert table["few"]["energy"] != 0.5
