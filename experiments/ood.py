@@ -64,7 +64,7 @@ def main(seeds: str, examples: int, variants: tuple[str, ...], data_dir: Path, r
         "command": f"python experiments/ood.py --seeds {seeds} --examples {examples} --data-dir DATA"
         + "".join(f" --variant {variant}" for variant in variants),
         "judge_accuracy": judge_accuracy,
-        "settings": {variant: VARIANTS[variant] for variant in rows},
+        "settings": {variant: SHARED | VARIANTS[variant] for variant in rows},
         "median": {variant: medians(runs_of) for variant, runs_of in rows.items()},
         "runs": rows,
         **provenance(torch.device("cpu")),
