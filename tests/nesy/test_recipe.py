@@ -23,7 +23,9 @@ def test_the_paper_recipe_is_table_9():
 
 
 def test_methods_find_their_recipes():
-    assert recipe_for("gedi+nesy", 250) == "gedi-nesy"
+    ours = {n: recipe_for("gedi+nesy", n) for n in (30, 300, 301, 1000, 5000)}
+    few, many = "gedi-nesy-few", "gedi-nesy-many"
+    assert ours == {30: few, 300: few, 301: "gedi-nesy", 1000: "gedi-nesy", 5000: many}
     for method in METHODS[1:]:
         for examples in (100, 1000, 10000):
             recipe = load_recipe(recipe_for(method, examples))
@@ -63,3 +65,10 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
     assert parse_setting("train.prior=entropy") == ("train.prior", "entropy")
     with pytest.raises(UserError, match="not key=value"):
         parse_setting("seed")
+
+
+def test_matching_is_a_teacher():
+    with pytest.raises(UserError, match=r"takes the place of restarts"):
+        load_recipe("gedi-nesy-few", {"cycles": 3})
+    with pytest.raises(UserError, match=r"goes with \[matching\]"):
+        load_recipe("gedi-nesy", {"train.weights.teacher": 25})
