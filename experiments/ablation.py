@@ -15,7 +15,7 @@ from typing import Any
 import click
 from train_seeds import run_once
 
-from gedi_nesy.nesy.recipe import parse_setting
+from gedi_nesy.settings import parse_setting
 
 CELLS: dict[str, dict[str, Any]] = {
     "ours": {},

@@ -19,9 +19,10 @@ import click
 from gedi_nesy.cli import Commas
 from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, changed_settings, read_outcome
 from gedi_nesy.nesy.compare import FIGURES, compare, gather, plan_cells, read_config
-from gedi_nesy.nesy.recipe import METHODS, parse_setting
+from gedi_nesy.nesy.recipe import METHODS
 from gedi_nesy.report.comparison import text_table, write_comparison
 from gedi_nesy.report.comparison.progress import describe
+from gedi_nesy.settings import parse_setting
 
 SIZES = (100, 1000, 10000)
 RESULT = Path(__file__).parent / "results" / "table6"

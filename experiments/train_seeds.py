@@ -16,8 +16,9 @@ from pathlib import Path
 import click
 
 import gedi_nesy as gn
-from gedi_nesy.nesy.recipe import load_recipe, parse_setting
+from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.train import resume
+from gedi_nesy.settings import parse_setting
 
 FIGURES = ("accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood")
 RESULTS = Path(__file__).parent / "results"

@@ -1,6 +1,8 @@
 """The command line: parse, call, print."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +10,49 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from gedi_nesy.compare import Stopped
+from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.check import check_rule
+from gedi_nesy.nesy.compare import FIGURES, plan_cells
+from gedi_nesy.nesy.compare import compare as compare_cells
 from gedi_nesy.nesy.files import predict_files
+from gedi_nesy.nesy.ood import ood_auroc
 from gedi_nesy.nesy.picture import draw_samples
-from gedi_nesy.nesy.recipe import METHODS, load_recipe, parse_setting, recipe_for, recipe_names
+from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_for, recipe_names
 from gedi_nesy.nesy.run import Run, load_run
 from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
-from gedi_nesy.nesy.watch import Interrupted
-from gedi_nesy.report.console import ProgressDisplay, rule_table, summary_table
+from gedi_nesy.report.comparison import Comparison, ComparisonDisplay, text_table
+from gedi_nesy.report.console import ProgressDisplay, ood_table, rule_table, summary_table
+from gedi_nesy.report.rewrite import rewrite_report
+from gedi_nesy.settings import parse_setting
+from gedi_nesy.vision.compare import FIGURES as VISION_FIGURES
+from gedi_nesy.vision.compare import compare as compare_vision_cells
+from gedi_nesy.vision.compare import plan_cells as plan_vision_cells
+from gedi_nesy.vision.recipe import METHODS as VISION_METHODS
+from gedi_nesy.vision.recipe import load_recipe as load_vision_recipe
+from gedi_nesy.vision.recipe import recipe_for as vision_recipe_for
+from gedi_nesy.vision.recipe import recipe_names as vision_recipe_names
+from gedi_nesy.vision.run import Run as VisionRun
+from gedi_nesy.vision.train import resume as resume_vision
+from gedi_nesy.vision.train import train_seeds as train_vision_seeds
+from gedi_nesy.watch import Interrupted
 
 FOLDER = click.Path(path_type=Path)
+
+
+class Commas(click.ParamType):
+    """Values of one type, separated by commas; one that is given twice counts once."""
+
+    name = "list"
+
+    def __init__(self, item: click.ParamType):
+        self.item = item
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """The values, in order."""
+        return tuple(dict.fromkeys(self.item.convert(text.strip(), param, ctx) for text in value.split(",")))
 
 
 class Commands(click.Group):
@@ -125,6 +158,77 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
 
 
 @main.command()
+@click.option(
+    "--methods",
+    type=Commas(click.Choice(METHODS)),
+    default="gedi+nesy,paper,nesy",
+    show_default=True,
+    help=f"Of {', '.join(METHODS)}; separated by commas.",
+)
+@click.option(
+    "--examples",
+    type=Commas(click.IntRange(1)),
+    default="1000",
+    show_default=True,
+    help="Numbers of examples, separated by commas.",
+)
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
+@click.option("--first-seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--jobs", type=click.IntRange(1), help="Runs at a time, one thread each.  [default: one a core]")
+@click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler whose workers train; --out must be seen by all.")
+@click.option("--dataset", help="mnist, digits, an .npz file or an image folder.  [default: mnist, else digits]")
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of every recipe; repeatable."
+)
+@click.option("--out", type=FOLDER, default=Path("runs/compare"), show_default=True, help="The folder of all the runs.")
+@as_json
+def compare(
+    methods: tuple[str, ...],
+    examples: tuple[int, ...],
+    seeds: int,
+    first_seed: int,
+    settings: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+    dataset: str | None,
+    data_dir: Path | None,
+    **workers: Any,
+) -> None:
+    """Train several methods on several numbers of examples and seeds, and put their figures side by side.
+
+    Every run has a folder of its own. The same command again keeps what is finished and goes on with the rest.
+
+    \b
+    Example:
+      gedi-nesy compare --methods gedi+nesy,paper,nesy --examples 100,1000 --seeds 5 --out runs/methods
+    """
+    console = Console(stderr=as_json)
+    with ComparisonDisplay(console, FIGURES) as display:
+        overrides = dict(parse_setting(text) for text in settings) | ({"dataset": dataset} if dataset else {})
+        seed_range = range(first_seed, first_seed + seeds)
+        cells = plan_cells(methods, examples, seed_range, overrides, data_dir=data_dir, notify=display.notice)
+        command = shlex.join(["gedi-nesy", *sys.argv[1:]])
+        try:
+            comparison = compare_cells(cells, out, command, data_dir=data_dir, watch=display.show, **workers)
+        except Stopped as stopped:
+            raise click.ClickException(f"Stopped with {stopped}; go on with the same command.") from stopped
+    if as_json:
+        click.echo(json.dumps(comparison.to_dict(), indent=2))
+    else:
+        _print_comparison(console, comparison, out)
+    failed = sum(line.failed for line in comparison.lines())
+    if failed:
+        raise click.ClickException(f"{failed} of {len(cells)} runs failed; the same command tries them again.")
+
+
+def _print_comparison(console: Console, comparison: Comparison, out: Path) -> None:
+    console.print(text_table(comparison), soft_wrap=True, markup=False, highlight=False)
+    console.print("Median ± standard deviation over the seeds, test images.", highlight=False)
+    console.print(f"Table, plot, CSV and JSON are in {out}/comparison.*", soft_wrap=True, markup=False, highlight=False)
+
+
+@main.command()
 @click.argument("run", type=FOLDER)
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
@@ -204,6 +308,35 @@ def sample(run: Path, number: int, steps: int, seed: int, network: str | None, o
 
 
 @main.command()
+@click.argument("run", type=FOLDER)
+@click.option(
+    "--against",
+    default="rotated,inverted,noise",
+    show_default=True,
+    metavar="D[,D...]",
+    help="notmnist, omniglot, cifar10, ..., an .npz file, an image folder, or one of the default's.",
+)
+@click.option("--network", help="Its name in the program, where there are several.")
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
+@as_json
+def ood(run: Path, against: str, network: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """Measure how well scores tell the run's test images from foreign ones: AUROC, .5 is chance.
+
+    \b
+    Example:
+      gedi-nesy ood runs/first --against notmnist,omniglot,noise
+    """
+    loaded = load_run(run)
+    digits = loaded.images(data_dir).x_test
+    outliers = {name: load_outliers(name, digits, data_dir) for name in against.split(",")}
+    rows = ood_auroc(loaded, digits, outliers, network)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        Console().print(ood_table(rows))
+
+
+@main.command()
 @click.argument("program")
 @click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
@@ -225,6 +358,18 @@ def check(program: str, query: str | None, arguments: tuple[str, ...], seconds: 
 
 
 @main.command()
+@click.argument("run", type=FOLDER)
+def report(run: Path) -> None:
+    """Write a finished run's report.html again, with all pictures in its folder, and print its path.
+
+    \b
+    Example:
+      gedi-nesy report runs/first
+    """
+    click.echo(rewrite_report(run))
+
+
+@main.command()
 @as_json
 def recipes(as_json: bool) -> None:
     """List the recipes: the paper's rows and ours.
@@ -234,6 +379,145 @@ def recipes(as_json: bool) -> None:
       gedi-nesy recipes
     """
     about = {name: load_recipe(name).about for name in recipe_names()}
+    if as_json:
+        click.echo(json.dumps(about, indent=2))
+        return
+    table = Table("recipe", "what it is", box=None)
+    for name, text in about.items():
+        table.add_row(name, text)
+    Console().print(table)
+
+
+@main.group()
+def vision() -> None:
+    """The vision track: clusters and density of points, without labels and without a rule."""
+
+
+@vision.command("train")
+@click.option("--dataset", help="moons, circles, spirals, rings, blobs or an .npz.  [default: the recipe's, moons]")
+@click.option("--method", type=click.Choice(VISION_METHODS), default="gedi", show_default=True, help="What to train.")
+@click.option("--published", is_flag=True, help="The method's recipe exactly as the paper has it, instead of ours.")
+@click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
+@click.option("--examples", type=click.IntRange(2), help="Training points of a toy.  [default: the recipe's, 1000]")
+@click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, .05]")
+@click.option("--clusters", type=click.IntRange(1), help="How many to find.  [default: as many as there are labels]")
+@click.option("--restarts", type=click.IntRange(1), help="Networks of which the certificate chooses one.")
+@click.option("--seed", type=click.IntRange(0), help="Of points, weights and noise.  [default: 0]")
+@click.option("--seeds", type=click.IntRange(1), help="So many seeds side by side, from --seed on.  [default: 1]")
+@click.option("--device", help="cpu, cuda, ...  [default: cpu]")
+@click.option("--out", type=FOLDER, help="The run folder.  [default: runs/vision-<recipe>-<dataset>-seed<seed>]")
+@click.option("--resume", type=FOLDER, help="Continue the run in this folder; takes no other setting.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of the recipe; repeatable."
+)
+@as_json
+@click.pass_context
+def train_vision(ctx: click.Context, resume: Path | None, as_json: bool, **options: Any) -> None:
+    """Cluster points and learn their density, without labels.
+
+    \b
+    Example:
+      gedi-nesy vision train --dataset moons --method gedi
+      gedi-nesy vision train --dataset circles --method swav --published --seeds 5 --out runs/swav
+      gedi-nesy vision train --resume runs/swav
+    """
+    console = Console(stderr=as_json)
+    with ProgressDisplay(console) as display:
+        try:
+            if resume:
+                _refuse_other_settings(ctx)
+                runs = resume_vision(resume, progress=display.row)
+            else:
+                _refuse_pairs(ctx)
+                runs = _start_vision(options, display)
+        except Interrupted as stopped:
+            raise click.ClickException(
+                f"Stopped; continue with: gedi-nesy vision train --resume {stopped}"
+            ) from stopped
+    if as_json:
+        click.echo(json.dumps(runs[0].summary if len(runs) == 1 else [run.summary for run in runs], indent=2))
+        return
+    for run in runs:
+        console.print(summary_table(run.summary))
+        console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, markup=False)
+
+
+def _start_vision(options: dict[str, Any], display: ProgressDisplay) -> list[VisionRun]:
+    names = ("method", "published", "recipe", "out", "settings")
+    method, published, recipe, out, settings = (options.pop(name) for name in names)
+    overrides = {key: value for key, value in options.items() if value is not None}
+    overrides |= dict(parse_setting(text) for text in settings)
+    name = recipe or vision_recipe_for(method, published)
+    return train_vision_seeds(name, out=out, progress=display.row, **overrides)
+
+
+@vision.command("compare")
+@click.option(
+    "--methods",
+    type=Commas(click.Choice(VISION_METHODS)),
+    default="gedi,swav,barlow",
+    show_default=True,
+    help=f"Of {', '.join(VISION_METHODS)}; separated by commas.",
+)
+@click.option("--datasets", type=Commas(click.STRING), default="moons,circles", show_default=True)
+@click.option("--published", is_flag=True, help="The methods' recipes exactly as the paper has them, instead of ours.")
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds.")
+@click.option("--first-seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--jobs", type=click.IntRange(1), help="Runs at a time, one thread each.  [default: one a core]")
+@click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler whose workers train; --out must be seen by all.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of every recipe; repeatable."
+)
+@click.option("--out", type=FOLDER, default=Path("runs/vision"), show_default=True, help="The folder of all the runs.")
+@as_json
+def compare_vision(
+    methods: tuple[str, ...],
+    datasets: tuple[str, ...],
+    published: bool,
+    seeds: int,
+    first_seed: int,
+    settings: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+    **workers: Any,
+) -> None:
+    """Train several methods of the vision track on several data sets and seeds, and put their figures side by side.
+
+    Every run has a folder of its own. The same command again keeps what is finished and goes on with the rest.
+
+    \b
+    Example:
+      gedi-nesy vision compare --methods gedi,gedi-no-gen,swav --datasets moons,circles --seeds 5 --out runs/toys
+    """
+    console = Console(stderr=as_json)
+    with ComparisonDisplay(console, VISION_FIGURES) as display:
+        overrides = dict(parse_setting(text) for text in settings)
+        seed_range = range(first_seed, first_seed + seeds)
+        cells = plan_vision_cells(methods, datasets, seed_range, overrides, published=published)
+        command = shlex.join(["gedi-nesy", *sys.argv[1:]])
+        try:
+            comparison = compare_vision_cells(cells, out, command, watch=display.show, **workers)
+        except Stopped as stopped:
+            raise click.ClickException(f"Stopped with {stopped}; go on with the same command.") from stopped
+    if as_json:
+        click.echo(json.dumps(comparison.to_dict(), indent=2))
+    else:
+        _print_comparison(console, comparison, out)
+    failed = sum(line.failed for line in comparison.lines())
+    if failed:
+        raise click.ClickException(f"{failed} of {len(cells)} runs failed; the same command tries them again.")
+
+
+@vision.command("recipes")
+@as_json
+def vision_recipes(as_json: bool) -> None:
+    """List the recipes of the vision track: the paper's and ours.
+
+    \b
+    Example:
+      gedi-nesy vision recipes
+    """
+    about = {name: load_vision_recipe(name).about for name in vision_recipe_names()}
     if as_json:
         click.echo(json.dumps(about, indent=2))
         return

@@ -77,6 +77,14 @@ def test_sample_writes_a_picture(run, tmp_path):
     assert Image.open(tmp_path / "s.png").size[0] > 0
 
 
+def test_ood_gives_the_auroc_of_each_score(run):
+    rows = json.loads(invoke("ood", run[0], "--against", "noise,inverted", "--json").stdout)
+    assert list(rows) == ["noise", "inverted"]
+    assert rows["noise"]["images"] == 400
+    assert all(0 <= rows["noise"][score] <= 1 for score in ("energy", "gradient", "max_softmax", "views"))
+    assert "max softmax" in invoke("ood", run[0], "--against", "noise").stdout
+
+
 def test_without_mnist_digits_are_used_and_nobody_can_miss_it(tmp_path, monkeypatch):
     monkeypatch.delenv("GEDI_NESY_DATA", raising=False)
     monkeypatch.setattr("gedi_nesy.data.places.cache_folder", lambda: tmp_path / "cache")

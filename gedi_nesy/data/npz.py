@@ -29,7 +29,7 @@ def read_npz(path: Path, name: str | None = None) -> Images:
     Raises:
         UserError: the file is corrupt, lacks an array, or an array has the wrong type or shape.
     """
-    arrays = _load(path)
+    arrays = load_arrays(path)
     if missing := [key for key in ARRAYS if key not in arrays]:
         raise UserError(f"{path} has no {', '.join(missing)}: save them with numpy.savez(path, x_train=..., ...)")
     y_train, y_test = _labels(path, "y_train", arrays), _labels(path, "y_test", arrays)
@@ -41,7 +41,12 @@ def read_npz(path: Path, name: str | None = None) -> Images:
     return Images(name, x_train, y_train, x_test, y_test, tuple(str(c) for c in np.atleast_1d(names)))
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file.
+
+    Raises:
+        UserError: the file is missing, corrupt, or has Python objects in it.
+    """
     data = io.BytesIO(read_bytes(path))
     if not zipfile.is_zipfile(data):
         raise corrupt(path, "it is no .npz file, or cut short")

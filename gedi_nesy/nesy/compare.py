@@ -12,8 +12,8 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.published import TABLE_6
 from gedi_nesy.nesy.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.train import Notify, resume, settle, train
-from gedi_nesy.nesy.watch import Interrupted
 from gedi_nesy.report.comparison import Comparison, write_comparison
+from gedi_nesy.watch import Interrupted
 
 # of summary.json: what each method is measured by, with a short label
 FIGURES = {

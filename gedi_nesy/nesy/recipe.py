@@ -15,7 +15,6 @@ from pydantic import (
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.errors import UserError
 from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
-from gedi_nesy.settings import parse_setting as parse_setting
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one

@@ -18,6 +18,8 @@ MEANINGS = {
     "nesy": "−log P(rule | images)",
     "energy_l2": "mean squared energy of data and samples, in nats²",
     "teacher": "cross-entropy to the restarts’ posteriors",
+    "swav": "cross-entropy to the other view’s balanced code",
+    "barlow": "two views’ cross-correlation against the identity, no nats",
 }
 SMOOTHED = 100  # rows from which on the line drawn strong is a running mean, and the values are drawn faint
 SHARE = 40  # the running mean is over 1/SHARE of the rows, the end too

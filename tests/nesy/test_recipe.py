@@ -1,7 +1,8 @@
 import pytest
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.recipe import METHODS, load_recipe, parse_setting, recipe_for, recipe_names
+from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_for, recipe_names
+from gedi_nesy.settings import parse_setting
 
 
 @pytest.mark.parametrize("name", recipe_names())

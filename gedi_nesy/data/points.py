@@ -1,0 +1,90 @@
+"""Points: what the toy data sets and a user's own tables become, tensors of numbers with or without labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gedi_nesy.data.npz import load_arrays
+from gedi_nesy.data.toys import TOYS, load_toy
+from gedi_nesy.errors import UserError
+
+TEST_POINTS = 1000
+TEST_SEED = 2**30  # apart from every seed of a training set
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Train and test points; labels are used to score only, and may be missing."""
+
+    name: str
+    x_train: Tensor  # float32 [n, d]
+    x_test: Tensor  # float32 [m, d]
+    y_train: Tensor | None = None  # int64 [n]
+    y_test: Tensor | None = None  # int64 [m]
+
+    @property
+    def classes(self) -> int | None:
+        """How many different labels there are, or None without labels."""
+        labels = [y for y in (self.y_train, self.y_test) if y is not None]
+        return len(torch.cat(labels).unique()) if labels else None
+
+
+def load_points(name: str, n: int, seed: int, noise: float) -> Points:
+    """A toy data set, or the user's own table.
+
+    Args:
+        name: one of TOYS, or the path of an .npz file: x_train [n, d] and, if given, x_test, y_train and y_test.
+            Without x_test the training points are scored.
+        n: training points of a toy data set; it has TEST_POINTS test points of the same distribution.
+        seed: of the draw of a toy data set.
+        noise: its standard deviation.
+
+    Raises:
+        UserError: for an unknown name, or a file without usable points.
+    """
+    if name in TOYS:
+        return _toy(name, n, seed, noise)
+    path = Path(name).expanduser()
+    if path.suffix != ".npz":
+        raise UserError(f"There is no data set {name!r}; take {', '.join(TOYS)} or an .npz file.")
+    arrays = load_arrays(path)
+    if "x_train" not in arrays:
+        raise UserError(f"{path} has no x_train; save the points with numpy.savez(path, x_train=...).")
+    x = _points(path, "x_train", arrays["x_train"])
+    if "x_test" not in arrays:
+        y_train = _labels(path, "y_train", arrays, len(x))
+        return Points(path.stem, x, x, y_train, y_train)
+    x_test = _points(path, "x_test", arrays["x_test"])
+    if x_test.shape[1] != x.shape[1]:
+        raise UserError(f"{path}: x_train has {x.shape[1]} columns and x_test {x_test.shape[1]}; give both the same.")
+    y_train, y_test = _labels(path, "y_train", arrays, len(x)), _labels(path, "y_test", arrays, len(x_test))
+    return Points(path.stem, x, x_test, y_train, y_test)
+
+
+def _toy(name: str, n: int, seed: int, noise: float) -> Points:
+    x_train, y_train = load_toy(name, n, seed, noise)
+    x_test, y_test = load_toy(name, TEST_POINTS, TEST_SEED + seed, noise)
+    return Points(name, x_train, x_test, y_train, y_test)
+
+
+def _points(path: Path, key: str, x: np.ndarray) -> Tensor:
+    if x.ndim != 2 or not np.issubdtype(x.dtype, np.number) or len(x) < 2:
+        raise UserError(
+            f"{path}: {key} is {x.dtype} {list(x.shape)}; give numbers [points, columns], two points or more."
+        )
+    points = torch.from_numpy(x.astype(np.float32))
+    if not points.isfinite().all():
+        raise UserError(f"{path}: {key} has values that are not finite numbers; remove their rows.")
+    return points
+
+
+def _labels(path: Path, key: str, arrays: dict[str, np.ndarray], n: int) -> Tensor | None:
+    if key not in arrays:
+        return None
+    y = arrays[key]
+    if y.shape != (n,) or not np.issubdtype(y.dtype, np.integer):
+        raise UserError(f"{path}: {key} is {y.dtype} {list(y.shape)}; give one integer for each of the {n} points.")
+    return torch.from_numpy(y.astype(np.int64))

@@ -1,0 +1,1 @@
+"""The vision track: self-supervised clustering and energy models without a rule."""

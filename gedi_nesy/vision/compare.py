@@ -1,0 +1,119 @@
+"""Comparing the methods of the vision track, on several data sets and seeds."""
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, read_outcome, run_cells
+from gedi_nesy.errors import UserError
+from gedi_nesy.report.comparison import Comparison, write_comparison
+from gedi_nesy.vision.published import TABLES_2_AND_3
+from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
+from gedi_nesy.vision.train import resume, settle, train
+from gedi_nesy.watch import Interrupted
+
+# of summary.json: what each method is measured by, with a short label
+FIGURES = {
+    "nmi": "NMI",
+    "ami": "AMI",
+    "cluster_accuracy": "Hungarian",
+    "certificate.certified": "certified",
+    "certificate.D": "D",
+    "log_likelihood": "log p",
+    "kde_log_likelihood": "log p (KDE)",
+    "seconds": "seconds",
+}
+# settings that the comparison itself gives, and where they come from
+OWN = {"method": "--methods", "recipe": "--methods", "dataset": "--datasets", "seed": "--seeds", "seeds": "--seeds"}
+
+
+def plan_cells(
+    methods: Iterable[str],
+    datasets: Iterable[str],
+    seeds: Iterable[int],
+    overrides: Mapping[str, Any],
+    *,
+    published: bool = False,
+) -> list[Cell]:
+    """A cell for each method, data set and seed: all cells of the first seed, then of the next.
+
+    Args:
+        methods: of the vision track.
+        datasets: toys, or paths of .npz files.
+        seeds: of points, weights and noise.
+        overrides: settings to change in every recipe, by dotted name.
+        published: whether the recipes are the paper's, or ours.
+
+    Raises:
+        UserError: for methods, settings or data that can't be used; nothing is written then.
+    """
+    methods, datasets = list(methods), list(datasets)
+    for key, option in OWN.items():
+        if key in overrides:
+            raise UserError(f"--set {key} has no place in a comparison; use {option}.")
+    kinds = [(recipe_for(method, published), method, dataset) for method in methods for dataset in datasets]
+    settled = {
+        (method, dataset): settle(load_recipe(name, {**overrides, "dataset": dataset}))
+        for name, method, dataset in kinds
+    }
+    return [_cell(recipe.model_copy(update={"seed": seed})) for seed in seeds for recipe in settled.values()]
+
+
+def compare(
+    cells: Sequence[Cell],
+    out: Path,
+    command: str,
+    *,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Comparison:
+    """Train what is not finished, and write `out`/comparison.csv, .json, .md and .png, also when asked to stop.
+
+    Args:
+        cells: from `plan_cells`.
+        out: a folder with a run folder for each cell.
+        command: what was typed, for the record.
+        jobs: processes at a time; by default one a core.
+        cluster: the address of a Dask scheduler whose workers train, instead of processes here.
+        watch: told once at the start, and after every cell.
+
+    Raises:
+        UserError: if the folder can't be used, or the workers are lost.
+        Stopped: on Ctrl-C or SIGTERM.
+    """
+    try:
+        comparison = gather(run_cells(cells, out, train_cell, read_config, jobs=jobs, cluster=cluster, watch=watch))
+    except Stopped:
+        write_comparison(out / "comparison", gather([read_outcome(cell, out) for cell in cells]), {"command": command})
+        raise
+    write_comparison(out / "comparison", comparison, {"command": command})
+    return comparison
+
+
+def gather(outcomes: Sequence[Outcome]) -> Comparison:
+    """The outcomes beside what the paper reports."""
+    return Comparison(outcomes, "dataset", FIGURES, TABLES_2_AND_3)
+
+
+def train_cell(cell: Cell, folder: Path) -> None:
+    """Train a cell in its folder, or resume it."""
+    try:
+        if (folder / "config.toml").is_file():
+            resume(folder)
+        else:
+            settings = tomllib.loads(cell.config)
+            train(settings.pop("recipe"), out=folder, **settings)
+    except Interrupted as stopped:
+        raise KeyboardInterrupt from stopped
+
+
+def read_config(config: Path) -> str:
+    """The complete TOML of a run's config.toml."""
+    return load_recipe(str(config)).to_toml()
+
+
+def _cell(recipe: Recipe) -> Cell:
+    dataset = Path(recipe.dataset).stem
+    return Cell(f"{recipe.recipe}-{dataset}-seed{recipe.seed}", recipe.method, dataset, recipe.seed, recipe.to_toml())

@@ -1,0 +1,146 @@
+"""GEDIClustering: the vision track's recipe as a scikit-learn estimator."""
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from gedi_nesy.core.energy import energy
+from gedi_nesy.vision.certificate import certificate, diagnose_networks
+from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.recipe import load_recipe
+from gedi_nesy.vision.run import draw_samples
+
+
+class GEDIClustering(ClusterMixin, BaseEstimator):
+    """Clusters and density of points by a neural network, with a certificate that needs no labels.
+
+    Several networks learn to give a point and those that a random walk on the graph of nearest neighbours leads to the
+    same, certain and balanced clusters; the one with the lowest certificate D is kept. Its clusters are about equally
+    large. Then it learns the density of the points too.
+
+    Args:
+        n_clusters: how many clusters.
+        restarts: networks to choose from.
+        walk: steps of a random walk.
+        neighbours: of each point on the graph, fewer where there are not so many points.
+        noise: standard deviation of the noise on a view, in units of each column's deviation.
+        steps: training steps of the clustering.
+        density_steps: training steps with L_GEN after it; with 0 there is no density to sample from or to score.
+        random_state: seed of everything random, or None.
+        device: cpu, cuda, ...
+
+    Attributes:
+        labels_: cluster of each training point, [n].
+        certificate_: D and the failures found; `certificate_["certified"]` says whether the clusters can be trusted.
+        networks_: the network, a stack of one, in float64.
+
+    Example:
+        >>> labels = GEDIClustering(n_clusters=2, random_state=0).fit_predict(x)
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 2,
+        *,
+        restarts: int = 3,
+        walk: int = 512,
+        neighbours: int = 20,
+        noise: float = 0.03,
+        steps: int = 600,
+        density_steps: int = 2000,
+        random_state: int | np.random.RandomState | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.restarts = restarts
+        self.walk = walk
+        self.neighbours = neighbours
+        self.noise = noise
+        self.steps = steps
+        self.density_steps = density_steps
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Learn from points, [n, d]; y is ignored.
+
+        Raises:
+            UserError: for settings out of their range, or fewer points than clusters.
+        """
+        x = torch.from_numpy(validate_data(self, X, dtype=np.float32, ensure_min_samples=2))
+        if len(x) < self.n_clusters:
+            raise ValueError(f"{len(x)} points can't make n_clusters={self.n_clusters}; give more points.")
+        overrides: dict[str, Any] = {
+            "seed": int(check_random_state(self.random_state).randint(2**28)),
+            "clusters": self.n_clusters,
+            "restarts": self.restarts,
+            "device": self.device,
+            "view.walk": self.walk,
+            "view.neighbours": min(self.neighbours, len(x) - 1),
+            "view.noise": self.noise,
+            "train.steps": self.steps,
+        }
+        overrides |= {"refine.steps": self.density_steps} if self.density_steps else {"refine": None}
+        recipe = load_recipe("gedi", overrides)
+        learner = Learner(recipe, [x], self.n_clusters)
+        networks, (choice,) = learner.learn()
+        (diagnosis,) = diagnose_networks(networks, learner.inputs)
+        self.certificate_ = certificate(diagnosis, choice)
+        self.networks_ = networks.eval().requires_grad_(False).double()  # so that batches of any size agree
+        self._recipe, self._scale, self._box = recipe, learner.scales[0], learner.box
+        self.labels_ = self._logits(x).argmax(-1).cpu().numpy()
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """The most probable cluster of each point, [n]."""
+        labels: NDArray[np.int64] = self._logits(self._check(X)).argmax(-1).cpu().numpy()
+        return labels
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """p(cluster | point), [n, n_clusters]."""
+        probabilities: NDArray[np.float64] = self._logits(self._check(X)).softmax(-1).cpu().numpy()
+        return probabilities
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Log-density of each point up to a constant, [n], in nats."""
+        log_density: NDArray[np.float64] = -energy(self._logits(self._check(X))).cpu().numpy()
+        return log_density
+
+    def sample(self, n_samples: int = 1, *, steps: int = 1000) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Draw points from the learned density.
+
+        Args:
+            n_samples: how many.
+            steps: SGLD steps of each chain, from noise.
+
+        Returns:
+            Points, [n, d], and the cluster of each, [n].
+
+        Raises:
+            ValueError: if it was fitted with density_steps=0.
+        """
+        check_is_fitted(self)
+        if self._recipe.sampler is None or not self._recipe.has_energy_model:
+            raise ValueError("There is no density to sample from; fit with density_steps above 0.")
+        seed = int(check_random_state(self.random_state).randint(2**28))
+        inputs = draw_samples(self._recipe, self.networks_.float(), self._box, n_samples, steps, seed)
+        self.networks_.double()
+        x = self._scale.to_points(inputs)
+        return x.double().cpu().numpy(), self._logits(x).argmax(-1).cpu().numpy()
+
+    def _check(self, X: ArrayLike) -> Tensor:
+        check_is_fitted(self)
+        return torch.from_numpy(validate_data(self, X, dtype=np.float64, reset=False))
+
+    @torch.no_grad()
+    def _logits(self, x: Tensor) -> Tensor:
+        """[n, d] -> [n, n_clusters], in float64."""
+        inputs = self._scale.to_inputs(x.to(self._scale.shift.device, torch.float64))
+        logits: Tensor = self.networks_(inputs[None])[0]
+        return logits

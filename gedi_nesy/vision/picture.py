@@ -1,0 +1,75 @@
+"""The pictures and the report of a finished run of the vision track."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.data.points import Points
+from gedi_nesy.report import losses_png, report_html
+from gedi_nesy.report.plane import Plane, clusters_png, density_png, training_png
+from gedi_nesy.vision.density import Grid
+from gedi_nesy.vision.learner import Scale, new_networks
+from gedi_nesy.vision.network import Networks
+from gedi_nesy.vision.run import Run, plane_around
+
+CELLS = 160  # of a picture, on each side
+SAMPLES, SAMPLE_STEPS = 300, 1000
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Weights of the networks at some step of a stage."""
+
+    stage: str
+    step: int
+    weights: dict[str, Tensor]
+
+
+def draw_pictures(
+    run: Run,
+    summary: Mapping[str, Any],
+    points: Points,
+    history: Sequence[Mapping[str, Any]],
+    snapshots: Sequence[Snapshot],
+) -> None:
+    """Write losses.png, report.html, and for points in the plane clusters.png, density.png and training.png."""
+    folder = run.folder
+    optima = {name: value for row in history for name, value in row["optimum"].items()}
+    losses_png(folder / "losses.png", history, optima)
+    pictures = [folder / "losses.png"]
+    if points.x_test.shape[1] == 2:
+        draw_planes(run, points, snapshots)
+        pictures = [folder / name for name in ("clusters.png", "density.png", "training.png")] + pictures
+    report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
+
+
+def draw_planes(run: Run, points: Points, snapshots: Sequence[Snapshot]) -> None:
+    """Write clusters.png, density.png and training.png of a run on points in the plane."""
+    grid = plane_around(run.scale.to_inputs(points.x_train.to(run.scale.shift)))
+    grid = Grid(grid.low, grid.high, CELLS)
+    test = points.x_test.numpy()
+    final = show_plane(run.networks, run.scale, grid, "test points")
+    clusters_png(run.folder / "clusters.png", final, test)
+    samples = run.sample(SAMPLES, steps=SAMPLE_STEPS).cpu().numpy() if run.recipe.has_energy_model else None
+    density_png(run.folder / "density.png", final, test, samples)
+    planes = []
+    for shot in snapshots:
+        networks = new_networks(run.recipe, 1, 2, run.clusters, 0).to(run.scale.shift.device)
+        networks.load_state_dict(shot.weights)
+        planes.append(show_plane(networks, run.scale, grid, f"{shot.stage} {shot.step:,}"))
+    training_png(run.folder / "training.png", planes)
+
+
+@torch.no_grad()
+def show_plane(networks: Networks, scale: Scale, grid: Grid, title: str) -> Plane:
+    """What the first of some networks says over a grid of inputs, drawn in the points' units."""
+    centres = grid.centres(scale.shift.device)
+    logits = networks(centres.expand(networks.count, -1, -1))[0].unflatten(0, (grid.cells, grid.cells))
+    density = logits.logsumexp(-1)
+    density -= density.flatten().logsumexp(0) + grid.log_area + scale.spread.log().sum()
+    corners = torch.tensor([[grid.low, grid.low], [grid.high, grid.high]], device=centres.device)
+    (left, bottom), (right, top) = scale.to_points(corners).tolist()
+    return Plane(title, (left, right, bottom, top), logits.softmax(-1).cpu().numpy(), density.cpu().numpy())

@@ -1,0 +1,153 @@
+"""A trained run of the vision track: its folder, its network, and what it can be asked."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.core.energy import energy
+from gedi_nesy.core.metrics import score
+from gedi_nesy.data.points import Points, load_points
+from gedi_nesy.device import find_device
+from gedi_nesy.errors import UserError
+from gedi_nesy.runs import RunFolder
+from gedi_nesy.vision.density import Grid, kde_log_likelihood, log_likelihood
+from gedi_nesy.vision.learner import Scale, find_box, new_networks
+from gedi_nesy.vision.losses import build_sgld
+from gedi_nesy.vision.network import Networks
+from gedi_nesy.vision.recipe import Recipe, load_recipe
+
+MARGIN = 0.25  # of the range of the training points, on each side of the box on which densities are normalised
+
+
+class Run:
+    """A finished run, as `train` returns it and `load_run` reads it.
+
+    Attributes:
+        folder: where everything about it lies.
+        recipe: every setting it was trained with.
+        networks: the trained network, a stack of one, in eval mode.
+        scale: how points become its inputs.
+        box: (low, high) of its inputs, on which the density is normalised and where samples start.
+    """
+
+    def __init__(
+        self, folder: RunFolder, recipe: Recipe, networks: Networks, scale: Scale, box: tuple[float, float]
+    ) -> None:
+        self.folder, self.recipe, self.scale, self.box = folder, recipe, scale, box
+        self.networks = networks.eval().requires_grad_(False)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The contents of `summary.json`."""
+        return self.folder.read_json("summary.json")
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters it tells apart."""
+        return int(self.log_probs(self.scale.shift[None]).shape[-1])
+
+    @torch.no_grad()
+    def log_probs(self, x: Tensor) -> Tensor:
+        """log p(y|x) of points, [n, d] -> [n, clusters]."""
+        return self._logits(x).log_softmax(-1)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """The most probable cluster of each point, int64 [n]."""
+        return self.log_probs(x).argmax(-1)
+
+    @torch.no_grad()
+    def energy(self, x: Tensor) -> Tensor:
+        """E(x) = -logsumexp f(x), [n], in nats."""
+        return energy(self._logits(x))
+
+    def sample(self, n: int, *, steps: int = 1000, seed: int = 0) -> Tensor:
+        """Draw points from the energy model, [n, d], with SGLD chains that start uniformly in the box.
+
+        Raises:
+            UserError: if the run was trained without L_GEN, so that its energy is no model of the points.
+        """
+        if self.recipe.sampler is None or not self.recipe.has_energy_model:
+            raise UserError(
+                f"The run {self.folder.path} was trained without L_GEN, so its energy can't be sampled from."
+            )
+        return self.scale.to_points(draw_samples(self.recipe, self.networks, self.box, n, steps, seed))
+
+    def evaluate(self) -> dict[str, Any]:
+        """Score on the test points of the data set that the run was trained on."""
+        return self.score(
+            load_points(self.recipe.dataset, self.recipe.examples, self.recipe.seed, self.recipe.data_noise)
+        )
+
+    def score(self, points: Points) -> dict[str, Any]:
+        """Agreement with labels, and in the plane the log-likelihood of the test points, in nats a point.
+
+        The density is normalised numerically on a box around all points; beside it stands that of a kernel density
+        estimate on the training points. Both are densities of the points in their own units.
+        """
+        figures: dict[str, Any] = {}
+        if points.y_test is not None:
+            _, labels = points.y_test.unique(return_inverse=True)
+            found = score(self.predict(points.x_test), labels, max(self.clusters, int(labels.max()) + 1))
+            figures |= {"nmi": found.nmi, "ami": found.ami, "cluster_accuracy": found.cluster_accuracy}
+        if points.x_test.shape[1] == 2:
+            device = self.scale.shift.device
+            train, test = (self.scale.to_inputs(x.to(device)) for x in (points.x_train, points.x_test))
+            units = self.scale.spread.log().sum().item()
+            likelihood = log_likelihood(self.networks, test, plane_around(torch.cat([train, test]))).item()
+            figures |= {
+                "log_likelihood": likelihood - units,
+                "kde_log_likelihood": kde_log_likelihood(train, test) - units,
+            }
+        return figures
+
+    def save(self) -> None:
+        """Write model.safetensors: the network, the scale and the box."""
+        rest = {"scale.shift": self.scale.shift, "scale.spread": self.scale.spread, "box": torch.tensor(self.box)}
+        self.folder.save_model({f"networks.{k}": v for k, v in self.networks.state_dict().items()} | rest)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        if x.dim() != 2 or x.shape[1] != len(self.scale.shift):
+            raise UserError(f"The run takes points of shape [n, {len(self.scale.shift)}], found {list(x.shape)}.")
+        inputs = self.scale.to_inputs(x.to(self.scale.shift))
+        logits: Tensor = self.networks(inputs[None])[0]
+        return logits
+
+
+def plane_around(inputs: Tensor) -> Grid:
+    """The grid on which densities of inputs, [n, 2], are normalised and drawn."""
+    return Grid(*find_box(inputs, MARGIN))
+
+
+def draw_samples(recipe: Recipe, networks: Networks, box: tuple[float, float], n: int, steps: int, seed: int) -> Tensor:
+    """Inputs that the energy model of a single network draws, [n, d]: chains of `steps` steps from noise in the box."""
+    assert recipe.sampler is not None
+    device = next(networks.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    dimensions = networks.state_dict()["encoder.0.weight"].shape[1]
+    start = torch.empty(1, n, dimensions, device=device).uniform_(*box, generator=generator)
+    return replace(build_sgld(recipe.sampler, box), steps=steps)(networks, start, generator)[0]
+
+
+def load_run(folder: str | Path, device: str = "cpu") -> Run:
+    """Read a finished run of the vision track from its folder.
+
+    Raises:
+        UserError: if it is no run folder, the run is not finished, or a file is damaged.
+    """
+    run_folder = RunFolder.open(Path(folder))
+    recipe = load_recipe(str(run_folder / "config.toml"))
+    place = find_device(device)
+    try:
+        state = {name: tensor.to(place) for name, tensor in run_folder.load_model().items()}
+        scale = Scale(state.pop("scale.shift"), state.pop("scale.spread"))
+        low, high = state.pop("box").tolist()
+        weights = {name.removeprefix("networks."): tensor for name, tensor in state.items()}
+        clusters = weights["head.prototypes" if recipe.network.head == "cosine" else "head.weight"].shape[-1]
+        networks = new_networks(recipe, 1, len(scale.shift), clusters, 0).to(place)
+        networks.load_state_dict(weights)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{run_folder / 'model.safetensors'} does not fit {run_folder / 'config.toml'}.") from error
+    return Run(run_folder, recipe, networks, scale, (low, high))

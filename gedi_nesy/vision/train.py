@@ -1,0 +1,90 @@
+"""Start a run of the vision track, or continue one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gedi_nesy.data.points import load_points
+from gedi_nesy.errors import UserError
+from gedi_nesy.runs import RunFolder
+from gedi_nesy.vision.recipe import Recipe, load_recipe
+from gedi_nesy.vision.run import Run
+from gedi_nesy.vision.session import Progress, Session
+
+
+def train(
+    recipe: str = "gedi", *, out: str | Path | None = None, progress: Progress = lambda row: None, **overrides: Any
+) -> Run:
+    """Train from a recipe in a new run folder.
+
+    Args:
+        recipe: a recipe's name, or the path of a .toml file.
+        out: the run folder, new or empty; by default `runs/vision-<recipe>-<dataset>-seed<seed>`.
+        progress: told the row of each logged step.
+        overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
+
+    Raises:
+        UserError: for settings, data or folders that can't be used; nothing is written then.
+        Interrupted: on Ctrl-C or SIGTERM, with the state saved.
+    """
+    (run,) = train_seeds(recipe, out=out, progress=progress, **overrides | {"seeds": 1})
+    return run
+
+
+def train_seeds(
+    recipe: str = "gedi", *, out: str | Path | None = None, progress: Progress = lambda row: None, **overrides: Any
+) -> list[Run]:
+    """Train a recipe on several seeds side by side, `seeds` of them from `seed` on, in one computation.
+
+    Args:
+        recipe: a recipe's name, or the path of a .toml file.
+        out: the folder, new or empty; each seed's run goes to a folder below it, if there is more than one.
+        progress: told the row of each logged step.
+        overrides: settings to change, "seeds" among them.
+
+    Raises:
+        UserError: for settings, data or folders that can't be used; nothing is written then.
+        Interrupted: on Ctrl-C or SIGTERM, with the state saved.
+    """
+    session = _prepare(load_recipe(recipe, overrides), progress)
+    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe))
+    folder.write("config.toml", session.recipe.to_toml())
+    return session.run(folder)
+
+
+def resume(folder: str | Path, *, progress: Progress = lambda row: None) -> list[Run]:
+    """Continue what was stopped or killed, to the same weights as if it had not been.
+
+    Raises:
+        UserError: if there is no run to continue, or its checkpoint is damaged.
+        Interrupted: on Ctrl-C or SIGTERM, with the state saved.
+    """
+    run_folder = RunFolder.open(Path(folder))
+    if (run_folder / "summary.json").is_file():
+        raise UserError(f"The run {folder} is finished, there is nothing to resume; look at its report.html.")
+    return _prepare(load_recipe(str(run_folder / "config.toml")), progress).run(run_folder)
+
+
+def settle(recipe: Recipe) -> Recipe:
+    """The recipe as its run's config.toml will hold it: its data found, the path of a file absolute.
+
+    Raises:
+        UserError: for settings or data that can't be used.
+    """
+    return _prepare(recipe, lambda row: None).recipe
+
+
+def _prepare(recipe: Recipe, progress: Progress) -> Session:
+    """What a run needs, checked before anything is written."""
+    if Path(recipe.dataset).is_file():
+        recipe = recipe.model_copy(update={"dataset": str(Path(recipe.dataset).resolve())})
+    seeds: Sequence[int] = range(recipe.seed, recipe.seed + recipe.seeds)
+    data = [load_points(recipe.dataset, recipe.examples, seed, recipe.data_noise) for seed in seeds]
+    return Session(recipe, data, progress)
+
+
+def _default_folder(recipe: Recipe) -> Path:
+    """The first free `runs/vision-<recipe>-<data>-seed<seed>[-<n>]`."""
+    name = f"vision-{recipe.recipe}-{Path(recipe.dataset).stem}-seed{recipe.seed}"
+    candidates = [Path("runs") / name] + [Path("runs") / f"{name}-{n}" for n in range(2, 1000)]
+    return next(path for path in candidates if not path.exists())

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
+from sklearn.utils.estimator_checks import check_estimator
+
+from gedi_nesy.vision.estimator import GEDIClustering
+
+QUICK = {"restarts": 2, "steps": 150, "density_steps": 20, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    x, y = make_blobs(150, centers=[(-3, 0), (3, 0), (0, 4)], cluster_std=0.3, random_state=0)
+    return GEDIClustering(3, **QUICK).fit(x), x, y
+
+
+def test_it_finds_blobs_and_says_so(fitted):
+    model, x, y = fitted
+    assert adjusted_rand_score(y, model.labels_) == 1
+    assert (model.predict(x) == model.labels_).all()
+    assert (model.predict_proba(x).argmax(1) == model.labels_).all()
+    assert model.certificate_["D"] < 0.05
+
+
+def test_the_density_is_higher_at_the_points_than_away_from_them(fitted):
+    model, x, _ = fitted
+    assert model.score_samples(x).shape == (150,)
+    samples, labels = model.sample(40)
+    assert samples.shape == (40, 2)
+    assert (labels == model.predict(samples)).all()
+    assert np.array_equal(samples, model.sample(40)[0])
+
+
+def test_without_density_steps_there_is_nothing_to_sample(fitted):
+    model = GEDIClustering(3, **QUICK | {"density_steps": 0}).fit(fitted[1])
+    with pytest.raises(ValueError, match="density_steps above 0"):
+        model.sample(2)
+
+
+@pytest.mark.slow
+def test_scikit_learn_s_own_checks():
+    results = check_estimator(GEDIClustering(**QUICK), on_fail=None, on_skip=None)
+    assert [check["check_name"] for check in results if check["status"] == "failed"] == []

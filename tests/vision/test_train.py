@@ -1,0 +1,161 @@
+"""Runs of the vision track end to end, small enough for a test."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.runs import StopRequest
+from gedi_nesy.vision import session
+from gedi_nesy.vision.recipe import METHODS, load_recipe, recipe_for, recipe_names
+from gedi_nesy.vision.run import load_run
+from gedi_nesy.vision.train import resume, train, train_seeds
+from gedi_nesy.watch import Interrupted
+
+SMALL = {
+    "examples": 60,
+    "restarts": 2,
+    "log_every": 5,
+    "view.walk": 4,
+    "network.encoder": [8],
+    "network.projector": [4],
+    "pretrain.steps": 5,
+    "train.steps": 10,
+    "refine.steps": 10,
+    "sampler.chains": 20,
+    "sampler.buffer": 50,
+}
+FEW = {"examples": 60, "train.steps": 5, "sampler.chains": 20, "sampler.buffer": 50}
+PLANE = {"clusters.png", "density.png", "training.png"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(out=tmp_path_factory.mktemp("run"), **SMALL)
+
+
+def test_the_run_folder_is_complete(run):
+    names = {path.name for path in run.folder.path.iterdir() if not path.name.startswith(".")}
+    files = {"config.toml", "metrics.jsonl", "checkpoint.pt", "model.safetensors", "summary.json", "losses.png"}
+    assert names == files | PLANE | {"report.html"}
+    rows = run.folder.read_metrics()
+    assert [(row["stage"], row["step"]) for row in rows] == [
+        ("pretrain", 5), ("train", 5), ("train", 10), ("refine", 5), ("refine", 10),
+    ]  # fmt: skip
+    assert rows[1]["optimum"] == {"inv": 0.0, "prior": pytest.approx(np.log(2))}
+
+
+def test_the_summary_says_what_was_found_and_how_the_network_was_chosen(run):
+    summary = run.summary
+    assert (summary["method"], summary["dataset"], summary["examples"]) == ("gedi", "moons", 60)
+    assert len(summary["restarts"]["D"]) == 2
+    assert summary["restarts"]["best"] == int(np.argmin(summary["restarts"]["D"]))
+    assert not summary["certificate"]["certified"]  # ten steps teach nobody
+    assert summary["kde_log_likelihood"] > summary["log_likelihood"]
+    assert run.evaluate()["nmi"] == summary["nmi"]
+
+
+def test_a_loaded_run_is_the_trained_one(run):
+    loaded, x = load_run(run.folder.path), torch.randn(9, 2)
+    assert torch.equal(loaded.log_probs(x), run.log_probs(x))
+    assert torch.equal(loaded.sample(3, steps=2, seed=1), run.sample(3, steps=2, seed=1))
+    with pytest.raises(UserError, match="shape \\[n, 2\\], found \\[9, 3\\]"):
+        loaded.predict(torch.randn(9, 3))
+
+
+@pytest.mark.parametrize("stop_at", [("pretrain", 3), ("train", 7), ("refine", 4)])
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(run, tmp_path, monkeypatch, stop_at):
+    request, stages = StopRequest(), iter(["pretrain", "train", "refine"])
+
+    class Stopping(session.Saver):
+        def __init__(self, save, every, stop):
+            super().__init__(save, every, request)
+            self.stage = next(stages)
+
+        def __call__(self, training, losses, total):
+            request.requested = (self.stage, training.step) == stop_at
+            super().__call__(training, losses, total)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "Saver", Stopping)
+        with pytest.raises(Interrupted):
+            train(out=tmp_path / "run", **SMALL)
+    resume(tmp_path / "run")
+    whole, resumed = (load_file(folder / "model.safetensors") for folder in (run.folder.path, tmp_path / "run"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["loss"] for row in rows] == [row["loss"] for row in run.folder.read_metrics()]
+    with pytest.raises(UserError, match="is finished"):
+        resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "gedi"])
+def test_every_published_method_runs(method, tmp_path):
+    few = FEW | ({"pretrain.steps": 5} if method == "gedi-two-stage" else {})
+    run = train(recipe_for(method, published=True), out=tmp_path / "run", **few)
+    assert run.summary["method"] == method
+    assert 0 <= run.summary["nmi"] <= 1
+    assert run.recipe.has_energy_model == (method not in ("gedi-no-gen", "swav", "barlow"))
+
+
+def test_seeds_side_by_side_each_get_a_run(tmp_path):
+    runs = train_seeds("gedi", out=tmp_path / "both", seeds=2, seed=3, **SMALL)
+    assert [run.summary["seed"] for run in runs] == [3, 4]
+    first, second = (load_run(tmp_path / "both" / f"seed{seed}") for seed in (3, 4))
+    assert not torch.equal(first.scale.shift, second.scale.shift)  # points of their own
+    summary = json.loads((tmp_path / "both" / "summary.json").read_text())
+    assert [row["nmi"] for row in summary["seeds"]] == [run.summary["nmi"] for run in runs]
+
+
+def test_a_table_of_ones_own_needs_no_labels_and_any_number_of_columns(tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, x_train=np.random.default_rng(0).normal(size=(50, 5)))
+    run = train(out=tmp_path / "run", **SMALL, dataset=str(path), clusters=3)
+    assert run.predict(torch.randn(7, 5)).max() < 3
+    assert "nmi" not in run.summary
+    with pytest.raises(UserError, match="no labels to count"):
+        train(out=tmp_path / "other", **SMALL, dataset=str(path))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"x": np.zeros((4, 2))}, "no x_train"),
+        ({"x_train": np.zeros(4)}, "give numbers \\[points, columns\\]"),
+        ({"x_train": np.full((4, 2), np.nan)}, "not finite"),
+        ({"x_train": np.zeros((4, 2)), "x_test": np.zeros((4, 3))}, "2 columns and x_test 3"),
+        ({"x_train": np.zeros((4, 2)), "y_train": np.zeros(3, int)}, "one integer for each of the 4 points"),
+    ],
+)
+def test_a_file_without_usable_points_is_refused_in_one_sentence(arrays, sentence, tmp_path):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(UserError, match=sentence):
+        train(out=tmp_path / "run", dataset=str(tmp_path / "bad.npz"), clusters=2)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_survives_being_written_and_read(name, tmp_path):
+    recipe = load_recipe(name)
+    assert recipe.recipe == name
+    (tmp_path / "config.toml").write_text(recipe.to_toml())
+    assert load_recipe(str(tmp_path / "config.toml")) == recipe
+
+
+def test_every_method_has_our_recipe_and_the_paper_s():
+    assert set(recipe_names()) == {recipe_for(method, published) for method in METHODS for published in (True, False)}
+
+
+def test_the_paper_recipe_is_appendix_l():
+    recipe = load_recipe("paper-gedi")
+    assert (recipe.network.encoder, recipe.network.projector) == ((100, 100, 2), (4, 2))
+    assert (recipe.train.steps, recipe.train.batch, recipe.train.learning_rate(0.5)) == (20_000, 400, 1e-3)
+    assert [w(0.5) for _, w in recipe.train.weights][:3] == [1, 50, 10]
+    assert (recipe.view.noise, recipe.view.walk) == (0.03, 0)
+    sampler = recipe.sampler
+    assert (sampler.steps, sampler.step_size, sampler.noise) == (1, pytest.approx(0.01**2 / 2), 0.01)
+    assert (sampler.buffer, sampler.reinit) == (10_000, 0.05)
+    assert load_recipe("paper-jem").sampler.steps == 10
