@@ -32,7 +32,13 @@ VARIANTS: dict[str, dict] = {
     "cheap-gen": {"sampler.every": 5, "sampler.steps": 10},
     "no-gen": {"student.weights.gen": 0, "student.weights.energy_l2": 0},
 }
-SHARED = {"dataset": "mnist", "sampler.engine": "numba", "student.steps": 3000}
+SHARED = {
+    "dataset": "mnist",
+    "sampler.engine": "numba",
+    "sampler.chains": 48,
+    "sampler.buffer": 500,
+    "student.steps": 3000,
+}
 AGAINST = ("notmnist", "omniglot", "cifar10", "rotated", "inverted", "noise")
 SAMPLES, STEPS = 500, 1000  # chains from uniform noise, and SGLD steps of each
 
