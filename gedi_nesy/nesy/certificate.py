@@ -17,21 +17,22 @@ SECONDS = 3.0  # for the search for a second reading of the rule
 
 
 def certificate(
-    diagnoses: Mapping[str, Diagnosis], selection: Selection | Matched | None, readings: int
+    diagnoses: Mapping[str, Diagnosis], matched: Matched | None, selection: Selection | None, readings: int
 ) -> dict[str, Any]:
     """The triad diagnosis of each network, whether the search for symbols had one clear result, and whether it could.
 
     The diagnosis rules out the three failure modes (paper, Proposition 1) but can't see symbols that are clean and
-    swapped. Restarts from other starting points, trapped elsewhere if trapped, can; so can the margin by which matched
-    symbols lead all others. Neither sees what the rule leaves open, and there restarts may agree by luck. So a run is
-    certified only when the diagnosis finds nothing, another restart agrees with the chosen one or matching had a clear
-    result, and the rule has a single reading.
+    swapped. Restarts from other starting points, trapped elsewhere if trapped, can; where they all learn from matched
+    symbols, the margin by which those lead all others can. Neither sees what the rule leaves open, and there restarts
+    may agree by luck. So a run is certified only when the diagnosis finds nothing, the rule has a single reading, and
+    matching had a clear result or, where there is none, another restart agrees with the chosen one.
     """
     failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
     failures += ["symbols that the rule can't tell apart"] if readings > 1 else []
-    support = selection.support if isinstance(selection, Selection) else None
-    margin = selection.margin if isinstance(selection, Matched) else None
-    clear = (support is not None and support >= AGREED) or (margin is not None and margin >= MARGIN)
+    support = selection.support if selection else None
+    margin = matched.margin if matched else None
+    evidence, least = (margin, MARGIN) if matched else (support, AGREED)
+    clear = evidence is not None and evidence >= least
     return {
         "certified": not failures and clear,
         "failures": failures,

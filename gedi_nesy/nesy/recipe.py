@@ -133,8 +133,8 @@ class Recipe(Settings):
                 raise ValueError("weights.energy_l2 goes with weights.gen, which is 0")
         if self.restarts > 1 and not self.train.weights.gen.is_zero:
             raise ValueError("train.weights.gen needs restarts = 1; with more of them put L_GEN in the student")
-        if self.matching and (self.student or self.restarts > 1 or self.cycles > 1):
-            raise ValueError("[matching] takes the place of restarts, cycles and the [student]; leave one out")
+        if self.matching and self.cycles > 1:
+            raise ValueError("[matching] names the symbols once, so cycles that forget their names must be 1")
         if self.train.weights.teacher.is_zero == (self.matching is not None):
             raise ValueError("train.weights.teacher goes with [matching], which is its teacher")
         if self.head != "cosine" and not all(stage.weights.swav.is_zero for stage in stages):

@@ -47,10 +47,17 @@ class Phase:
 
 @dataclass(frozen=True)
 class Search:
-    """What the first stage hands to the student: which restarts it trusts, and their posteriors."""
+    """What a stage with a teacher learns from, and how it was found.
 
-    selection: Selection | Matched
+    Attributes:
+        targets: the teacher's posteriors.
+        matched: what matching found, where the recipe has it.
+        selection: which restarts were trusted, once they are trained.
+    """
+
     targets: Targets
+    matched: Matched | None = None
+    selection: Selection | None = None
 
 
 class Session:
@@ -115,20 +122,24 @@ class Session:
         """All phases, from the one in the checkpoint on: the cycles of the first stage, then the student."""
         training, search = None, _read_search(state)
         for phase in self.phases[state["phase"] if state else 0 :]:
-            if search is None and not phase.stage.weights.teacher.is_zero:
-                search = self._search(training)
+            if state is None:
+                search = self._search(phase, training, search)
             training = self._new_training(phase, training, search)
             self._fit(phase, training, search, folder, state, stop)
             state = None
         assert training is not None
         return training, search
 
-    def _search(self, training: Training | None) -> Search:
-        """What the stage with a teacher learns from: the images' shapes, or the restarts trained before."""
-        if self.recipe.matching:
-            return Search(*match(self.constraint, self.loader, self.recipe))
-        assert training is not None
-        return Search(*select(_candidates(training), self.constraint, self.loader, self.recipe))
+    def _search(self, phase: Phase, training: Training | None, before: Search | None) -> Search | None:
+        """The phase's teacher: the restarts trained before, for the student; the images' shapes, where they matched."""
+        if phase.stage is self.recipe.student:
+            assert training is not None
+            selection, targets = select(_candidates(training), self.constraint, self.loader, self.recipe)
+            return Search(targets, before.matched if before else None, selection)
+        if self.recipe.matching and before is None:
+            matched, targets = match(self.constraint, self.loader, self.recipe)
+            return Search(targets, matched)
+        return before
 
     @property
     def phases(self) -> list[Phase]:
@@ -167,7 +178,7 @@ class Session:
             for own in model.own_rules:
                 own.load_state_dict(rule.state_dict())
             return model
-        if before and search and isinstance(search.selection, Selection):
+        if before and search and search.selection:
             rules = _candidates(before).rules(rule)
             rule = rules[search.selection.best % len(rules)]
         restarts = 1 if phase.stage is self.recipe.student else self.recipe.restarts
@@ -232,13 +243,13 @@ class Session:
         run = Run(folder, self.recipe, trained.rules(self.constraint)[0], trained.networks(0), self.device)
         figures, scores = self._evaluate(run)
         diagnoses = diagnose_networks(run.networks, run.constraint, self.loader)
-        learnt = run.probabilities
-        selection = search.selection if search else None
+        learnt, findings = run.probabilities, search or Search({})
+        readings_left = readings(self.constraint, self.recipe)
         results = {
             **figures,
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, selection, readings(self.constraint, self.recipe)),
-            "restarts": selection.to_dict() if selection else None,
+            "certificate": certificate(diagnoses, findings.matched, findings.selection, readings_left),
+            **_in_plain_values(findings),
         }
         summary = self._settings(folder) | results | {"seconds": seconds} | provenance(self.device)
         run.save()
@@ -276,11 +287,21 @@ def _candidates(training: Training) -> Candidates:
 
 
 def _search_state(search: Search | None) -> dict[str, Any] | None:
-    return {"selection": search.selection.to_dict(), "targets": search.targets} if search else None
+    return None if search is None else {"targets": search.targets} | _in_plain_values(search)
+
+
+def _in_plain_values(search: Search) -> dict[str, Any]:
+    """What matching and the restarts came to."""
+    matched, selection = search.matched, search.selection
+    return {
+        "matching": matched.to_dict() if matched else None,
+        "restarts": selection.to_dict() if selection else None,
+    }
 
 
 def _read_search(state: Mapping[str, Any] | None) -> Search | None:
     if not state or not state["search"]:
         return None
-    kind = Matched if "margin" in state["search"]["selection"] else Selection
-    return Search(kind(**state["search"]["selection"]), dict(state["search"]["targets"]))
+    saved = state["search"]
+    matched = Matched(**saved["matching"]) if saved["matching"] else None
+    return Search(dict(saved["targets"]), matched, Selection(**saved["restarts"]) if saved["restarts"] else None)

@@ -69,7 +69,7 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
 
 
 def test_matching_is_a_teacher():
-    with pytest.raises(UserError, match=r"takes the place of restarts"):
+    with pytest.raises(UserError, match=r"cycles that forget their names must be 1"):
         load_recipe("gedi-nesy-few", {"cycles": 3})
     with pytest.raises(UserError, match=r"goes with \[matching\]"):
         load_recipe("gedi-nesy", {"train.weights.teacher": 25})
