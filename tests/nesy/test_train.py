@@ -144,3 +144,25 @@ def _wait_for(metrics, stage):
     while not (metrics.exists() and f'"stage": "{stage}"' in metrics.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+class Killed(Exception):
+    """Stands for whatever ends a process."""
+
+
+@pytest.mark.parametrize("place", [("train", 10), ("student", 20)])
+def test_a_run_on_matched_symbols_resumes(place, tmp_path):
+    few = SMALL | {"examples": 15, "matching.chains": 8, "matching.sweeps": 5, "checkpoint_seconds": 0.0}
+
+    def stop(row):
+        if (row["stage"], row["step"]) == place:
+            raise Killed
+
+    whole = train("gedi-nesy-few", out=tmp_path / "whole", **few)
+    with pytest.raises(Killed):
+        train("gedi-nesy-few", out=tmp_path / "stopped", progress=stop, **few)
+    resumed = resume(tmp_path / "stopped")
+    assert resumed.summary["matching"] == whole.summary["matching"]
+    assert resumed.summary["certificate"] == whole.summary["certificate"]
+    weights = [load_file(run.folder / "model.safetensors") for run in (whole, resumed)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
