@@ -1,6 +1,7 @@
 """Recipes: every setting of a run as data, read from TOML, checked, and written back complete."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,7 +36,10 @@ class Weights(Settings):
 
 
 class Sampler(Settings):
-    """SGLD (paper, Appendix O): x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer."""
+    """SGLD (paper, Appendix O): x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
+
+    Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch".
+    """
 
     chains: PositiveInt
     steps: PositiveInt
@@ -45,7 +49,7 @@ class Sampler(Settings):
     buffer: PositiveInt = 10_000
     reinit: Annotated[float, Field(ge=0, le=1)] = 0.05
     every: PositiveInt = 1
-    engine: Literal["torch", "numba"] = "torch"
+    engine: Literal["torch", "numba"]
 
     @model_validator(mode="after")
     def _chains_fit(self) -> "Sampler":
@@ -120,6 +124,16 @@ class Recipe(Settings):
     matching: Matching | None = None
     train: Stage
     student: Stage | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_engine(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """SGLD by compiled code where it can be had, unless the recipe names its engine; config.toml keeps which."""
+        sampler = values.get("sampler")
+        if not isinstance(sampler, dict) or "engine" in sampler:
+            return values
+        compiled = values.get("device", "cpu") == "cpu" and find_spec("numba") is not None
+        return {**values, "sampler": {**sampler, "engine": "numba" if compiled else "torch"}}
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":

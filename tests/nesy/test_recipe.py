@@ -73,3 +73,12 @@ def test_matching_is_a_teacher():
         load_recipe("gedi-nesy-few", {"cycles": 3})
     with pytest.raises(UserError, match=r"goes with \[matching\]"):
         load_recipe("gedi-nesy", {"train.weights.teacher": 25})
+
+
+@pytest.mark.parametrize(
+    ("installed", "device", "engine"), [(True, "cpu", "numba"), (True, "cuda", "torch"), (False, "cpu", "torch")]
+)
+def test_the_engine_is_the_fastest_there_is(installed, device, engine, monkeypatch):
+    monkeypatch.setattr("gedi_nesy.nesy.recipe.find_spec", lambda name: object() if installed else None)
+    assert load_recipe("gedi-nesy", {"device": device}).sampler.engine == engine
+    assert load_recipe("gedi-nesy", {"device": device, "sampler.engine": "torch"}).sampler.engine == "torch"
