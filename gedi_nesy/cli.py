@@ -390,7 +390,12 @@ def recipes(as_json: bool) -> None:
 
 @main.group()
 def vision() -> None:
-    """The vision track: clusters and density of points, without labels and without a rule."""
+    """The vision track: clusters and density of points, without labels and without a rule.
+
+    \b
+    Example:
+      gedi-nesy vision train --dataset moons
+    """
 
 
 @vision.command("train")

@@ -135,7 +135,8 @@ def test_errors_are_one_sentence(arguments, code, sentence, tmp_path, monkeypatc
 def test_a_damaged_checkpoint_leaves_the_run_as_it_is(run, tmp_path):
     damaged = tmp_path / "run"
     damaged.mkdir()
-    (damaged / "config.toml").write_bytes((run[0] / "config.toml").read_bytes())
+    for name in ("config.toml", "program.pl"):
+        (damaged / name).write_bytes((run[0] / name).read_bytes())
     (damaged / "checkpoint.pt").write_bytes((run[0] / "checkpoint.pt").read_bytes()[:1000])
     result = invoke("train", "--resume", damaged)
     assert result.exit_code == 1
