@@ -12,8 +12,8 @@ from gedi_nesy.nesy.select import Selection
 
 # Restarts that found the true symbols agreed on .98 and more of the images, restarts in different traps on .36 to .96.
 AGREED = 0.97
-# Matching, tuning seeds: wrong symbols led all others by .08 at most (20 and 30 examples), right ones by .06 to .23 with
-# 30 examples, so that some go without a certificate, and by .16 and more with 100.
+# Matching, tuning seeds: wrong symbols led all others by .08 at most (20 and 30 examples), right ones by .06 to .23 of
+# 30 examples, so that some go without a certificate, and by .16 and more of 100.
 MARGIN = 0.1
 SECONDS = 3.0  # for the search for a second reading of the rule
 
