@@ -6,7 +6,9 @@ contestants take turns. How inference grows with a rule's size is measured by gr
 
 import argparse
 import json
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -137,7 +139,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     RESULTS.mkdir(exist_ok=True)
-    table = {}
+    table: dict[str | int, object] = {"command": shlex.join(["python", *sys.argv])}
     for batch in (20, 60):
         table[batch] = times = speed(batch, options.rounds)
         for name, milliseconds in times.items():

@@ -10,7 +10,9 @@ With the same noise the samples must agree: the largest difference of a pixel is
 
 import argparse
 import json
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -107,7 +109,8 @@ def main() -> None:
                     f"{line['largest_difference'][engine]:.1e}, {line['largest_difference_with_noise'][engine]:.1e}"
                 )
     if arguments.out:
-        arguments.out.write_text(json.dumps({"lines": lines} | provenance(torch.device("cpu")), indent=2) + "\n")
+        result = {"command": shlex.join(["python", *sys.argv]), "lines": lines} | provenance(torch.device("cpu"))
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

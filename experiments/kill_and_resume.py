@@ -7,6 +7,7 @@ Prints one line for each kill and whether every weight is equal to the last bit.
 
 import json
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -52,7 +53,13 @@ def main(kills: int, seed: int, out: Path | None) -> None:
         equal = all(torch.equal(first[name], second[name]) for name in first)
     print(f"{kills} kills; bit-identical: {equal}")
     if out:
-        result = {"kills": kills, "seed": seed, "killed_at": reached, "bit_identical": equal}
+        result = {
+            "command": shlex.join(["python", *sys.argv]),
+            "kills": kills,
+            "seed": seed,
+            "killed_at": reached,
+            "bit_identical": equal,
+        }
         out.write_text(
             json.dumps(result | {key: summary[key] for key in ("device", "machine", "versions")}, indent=2) + "\n"
         )

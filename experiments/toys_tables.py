@@ -48,8 +48,8 @@ def main(
 ) -> None:
     """Run the experiment."""
     name = name or ("toys-published" if published else "toys-ours")
-    command = f"python experiments/toys_tables.py {'--published ' if published else ''}--seeds {seeds}"
-    command += f" --first-seed {first_seed}" + "".join(f" --set {text}" for text in settings)
+    command = f"python experiments/toys_tables.py{' --published' * published}"
+    command += "".join(f" --set {text}" for text in settings)
     overrides = {"data_noise": noise, "seeds": seeds, "seed": first_seed} | dict(map(parse_setting, settings))
     for method in methods.split(","):
         for dataset in datasets.split(","):
@@ -70,17 +70,17 @@ def run_once(recipe: str, folder: Path, overrides: dict) -> None:
 
 def write_results(runs: Path, path: Path, command: str) -> None:
     """Gather everything that is finished."""
-    rows = [read_row(folder) for folder in sorted(runs.iterdir()) if (folder / "summary.json").exists()]
+    rows = [read_row(folder, command) for folder in sorted(runs.iterdir()) if (folder / "summary.json").exists()]
     for row in rows:
         print(f"{row['method']:15} {row['dataset']:8} {row['noise']:4}  NMI {row['nmi']['mean']:.2f} ± ", end="")
         print(f"{row['nmi']['std']:.2f}  paper {row['paper']}  solved {row['solved']}/{len(row['seeds'])}", end="  ")
         print(
             f"certified {row['certified']} (wrong: {row['certified_but_wrong']})  {row['seconds_a_seed']} s", flush=True
         )
-    path.write_text(json.dumps({"command": command, "rows": rows}, indent=2) + "\n")
+    path.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
 
 
-def read_row(folder: Path) -> dict:
+def read_row(folder: Path, command: str) -> dict:
     """One method on one data set, all seeds."""
     summary = RunFolder(folder).read_json("summary.json")
     noise = float(folder.name.rsplit("-", 1)[1])
@@ -89,6 +89,8 @@ def read_row(folder: Path) -> dict:
     likelihoods = [seed["log_likelihood"] for seed in summary["seeds"]]
     published = TABLES_2_AND_3.get((method, dataset), {}).get("nmi") if noise == 0.05 else None
     return {
+        "command": f"{command} --methods {method} --datasets {dataset} --noise {noise} --seeds {len(nmis)} "
+        f"--first-seed {summary['seeds'][0]['seed']}",
         "method": method,
         "dataset": dataset,
         "noise": noise,

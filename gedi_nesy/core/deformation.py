@@ -111,4 +111,4 @@ def affinity(distances: Tensor, neighbours: int, same: float, repulsion: float) 
     scaled = distances / (unit.unsqueeze(1) * unit).sqrt().clamp_min(1e-12)
     row, column = torch.triu_indices(n, n, 1)
     pairs = scaled[row, column]
-    return ((pairs.quantile(same) - scaled) / pairs.std()).clamp_min(-repulsion).fill_diagonal_(0)
+    return ((pairs.quantile(same) - scaled) / pairs.std().clamp_min(1e-6)).clamp_min(-repulsion).fill_diagonal_(0)

@@ -58,12 +58,12 @@ def match(constraint: Constraint, loader: Loader, recipe: Recipe) -> tuple[Match
         [examples, classes]; rows of 0 for examples beyond the first `settings.examples`, which are not matched.
 
     Raises:
-        UserError: if there are too many images to compare every two, or fewer than the affinity needs.
+        UserError: as `check_matchable`.
     """
     settings = recipe.matching
     assert settings is not None
     generator = torch.Generator().manual_seed(recipe.seed)
-    few = loader.first(settings.examples)
+    few, device = loader.first(settings.examples), loader.inputs.device
     likeness = {network: _likeness(network, few, settings) for network in few.calls}
     chains = _Chains(constraint, few, likeness, settings.chains, generator)
     for sweep in range(settings.sweeps):
@@ -72,7 +72,14 @@ def match(constraint: Constraint, loader: Loader, recipe: Recipe) -> tuple[Match
             chains.redraw(block, HOT * (COLD / HOT) ** progress)
     matched, targets = _judge(chains, recipe.agreement)
     unmatched = len(loader) - len(few)
-    return matched, {key: F.pad(shares, (0, 0, 0, unmatched)) for key, shares in targets.items()}
+    return matched, {key: F.pad(shares, (0, 0, 0, unmatched)).to(device) for key, shares in targets.items()}
+
+
+def check_matchable(loader: Loader, settings: Matching) -> None:
+    """UserError if `match` could not compare the examples' images."""
+    few = loader.first(settings.examples)
+    for network in few.calls:
+        _images_read(network, few, settings)
 
 
 class _Chains:
@@ -88,7 +95,7 @@ class _Chains:
     ):
         self.constraint, self.loader, self.generator = constraint, loader, generator
         self.likeness, self.chains = likeness, chains
-        self.pull = {network: pairs.abs().sum(1).mean() for network, pairs in likeness.items()}
+        self.pull = {network: pairs.abs().sum(1).mean().clamp_min(1e-6) for network, pairs in likeness.items()}
         start = constraint.sample(len(loader) * chains, generator)
         self.symbols: dict[str, Tensor] = {}  # one-hot [calls * examples, R, classes] for each network
         for network, calls in loader.calls.items():
@@ -165,6 +172,21 @@ def draw_symbols(
 
 def _likeness(network: str, loader: Loader, settings: Matching) -> Tensor:
     """The affinity of every two calls of a network, by the shapes of the images that they read, [calls, calls]."""
+    pool, places = _images_read(network, loader, settings).unique(return_inverse=True)
+    ink = loader.examples.pool[pool].float().mean(1) / 255
+    distances = deformation_distance(normalise_shape(ink))
+    between = sum(distances[slot][:, slot] for slot in places)
+    assert isinstance(between, Tensor)
+    classes = len(loader.calls[network][0].domain)
+    return affinity(between, settings.neighbours, 1 / classes, settings.repulsion)
+
+
+def _images_read(network: str, loader: Loader, settings: Matching) -> Tensor:
+    """The rows in the pool of the images that each call of a network reads, [images, calls], on the CPU.
+
+    Raises:
+        UserError: if they are too many or too few to match.
+    """
     calls = loader.calls[network]
     images = torch.cat([torch.stack([loader.rows[image] for image in call.inputs]) for call in calls], 1)
     if images.shape[1] > LARGEST_POOL:
@@ -177,12 +199,7 @@ def _likeness(network: str, loader: Loader, settings: Matching) -> Tensor:
             f"Matching needs more than matching.neighbours = {settings.neighbours} images, and {network} reads "
             f"{images.shape[1]}; give it more examples."
         )
-    pool, places = images.unique(return_inverse=True)
-    ink = loader.examples.pool[pool.cpu()].float().mean(1) / 255
-    distances = deformation_distance(normalise_shape(ink))
-    between = sum(distances[slot][:, slot] for slot in places)
-    assert isinstance(between, Tensor)
-    return affinity(between, settings.neighbours, 1 / len(calls[0].domain), settings.repulsion)
+    return images.cpu()
 
 
 def _judge(chains: _Chains, least_agreement: float) -> tuple[Matched, Targets]:
@@ -193,5 +210,5 @@ def _judge(chains: _Chains, least_agreement: float) -> tuple[Matched, Targets]:
     trusted = agreement >= least_agreement
     others = energies[~trusted]
     energy = energies[best].item()
-    margin = (others.min().item() - energy) / abs(energy) if len(others) else None
+    margin = (others.min().item() - energy) / max(abs(energy), 1e-6) if len(others) else None
     return Matched(energy, margin, int(trusted.sum())), chains.targets(trusted)

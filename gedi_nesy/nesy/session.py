@@ -23,7 +23,7 @@ from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks, score_rule
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld
-from gedi_nesy.nesy.matching import Matched, match
+from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe, Stage
 from gedi_nesy.nesy.run import Run
@@ -85,6 +85,8 @@ class Session:
         self.loader = Loader(examples, constraint, self.scale, self.device)
         if recipe.sampler:
             build_sgld(recipe.sampler, self.scale)  # its settings are refused now, not after the first stage
+        if recipe.matching:
+            check_matchable(self.loader, recipe.matching)
         if images:
             draw_test_examples(constraint, images)  # likewise a test set that can't be scored on
         self.before = 0.0  # seconds that earlier processes spent on this run

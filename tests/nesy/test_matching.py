@@ -54,3 +54,14 @@ def test_symbols_are_drawn_from_the_joint_posterior():
     joint = x * y.flip(0)  # P(X = a, Y = 3 - a), up to their sum: .03, .04, .03, .16 of .26
     shares = drawn["X"].bincount(minlength=4) / n
     torch.testing.assert_close(shares, joint / joint.sum(), atol=0.014, rtol=0)  # four standard deviations
+
+
+def test_images_without_a_shape_tell_nothing_and_break_nothing():
+    rule = Constraint(RULE, query="sums(X,Y,S)", arguments=("S",))
+    rows = {"X": torch.arange(8), "Y": torch.arange(8, 16)}
+    examples = Examples(torch.zeros(16, 1, 28, 28, dtype=torch.uint8), rows, {"S": [2] * 8}, {}, False)
+    loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
+    matched, targets = match(rule, loader, load_recipe("gedi-nesy-few", {"matching.chains": 4, "matching.sweeps": 2}))
+    assert matched.energy == 0
+    assert matched.margin == 0
+    assert (targets["X"].argmax(1) + targets["Y"].argmax(1)).tolist() == [2] * 8

@@ -112,6 +112,7 @@ def test_a_finished_run_is_not_resumed_and_an_old_run_not_overwritten(run):
         ({"dataset": "mnits"}, "mnits"),
         ({"examples": 100_000}, "more than the 1397 images"),
         ({"device": "tpu"}, "tpu"),
+        ({"recipe": "gedi-nesy-few", "examples": 2, "cycles": 1}, "more examples"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_is_written(overrides, sentence, tmp_path):
