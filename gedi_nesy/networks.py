@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from gedi_nesy.conv_pool import conv_pool_relu
 
+FEATURES = 84  # of MNIST_Net, before its last layer
 TEMPERATURE = 0.1  # SwAV's, of p(y|x) = softmax(cosine / temperature)
 
 
@@ -20,15 +21,15 @@ class MNIST_Net(nn.Module):
     Args:
         classes: number of logits.
         images: how many images it reads at once, as the channels of one.
+        width: factor of all sizes between input and logits; 1 is the published network.
     """
 
-    def __init__(self, classes: int = 10, images: int = 1) -> None:
+    def __init__(self, classes: int = 10, images: int = 1, width: int = 1) -> None:
         super().__init__()
         self.images = images
-        self.encoder = nn.Sequential(
-            nn.Conv2d(images, 6, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()
-        )
-        self.classifier = mlp((16 * 4 * 4, 120, 84, classes), nn.ReLU)
+        first, second = nn.Conv2d(images, 6 * width, 5), nn.Conv2d(6 * width, 16 * width, 5)
+        self.encoder = nn.Sequential(first, nn.MaxPool2d(2), nn.ReLU(), second, nn.MaxPool2d(2), nn.ReLU())
+        self.classifier = mlp((16 * width * 4 * 4, 120 * width, FEATURES * width, classes), nn.ReLU)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, shape [batch, classes], of shape [batch, images, 28, 28]; ValueError for another shape."""
@@ -36,7 +37,7 @@ class MNIST_Net(nn.Module):
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """What the last layer sees, shape [batch, 84], of images as in `forward`."""
+        """What the last layer sees, shape [batch, 84 * width], of images as in `forward`."""
         if images.shape[1:] != (self.images, 28, 28):
             raise ValueError(
                 f"MNIST_Net reads images of shape [batch, {self.images}, 28, 28], not {list(images.shape)}."
@@ -78,11 +79,11 @@ class CosineHead(nn.Module):
 
 
 class PrototypeNet(MNIST_Net):
-    """MNIST_Net whose classes are prototypes: a CosineHead on its 84 features, before their ReLU, as in SwAV."""
+    """MNIST_Net whose classes are prototypes: a CosineHead on its features, before their ReLU, as in SwAV."""
 
-    def __init__(self, classes: int = 10, images: int = 1) -> None:
-        super().__init__(classes, images)
-        self.classifier = nn.Sequential(*self.classifier[:-2], CosineHead(84, classes))
+    def __init__(self, classes: int = 10, images: int = 1, width: int = 1) -> None:
+        super().__init__(classes, images, width)
+        self.classifier = nn.Sequential(*self.classifier[:-2], CosineHead(FEATURES * width, classes))
 
 
 class ResNet8(nn.Module):

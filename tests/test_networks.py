@@ -104,6 +104,14 @@ def test_mnist_net_has_the_names_of_deepproblogs_network() -> None:
     }
 
 
+def test_a_wider_network_has_more_of_everything_but_inputs_and_logits() -> None:
+    shapes = {name: tuple(value.shape) for name, value in MNIST_Net(width=3).state_dict().items()}
+    assert shapes["encoder.0.weight"] == (18, 1, 5, 5)
+    assert shapes["encoder.3.weight"] == (48, 18, 5, 5)
+    assert shapes["classifier.0.weight"] == (360, 768)
+    assert shapes["classifier.4.weight"] == (10, 252)
+
+
 def test_mnist_net_names_a_wrong_shape() -> None:
     with pytest.raises(ValueError, match=r"\[batch, 1, 28, 28\], not \[2, 3, 32, 32\]"):
         MNIST_Net()(torch.zeros(2, 3, 32, 32))

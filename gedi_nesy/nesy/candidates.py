@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.grounding import Variable
-from gedi_nesy.networks import MNIST_Net, PrototypeNet, mlp
+from gedi_nesy.networks import FEATURES, MNIST_Net, PrototypeNet, mlp
 
 HEADS = {"linear": MNIST_Net, "cosine": PrototypeNet}
 
@@ -32,6 +32,7 @@ class Candidates(nn.Module):
         shapes: of each network, by its name in the program.
         restarts: K.
         seed: of the initial weights.
+        width: of the networks' layers, in those of MNIST_Net.
         head: how the networks' last layer makes logits, one of `HEADS`.
         projected: whether each network has a projector of its features beside it, as Barlow Twins needs in training.
         rule: the rule; without it no probabilities are learned.
@@ -42,6 +43,7 @@ class Candidates(nn.Module):
         shapes: Mapping[str, Shape],
         restarts: int,
         seed: int,
+        width: int = 1,
         head: str = "linear",
         projected: bool = False,
         rule: Constraint | None = None,
@@ -49,8 +51,10 @@ class Candidates(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.nets = nn.ModuleList(build_networks(shapes, head) for _ in range(restarts))
-            self.projectors = nn.ModuleList(build_projectors(shapes) for _ in range(restarts if projected else 0))
+            self.nets = nn.ModuleList(build_networks(shapes, width, head) for _ in range(restarts))
+            self.projectors = nn.ModuleList(
+                build_projectors(shapes, width) for _ in range(restarts if projected else 0)
+            )
         learns = rule is not None and any(True for _ in rule.parameters())
         self.own_rules = nn.ModuleList(copy.deepcopy(rule) for _ in range(restarts) if rule and learns)
 
@@ -93,18 +97,19 @@ class Candidates(nn.Module):
         return embeddings
 
 
-def build_networks(shapes: Mapping[str, Shape], head: str = "linear") -> nn.ModuleDict:
+def build_networks(shapes: Mapping[str, Shape], width: int = 1, head: str = "linear") -> nn.ModuleDict:
     """One untrained network for each of a rule's networks, by its name in the program; its head is one of `HEADS`."""
-    return nn.ModuleDict({name: HEADS[head](shape.classes, shape.images) for name, shape in shapes.items()})
+    return nn.ModuleDict({name: HEADS[head](shape.classes, shape.images, width) for name, shape in shapes.items()})
 
 
-def build_projectors(shapes: Mapping[str, Shape]) -> nn.ModuleDict:
+def build_projectors(shapes: Mapping[str, Shape], width: int = 1) -> nn.ModuleDict:
     """For each of a rule's networks a projector 84-168-84 with batch normalisation, as the paper has it (App. M)."""
-    return nn.ModuleDict({name: mlp((84, 168, 84), _normalised_relu) for name in shapes})
+    outer, inner = FEATURES * width, 2 * FEATURES * width
 
+    def activation() -> nn.Module:
+        return nn.Sequential(nn.BatchNorm1d(inner, track_running_stats=False), nn.ReLU())
 
-def _normalised_relu() -> nn.Module:
-    return nn.Sequential(nn.BatchNorm1d(168, track_running_stats=False), nn.ReLU())
+    return nn.ModuleDict({name: mlp((outer, inner, outer), activation) for name in shapes})
 
 
 def network_shapes(constraint: Constraint, image_shape: torch.Size) -> dict[str, Shape]:

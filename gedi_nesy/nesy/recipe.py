@@ -113,6 +113,7 @@ class Recipe(Settings):
     device: str = "cpu"
     threads: PositiveInt = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
+    width: PositiveInt = 1  # of the networks' layers, in those of MNIST_Net
     head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"
     restarts: PositiveInt = 1
     cycles: PositiveInt = 1

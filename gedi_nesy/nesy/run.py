@@ -253,7 +253,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     run_folder = RunFolder.open(Path(folder))
     recipe = load_recipe(str(run_folder / "config.toml"))
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
-    networks = build_networks(network_shapes(constraint, IMAGE_SHAPE), recipe.head)
+    networks = build_networks(network_shapes(constraint, IMAGE_SHAPE), recipe.width, recipe.head)
     state = run_folder.load_model()
     rule = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
     try:

@@ -185,7 +185,8 @@ class Session:
             rule = rules[search.selection.best % len(rules)]
         restarts = 1 if phase.stage is self.recipe.student else self.recipe.restarts
         projected = not phase.stage.weights.barlow.is_zero
-        return Candidates(self.shapes, restarts, phase.seed, self.recipe.head, projected, rule).to(self.device)
+        width, head = self.recipe.width, self.recipe.head
+        return Candidates(self.shapes, restarts, phase.seed, width, head, projected, rule).to(self.device)
 
     def _buffers(self, stage: Stage, generator: torch.Generator) -> dict[str, ReplayBuffer]:
         """A replay buffer for each network where L_GEN is on."""

@@ -104,7 +104,7 @@ def step(addition, loader, request):
     settings = {"train.noise": 0.0, "train.warp": False, "train.batch": 40}
     recipe = load_recipe(f"{request.param}-nesy-addition-100", settings)
     loader.inputs = torch.rand(loader.inputs.shape, generator=torch.Generator().manual_seed(0))
-    candidates = Candidates({"digits": Shape(10)}, 2, 0, recipe.head, projected=request.param == "barlow")
+    candidates = Candidates({"digits": Shape(10)}, 2, 0, head=recipe.head, projected=request.param == "barlow")
     training = Training(candidates, torch.optim.SGD(candidates.parameters(), 0.1), torch.Generator())
     losses = StepLosses(recipe, recipe.train, addition, loader, training, seed=0)
     return losses, loader.batch(torch.arange(40)).images["digits"]
