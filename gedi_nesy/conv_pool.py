@@ -6,6 +6,7 @@ Inside, tensors are batch-last, [channels, height, width, batch]. The result is 
 width] seen through strides, so a second operation takes it over without a copy.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,17 +38,36 @@ def conv_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.relu(F.max_pool2d(F.conv2d(images, weight, bias), 2))
 
 
+@torch.no_grad()
+def conv_pool_relu_with_pullback(
+    images: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """The same without autograd, which costs as much as the arithmetic where images are few: for chains of SGLD.
+
+    Args:
+        images: on the CPU, shape [batch, channels, height, width]; height - k and width - k must be odd.
+        weight: shape [outputs, channels, k, k] with an odd k.
+        bias: shape [outputs].
+
+    Returns:
+        The result, and the function from a gradient of the result to that of the images; it can be called once.
+    """
+    pooled, route, kernel, _ = _pool_patches(images, weight, bias)
+
+    def pull_back(grad: Tensor) -> Tensor:
+        return _grad_images(route.mul_(grad.permute(1, 2, 3, 0)), kernel, images)
+
+    return pooled, pull_back
+
+
 class _ConvPoolReLU(torch.autograd.Function):
     """Shapes: N images, C channels, O outputs, s = k + 1 the side of a patch, h x w the pooled size."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        patches = _patches(images, weight.shape[-1] + 1)  # [C, s, s, h, w, N]
-        kernel = _four_positions(weight)  # [4, O, C, s, s]
-        blocks = kernel.flatten(2).flatten(0, 1) @ patches.flatten(3).flatten(0, 2)  # [4 * O, h * w * N]
-        pooled, route = _max_of_four(blocks.view(4, len(weight), *patches.shape[3:]), bias)
+        pooled, route, kernel, patches = _pool_patches(images, weight, bias)
         ctx.save_for_backward(images, kernel, route, patches if ctx.needs_input_grad[1] else None)
-        return pooled.permute(3, 0, 1, 2)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -57,16 +77,30 @@ class _ConvPoolReLU(torch.autograd.Function):
             )
         images, kernel, route, patches = ctx.saved_tensors
         grad_blocks = route * grad.permute(1, 2, 3, 0)  # [4, O, h, w, N]
-        rows = grad_blocks.flatten(2).flatten(0, 1)  # [4 * O, h * w * N]
         grad_images = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_patches = kernel.flatten(2).flatten(0, 1).T @ rows
-            grad_images = _add_patches(grad_patches.view(*kernel.shape[2:], *route.shape[2:]), images)
+            grad_images = _grad_images(grad_blocks, kernel, images)
         if ctx.needs_input_grad[1]:
+            rows = grad_blocks.flatten(2).flatten(0, 1)  # [4 * O, h * w * N]
             grad_weight = _sum_positions((rows @ patches.flatten(3).flatten(0, 2).T).view_as(kernel))
         if ctx.needs_input_grad[2]:
             grad_bias = grad_blocks.sum((0, 2, 3, 4))
         return grad_images, grad_weight, grad_bias
+
+
+def _pool_patches(images: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The result, [N, O, h, w]; which window it came from, [4, O, h, w, N]; the kernel and patches that it took."""
+    patches = _patches(images, weight.shape[-1] + 1)  # [C, s, s, h, w, N]
+    kernel = _four_positions(weight)  # [4, O, C, s, s]
+    blocks = kernel.flatten(2).flatten(0, 1) @ patches.flatten(3).flatten(0, 2)  # [4 * O, h * w * N]
+    pooled, route = _max_of_four(blocks.view(4, len(weight), *patches.shape[3:]), bias)
+    return pooled.permute(3, 0, 1, 2), route, kernel, patches
+
+
+def _grad_images(grad_blocks: Tensor, kernel: Tensor, images: Tensor) -> Tensor:
+    """From the gradient of the four windows, [4, O, h, w, N], to that of the images, in their layout."""
+    grad_patches = kernel.flatten(2).flatten(0, 1).T @ grad_blocks.flatten(2).flatten(0, 1)
+    return _add_patches(grad_patches.view(*kernel.shape[2:], *grad_blocks.shape[2:]), images)
 
 
 def _patches(images: Tensor, side: int) -> Tensor:

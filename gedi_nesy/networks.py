@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gedi_nesy.conv_pool import conv_pool_relu
+from gedi_nesy.conv_pool import conv_pool_relu, conv_pool_relu_with_pullback
 
 FEATURES = 84  # of MNIST_Net, before its last layer
+AT_ONCE = 60  # images; what the memory of so many holds stays in the cache
 TEMPERATURE = 0.1  # SwAV's, of p(y|x) = softmax(cosine / temperature)
 
 
@@ -53,6 +55,40 @@ class MNIST_Net(nn.Module):
             hidden = layer(hidden)
         return hidden
 
+    @torch.no_grad()
+    def log_density_gradient(self, images: Tensor) -> Tensor:
+        """d logsumexp f(x) / dx without autograd, shape [batch, images, 28, 28]; for the CPU, where it is quicker."""
+        return torch.cat([self._log_density_gradient(some) for some in images.split(AT_ONCE)])
+
+    def _log_density_gradient(self, images: Tensor) -> Tensor:
+        *hidden_layers, _ = self.classifier
+        hidden, pull_backs = images, []
+        for layer in self.encoder:
+            if isinstance(layer, nn.Conv2d):
+                assert layer.bias is not None
+                hidden, pull_back = conv_pool_relu_with_pullback(hidden, layer.weight, layer.bias)
+                pull_backs.append(pull_back)
+        shape, features = hidden.shape, [hidden.flatten(1)]
+        for layer in hidden_layers:
+            features.append(layer(features[-1]))
+        gradient = self._gradient_of_features(features.pop())
+        for layer in reversed(hidden_layers):
+            seen = features.pop()
+            if isinstance(layer, nn.Linear):
+                gradient = gradient @ layer.weight
+            else:
+                gradient = torch.ops.aten.threshold_backward(gradient, seen, 0)
+        gradient = gradient.view(shape)
+        for pull_back in reversed(pull_backs):
+            gradient = pull_back(gradient)
+        return gradient
+
+    def _gradient_of_features(self, features: Tensor) -> Tensor:
+        """d logsumexp f / d features, [batch, features], through the last layer."""
+        head = self.classifier[-1]
+        assert isinstance(head, nn.Linear)
+        return head(features).softmax(-1) @ head.weight
+
     def as_sequential(self) -> nn.Sequential:
         """The same network, sharing its weights, as a stack of torch's own layers."""
         return nn.Sequential(*self.encoder, nn.Flatten(), *self.classifier)
@@ -84,6 +120,12 @@ class PrototypeNet(MNIST_Net):
     def __init__(self, classes: int = 10, images: int = 1, width: int = 1) -> None:
         super().__init__(classes, images, width)
         self.classifier = nn.Sequential(*self.classifier[:-2], CosineHead(FEATURES * width, classes))
+
+    @torch.enable_grad()
+    def _gradient_of_features(self, features: Tensor) -> Tensor:
+        features = features.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.classifier[-1](features).logsumexp(-1).sum(), features)
+        return gradient
 
 
 class ResNet8(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gedi_nesy.conv_pool import conv_pool_relu
-from gedi_nesy.networks import MNIST_Net, ResNet8, mlp
+from gedi_nesy.networks import MNIST_Net, PrototypeNet, ResNet8, mlp
 
 
 def flat_digits(n: int) -> Tensor:
@@ -102,6 +102,13 @@ def test_mnist_net_has_the_names_of_deepproblogs_network() -> None:
         "classifier.4.weight": (7, 84),
         "classifier.4.bias": (7,),
     }
+
+
+@pytest.mark.parametrize("net", [MNIST_Net(), MNIST_Net(images=2, width=2), PrototypeNet()])
+def test_the_gradient_by_hand_is_that_of_autograd(net: MNIST_Net) -> None:
+    images = flat_digits(7).repeat(1, net.images, 1, 1).requires_grad_()
+    (expected,) = torch.autograd.grad(net(images).logsumexp(1).sum(), images)
+    torch.testing.assert_close(net.log_density_gradient(images.detach()), expected)
 
 
 def test_a_wider_network_has_more_of_everything_but_inputs_and_logits() -> None:
