@@ -1,11 +1,11 @@
 """Every program that comes with the package, trained on MNIST with the recipe that `gedi-nesy train` takes.
 
     python experiments/programs.py
-    python experiments/programs.py --programs sorted,parity --examples 1000 --seed 330
+    python experiments/programs.py --recipe gedi-nesy-few --programs sorted,parity --seed 330
 
 Where a rule can't tell some symbols apart (`gedi-nesy check` says which), accuracy is low and Hungarian accuracy, under
 the best renaming of the symbols, may be high all the same. Labels only draw images that satisfy the rule.
-The result is experiments/results/programs.json; finished runs are kept, stopped ones resumed.
+The result is experiments/results/programs-<recipe>-<examples>.json; finished runs are kept, stopped ones resumed.
 """
 
 import json
@@ -35,15 +35,16 @@ PROGRAMS: dict[str, dict[str, object]] = {
 @click.command()
 @click.option("--programs", default=",".join(PROGRAMS), show_default=True)
 @click.option("--examples", default=1000, show_default=True)
+@click.option("--recipe", help="[default: the one for so many examples]")
 @click.option("--seed", default=330, show_default=True)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/programs"), show_default=True)
-def main(programs: str, examples: int, seed: int, runs: Path) -> None:
+def main(programs: str, examples: int, recipe: str | None, seed: int, runs: Path) -> None:
     """Run the experiment."""
-    rows: dict[str, dict] = {}
+    recipe, rows = recipe or recipe_for("gedi+nesy", examples), {}
+    out = RESULTS / f"programs-{recipe}-{examples}.json"
     for program in programs.split(","):
         settings = {"dataset": "mnist", "examples": examples, "program": program} | PROGRAMS.get(program, {})
-        folder = runs / f"{Path(program).stem}-{examples}-seed{seed}"
-        summary = run_once(recipe_for("gedi+nesy", examples), folder, seed, settings)
+        summary = run_once(recipe, runs / f"{recipe}-{Path(program).stem}-{examples}-seed{seed}", seed, settings)
         rows[program] = {
             **{key: summary[key] for key in ("recipe", "dataset", "examples", "seed", *FIGURES, "seconds")},
             "by_network": summary.get("networks"),
@@ -53,7 +54,7 @@ def main(programs: str, examples: int, seed: int, runs: Path) -> None:
         print(f"{program:16} {figures}  certified {summary['certificate']['certified']}  {summary['seconds']} s")
         about = {key: summary[key] for key in ("device", "machine", "versions")}
         result = {"command": shlex.join(["python", *sys.argv]), "programs": rows} | about
-        (RESULTS / "programs.json").write_text(json.dumps(result, indent=2) + "\n")
+        out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
