@@ -1,4 +1,4 @@
-"""How much of the labels frozen features give away: a linear probe and nearest neighbours. Labels serve to score only."""
+"""How much of the labels frozen features give away: a linear probe and nearest neighbours; labels score only."""
 
 import torch
 from torch import Tensor, nn
