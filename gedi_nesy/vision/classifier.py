@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save
@@ -11,15 +10,16 @@ from torch.nn import functional as F
 
 from gedi_nesy.data.images import Images
 from gedi_nesy.data.places import cache_folder
+from gedi_nesy.errors import UserError
 from gedi_nesy.runs import write_atomically
 
-EPOCHS, BATCH, LEARNING_RATE = 8, 128, 3e-3
-WIDTHS = (32, 64, 128)
+EPOCHS, BATCH, LEARNING_RATE = 5, 128, 3e-3
+LAYERS = ((32, 4, 2), (64, 3, 1), (128, 3, 2))  # channels, side and stride of each convolution
 CHUNK = 1000  # images evaluated at a time
 
 
 class SmallNet(nn.Module):
-    """Three convolutions with batch norm, the second and third of stride 2, and a linear layer on their mean.
+    """Three convolutions with batch norm and ReLU, and a linear layer on their mean over the image.
 
     Args:
         channels: of the images.
@@ -29,10 +29,11 @@ class SmallNet(nn.Module):
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs, outputs, stride in zip((channels, *WIDTHS), WIDTHS, (1, 2, 2), strict=False):
-            layers += [nn.Conv2d(inputs, outputs, 3, stride, 1), nn.BatchNorm2d(outputs), nn.ReLU()]
+        for width, side, stride in LAYERS:
+            layers += [nn.Conv2d(channels, width, side, stride, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            channels = width
         self.encoder = nn.Sequential(*layers)
-        self.head = nn.Linear(WIDTHS[-1], classes)
+        self.head = nn.Linear(channels, classes)
 
     def features(self, images: Tensor) -> Tensor:
         """What the linear layer sees, [batch, 128], of images uint8 [batch, channels, height, width]."""
@@ -66,19 +67,26 @@ def load_classifier(images: Images, device: torch.device | str = "cpu") -> Class
     Args:
         images: the data set; its training labels are used.
         device: where it learns and computes.
+
+    Raises:
+        UserError: the file in the cache is damaged.
     """
     key = f"{images.name}-{_digest(images)}"
     path = cache_folder() / "classifiers" / f"{key}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        here = images.to(device)
+        trained = train_classifier(here)
+        accuracy = torch.tensor(measure_accuracy(trained, here), dtype=torch.float64)
+        write_atomically(path, save({**trained.cpu().state_dict(), "accuracy": accuracy}))
     net = SmallNet(images.x_train.shape[1], len(images.classes))
-    if path.is_file():
+    try:
         state = load_file(path)
-        accuracy = state.pop("accuracy").item()
+        accuracy = state.pop("accuracy")
         net.load_state_dict(state)
-        return Classifier(key, net.to(device).eval(), accuracy)
-    net = train_classifier(images.to(device))
-    accuracy = measure_accuracy(net, images.to(device))
-    _store(path, {**net.cpu().state_dict(), "accuracy": torch.tensor(accuracy, dtype=torch.float64)})
-    return Classifier(key, net.to(device), accuracy)
+    except Exception as error:  # safetensors raises its own error type, which is not public
+        raise UserError(f"{path} is damaged; delete it, and the next evaluation trains it again.") from error
+    return Classifier(key, net.to(device).eval().requires_grad_(False), accuracy.item())
 
 
 def train_classifier(images: Images, epochs: int = EPOCHS) -> SmallNet:
@@ -110,12 +118,7 @@ def measure_accuracy(net: SmallNet, images: Images) -> float:
 
 def _digest(images: Images) -> str:
     """A short hash of the training set, and of everything above that decides what is learned."""
-    digest = hashlib.sha256(repr((SmallNet.__name__, WIDTHS, EPOCHS, BATCH, LEARNING_RATE)).encode())
+    digest = hashlib.sha256(repr((SmallNet.__name__, LAYERS, EPOCHS, BATCH, LEARNING_RATE)).encode())
     for tensor in (images.x_train, images.y_train):
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
-
-
-def _store(path: Path, state: dict[str, Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, save(state))

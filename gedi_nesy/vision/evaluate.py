@@ -1,6 +1,7 @@
 """Every figure of a run on images, on its whole test set: clusters, features, samples. Labels serve to score only."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,19 +9,62 @@ from torch import Tensor
 
 from gedi_nesy.core.metrics import batch_nmi, chance_batch_nmi, score
 from gedi_nesy.data.images import Images
-from gedi_nesy.vision.extractor import Extractor
+from gedi_nesy.data.load import load_images
+from gedi_nesy.errors import UserError
+from gedi_nesy.vision.extractor import Extractor, classifier_extractor, inception_extractor
 from gedi_nesy.vision.fidelity import frechet_distance, kernel_distance, precision_recall
 from gedi_nesy.vision.probe import knn_accuracy, linear_probe
+from gedi_nesy.vision.published import FIGURES_ON_IMAGES
 from gedi_nesy.vision.run import Run
+from gedi_nesy.vision.samples import draw_images
 
 PAPERS_BATCH = 64  # over which the paper's NMI of images seems to be averaged
 REFERENCE = 10_000  # training images that samples are compared with, at most
-CHAINS = 250  # that are run at a time
 
 
-def reads_images(run: Run) -> bool:
-    """Whether a run is on images, and not on points."""
-    return run.scale.shift.dim() == 3
+def evaluate(
+    run: Run,
+    *,
+    data_dir: Path | None = None,
+    inception: Path | None = None,
+    samples: int = 1000,
+    steps: int = 500,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Score a finished run on the test set of the data set it was trained on.
+
+    Args:
+        run: on images, or on points, which have the figures of `Run.evaluate` only.
+        data_dir: where images are looked for first.
+        inception: the file with Inception's weights, for FID and KID; without it features are a small classifier's.
+        samples: how many to draw where L_GEN was on; 0 leaves their figures out.
+        steps: SGLD steps of each.
+        progress: told what is being done.
+
+    Returns:
+        The figures of `score_clusters`, `score_features` and `score_samples`; in `published` what the paper reports.
+
+    Raises:
+        UserError: if the data set is not to be had, or the file of weights is not what it should be.
+    """
+    if not run.reads_images:
+        if inception:
+            raise UserError(f"Inception reads images, and {run.folder.path} is a run on points; leave its weights out.")
+        return run.evaluate()
+    images = load_images(run.recipe.dataset, data_dir)
+    progress("clusters")
+    predictions = run.predict(images.x_test).cpu()
+    figures: dict[str, Any] = score_clusters(predictions, images.y_test, max(run.clusters, len(images.classes)))
+    progress("features")
+    figures |= score_features(run, images)
+    if samples and run.recipe.has_energy_model:
+        device = run.scale.shift.device
+        progress("features to compare samples in")
+        extractor = inception_extractor(inception, device) if inception else classifier_extractor(images, device)
+        drawn = draw_images(run, samples, steps, progress=progress)
+        progress("distances of samples")
+        figures |= score_samples(drawn, images, extractor) | {"steps": steps}
+    return figures | {"published": FIGURES_ON_IMAGES.get((run.recipe.method, run.recipe.dataset), {})}
 
 
 def score_clusters(predictions: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
@@ -48,23 +92,6 @@ def score_features(run: Run, images: Images) -> dict[str, float]:
         "linear_probe": linear_probe(train, y_train, test, y_test),
         "knn": knn_accuracy(train, y_train, test, y_test),
     }
-
-
-def draw_images(
-    run: Run, n: int, steps: int, seed: int = 0, progress: Callable[[str], None] = lambda text: None
-) -> Tensor:
-    """Images that the energy model draws, uint8 [n, C, H, W] on CPU: SGLD chains of so many steps from uniform noise.
-
-    Raises:
-        UserError: if the run was trained without L_GEN.
-    """
-    parts = []
-    for first in range(0, n, CHAINS):
-        progress(f"samples {first:,} to {min(first + CHAINS, n):,} of {n:,}, {steps:,} SGLD steps each")
-        # chains have seeds of their own, so that no two parts are alike
-        part = run.sample(min(CHAINS, n - first), steps=steps, seed=seed + first)
-        parts.append(part.round().clamp(0, 255).to(torch.uint8).cpu())
-    return torch.cat(parts)
 
 
 def score_samples(samples: Tensor, images: Images, extractor: Extractor) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from gedi_nesy.data.load import load_images
 from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
-from gedi_nesy.vision.evaluate import reads_images
+from gedi_nesy.vision.published import AUROC_ON_IMAGES
 from gedi_nesy.vision.run import Run
 
 NOISE = "noise"  # uniform in the box that samples start from
@@ -29,13 +29,16 @@ def ood_auroc(run: Run, against: Sequence[str], data_dir: Path | None = None) ->
 
     Returns:
         For each of them `images` (how many, of points too) and the AUROC of the `energy` (-E(x)), of the `gradient`
-        (s(x) = -||d log p(x)/dx||_2; paper, Section N) and of `max_softmax` (max_y p(y|x)): .5 is chance.
+        (s(x) = -||d log p(x)/dx||_2; paper, Section N) and of `max_softmax` (max_y p(y|x)): .5 is chance. Where the
+        paper has it, `published` is its AUROC of the gradient.
 
     Raises:
         UserError: if there are no such points or images, or points have another number of columns.
     """
-    familiar, foreign = (_images if reads_images(run) else _points)(run, against, data_dir)
-    return auroc_table(partial(ood_scores, run), familiar, foreign)
+    familiar, foreign = (_images if run.reads_images else _points)(run, against, data_dir)
+    published = AUROC_ON_IMAGES.get((run.recipe.method, run.recipe.dataset), {})
+    table = auroc_table(partial(ood_scores, run), familiar, foreign)
+    return {name: row | ({"published": published[name]} if name in published else {}) for name, row in table.items()}
 
 
 def ood_scores(run: Run, x: Tensor) -> dict[str, Tensor]:

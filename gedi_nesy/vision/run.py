@@ -51,6 +51,11 @@ class Run:
         """How many clusters it tells apart."""
         return int(self.log_probs(self.scale.shift[None]).shape[-1])
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether it is a run on images, and not on points."""
+        return self.scale.shift.dim() == 3
+
     @torch.no_grad()
     def log_probs(self, x: Tensor) -> Tensor:
         """log p(y|x) of points, [n, d] -> [n, clusters]."""

@@ -7,8 +7,9 @@ import torch
 
 from gedi_nesy.core.energy import ood_score
 from gedi_nesy.core.metrics import score
-from gedi_nesy.vision.evaluate import CHAINS, draw_images, score_clusters, score_features, score_samples
+from gedi_nesy.vision.evaluate import score_clusters, score_features, score_samples
 from gedi_nesy.vision.extractor import Extractor
+from gedi_nesy.vision.samples import CHAINS, draw_images
 from tests.vision.tiny import tiny_images, tiny_run
 
 COLOURS = Extractor(
