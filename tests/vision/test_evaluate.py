@@ -9,6 +9,7 @@ from gedi_nesy.core.energy import ood_score
 from gedi_nesy.core.metrics import score
 from gedi_nesy.vision.evaluate import score_clusters, score_features, score_samples
 from gedi_nesy.vision.extractor import Extractor
+from gedi_nesy.vision.published import AUROC_ON_IMAGES, FIGURES_ON_IMAGES
 from gedi_nesy.vision.samples import CHAINS, draw_images
 from tests.vision.tiny import tiny_images, tiny_run
 
@@ -76,3 +77,9 @@ def test_the_papers_score_is_that_of_the_core_in_units_of_the_inputs(run):
             return run.networks(x[None])[0]
 
     torch.testing.assert_close(run.ood_score(x), ood_score(First(), inputs))
+
+
+def test_the_papers_figures_are_found_by_method_and_data_set():
+    assert FIGURES_ON_IMAGES["gedi", "svhn"] == {"nmi_batch64": 0.25, "FID": 193, "linear_probe": 0.54}
+    assert FIGURES_ON_IMAGES["jem", "cifar100"]["FID"] == 271
+    assert AUROC_ON_IMAGES["gedi-no-gen", "cifar10"] == {"svhn": 0.11, "cifar100": 0.51}
