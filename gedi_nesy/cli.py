@@ -25,16 +25,21 @@ from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
 from gedi_nesy.report.comparison import Comparison, ComparisonDisplay, text_table
 from gedi_nesy.report.console import ProgressDisplay, ood_table, rule_table, summary_table
+from gedi_nesy.report.evaluation import evaluation_table
 from gedi_nesy.report.rewrite import rewrite_report
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.vision.compare import FIGURES as VISION_FIGURES
 from gedi_nesy.vision.compare import compare as compare_vision_cells
 from gedi_nesy.vision.compare import plan_cells as plan_vision_cells
+from gedi_nesy.vision.evaluate import evaluate as evaluate_vision_run
+from gedi_nesy.vision.ood import ood_auroc as vision_ood_auroc
 from gedi_nesy.vision.recipe import METHODS as VISION_METHODS
 from gedi_nesy.vision.recipe import load_recipe as load_vision_recipe
 from gedi_nesy.vision.recipe import recipe_for as vision_recipe_for
 from gedi_nesy.vision.recipe import recipe_names as vision_recipe_names
 from gedi_nesy.vision.run import Run as VisionRun
+from gedi_nesy.vision.run import load_run as load_vision_run
+from gedi_nesy.vision.samples import draw_samples as draw_vision_samples
 from gedi_nesy.vision.train import resume as resume_vision
 from gedi_nesy.vision.train import train_seeds as train_vision_seeds
 from gedi_nesy.watch import Interrupted
@@ -511,6 +516,87 @@ def compare_vision(
     failed = sum(line.failed for line in comparison.lines())
     if failed:
         raise click.ClickException(f"{failed} of {len(cells)} runs failed; the same command tries them again.")
+
+
+@vision.command("evaluate")
+@click.argument("run", type=FOLDER)
+@click.option("--samples", type=click.IntRange(0), default=1000, show_default=True, help="To draw, of images; 0: none.")
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="SGLD steps of each.")
+@click.option(
+    "--inception",
+    type=FOLDER,
+    help="torch-fidelity's file of Inception's weights, for FID and KID.  [default: FD and KD of a small classifier]",
+)
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
+@click.option("--device", default="cpu", show_default=True)
+@as_json
+def evaluate_vision(run: Path, device: str, as_json: bool, **options: Any) -> None:
+    """Score a finished run on the whole test set.
+
+    On images: clusters, a linear probe and nearest neighbours on its features, and, where L_GEN was on, how close
+    samples are to real images. Without --inception their features are those of a small classifier, which is trained at
+    the first call (minutes on a CPU) and kept; the figures are then named FD(classifier) and KD(classifier), no FID.
+
+    \b
+    Example:
+      gedi-nesy vision evaluate runs/vision-gedi-moons-seed0
+      gedi-nesy vision evaluate runs/cifar10 --samples 10000 --device cuda --json
+      gedi-nesy vision evaluate runs/cifar10 --inception weights-inception-2015-12-05-6726825d.pth
+    """
+    loaded = load_vision_run(run, device)
+    console = Console(stderr=as_json)
+    with console.status("") as status:
+        figures = evaluate_vision_run(loaded, progress=status.update, **options)
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+    else:
+        console.print(evaluation_table(figures) if loaded.reads_images else summary_table(figures))
+
+
+@vision.command("sample")
+@click.argument("run", type=FOLDER)
+@click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="SGLD steps of each.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--out", type=FOLDER, default=Path("samples.png"), show_default=True, help="The picture to write.")
+def sample_vision(run: Path, number: int, steps: int, seed: int, device: str, out: Path) -> None:
+    """Draw images, or points in the plane, from the energy model with SGLD, from uniform noise.
+
+    \b
+    Example:
+      gedi-nesy vision sample runs/vision-gedi-moons-seed0 -n 300 --out samples.png
+    """
+    draw_vision_samples(load_vision_run(run, device), out, number, steps=steps, seed=seed)
+    click.echo(out)
+
+
+@vision.command("ood")
+@click.argument("run", type=FOLDER)
+@click.option(
+    "--against",
+    type=Commas(click.STRING),
+    default="noise",
+    show_default=True,
+    metavar="D[,D...]",
+    help="For images svhn, cifar100, ..., rotated, inverted, noise, .npz, a folder; for points toys, noise, .npz.",
+)
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
+@click.option("--device", default="cpu", show_default=True)
+@as_json
+def ood_vision(run: Path, against: tuple[str, ...], data_dir: Path | None, device: str, as_json: bool) -> None:
+    """Measure how well scores tell the run's test set from foreign points or images: AUROC, .5 is chance.
+
+    \b
+    Example:
+      gedi-nesy vision ood runs/vision-gedi-moons-seed0 --against noise,circles
+      gedi-nesy vision ood runs/cifar10 --against svhn,cifar100,noise --device cuda
+    """
+    rows = vision_ood_auroc(load_vision_run(run, device), against, data_dir)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        Console().print(ood_table(rows))
 
 
 @vision.command("recipes")

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_mutual_info_score, confusion_matrix, normalized_mutual_info_score
 from torch import Tensor
+from torch.nn import functional as F
+
+from gedi_nesy.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,39 @@ def score(predictions: Tensor, labels: Tensor, classes: int) -> Scores:
         cluster_accuracy=float(matched / len(true)),
         confusion=confusion,
     )
+
+
+def batch_nmi(predictions: Tensor, labels: Tensor, batch: int) -> float:
+    """Mean NMI of consecutive batches, as the paper's tables on images seem to have it; the rest of a batch is dropped.
+
+    It is no score of the data set: far above 0 for predictions that know nothing of the labels (`chance_batch_nmi`).
+
+    Args:
+        predictions: int64 [images].
+        labels: int64 [images].
+        batch: images in a batch.
+
+    Raises:
+        UserError: there are fewer images than that.
+    """
+    batches = len(labels) // batch
+    if not batches:
+        raise UserError(f"An NMI of batches of {batch} needs as many test images, not {len(labels)}.")
+    true, found = (
+        F.one_hot(y[: batches * batch]).double().unflatten(0, (batches, batch)) for y in (labels, predictions)
+    )
+    joint = true.mT @ found / batch  # [batches, labels, predictions]
+    of_labels, of_found = (torch.special.entr(joint.sum(axis)).sum(-1) for axis in (2, 1))
+    information = of_labels + of_found - torch.special.entr(joint).sum((1, 2))
+    nmi = 2 * information / (of_labels + of_found)  # 0 / 0 where both are constant, which is agreement
+    return float(nmi.nan_to_num(1.0).mean())
+
+
+def chance_batch_nmi(predictions: Tensor, labels: Tensor, batch: int, draws: int = 20) -> float:
+    """What `batch_nmi` gives the same predictions when they are dealt out to the images at random.
+
+    Estimated by so many shuffles, always the same ones. The clusters keep their sizes.
+    """
+    generator = torch.Generator().manual_seed(0)
+    orders = [torch.randperm(len(labels), generator=generator).to(labels.device) for _ in range(draws)]
+    return sum(batch_nmi(predictions[order], labels, batch) for order in orders) / draws

@@ -1,4 +1,4 @@
-"""Images that are no digits, or digits as nobody writes them: what an energy model should call foreign."""
+"""Images of another kind, or familiar ones as nobody sees them: what an energy model should call foreign."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,61 +12,63 @@ from gedi_nesy.data.image_folder import ENDINGS
 from gedi_nesy.data.load import load_images
 from gedi_nesy.errors import UserError
 
-SIZE = (28, 28)
 GREY = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)  # luma of red, green and blue (ITU-R BT.601)
 
-# Outliers made from the run's own test images, uint8 [images, 1, 28, 28]
+# Outliers made from the run's own test images, uint8 [images, channels, height, width]
 MADE: dict[str, Callable[[Tensor], Tensor]] = {
-    "rotated": lambda digits: digits.rot90(1, (2, 3)),
-    "inverted": lambda digits: 255 - digits,
-    "noise": lambda digits: _noise(digits),
+    "rotated": lambda familiar: familiar.rot90(1, (2, 3)),
+    "inverted": lambda familiar: 255 - familiar,
+    "noise": lambda familiar: _noise(familiar),
 }
 
 
-def load_outliers(name: str, digits: Tensor, data_dir: Path | None = None) -> Tensor:
+def load_outliers(name: str, familiar: Tensor, data_dir: Path | None = None) -> Tensor:
     """Foreign images as the network reads them.
 
     Args:
         name: one of MADE ("rotated" is by 90 degrees, "noise" uniform), the name of a data set, of which the test
             images count, an .npz file, or a folder, of which all PNG and JPEG files count, however deep they lie.
-        digits: the run's own test images, uint8 [images, 1, 28, 28].
+        familiar: the run's own test images, uint8 [images, 1 or 3, height, width].
         data_dir: where a named data set is looked for first.
 
     Returns:
-        Grey images, uint8 [outliers, 1, 28, 28].
+        Images with as many channels and of the same size, uint8 [outliers, 1 or 3, height, width].
 
     Raises:
         UserError: if there are no such images, or they can't be read.
     """
     if name in MADE:
-        return MADE[name](digits)
+        return MADE[name](familiar)
+    channels, height, width = familiar.shape[1:]
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _read_folder(folder)
+        return _read_folder(folder, channels, (height, width))
     images = load_images(name, data_dir).x_test
     if not len(images):
         raise UserError(f"{name} has no test images, and only these serve as outliers.")
-    return _grey(images)
+    return _fit(images, channels, (height, width))
 
 
-def _read_folder(folder: Path) -> Tensor:
+def _read_folder(folder: Path, channels: int, size: tuple[int, int]) -> Tensor:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     if not paths:
         raise UserError(f"The folder {folder} holds no .png or .jpg images.")
-    return torch.stack([read_image(path, SIZE) for path in paths])
+    return torch.stack([read_image(path, size, channels) for path in paths])
 
 
-def _grey(images: Tensor) -> Tensor:
-    """uint8 [images, 1 or 3, height, width] -> uint8 [images, 1, 28, 28], bilinear with antialiasing."""
-    if images.shape[1:] == (1, *SIZE):
+def _fit(images: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """uint8 [images, 1 or 3, any, any] -> uint8 [images, channels, *size], bilinear with antialiasing."""
+    if images.shape[1:] == (channels, *size):
         return images
-    chunks = []
-    for chunk in images.split(1000):
-        grey = chunk.float() if chunk.shape[1] == 1 else (chunk * GREY).sum(1, keepdim=True)
-        chunks.append(F.interpolate(grey, SIZE, mode="bilinear", antialias=True).round_().to(torch.uint8))
-    return torch.cat(chunks)
+    return torch.cat([_fit_chunk(chunk, channels, size) for chunk in images.split(1000)])
 
 
-def _noise(digits: Tensor) -> Tensor:
-    """As many images of uniform noise as digits, always the same ones."""
-    return torch.randint(256, digits.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+def _fit_chunk(images: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    x = (images * GREY).sum(1, keepdim=True) if channels == 1 and images.shape[1] == 3 else images.float()
+    resized = F.interpolate(x, size, mode="bilinear", antialias=True).round_().to(torch.uint8)
+    return resized.expand(-1, channels, -1, -1)
+
+
+def _noise(familiar: Tensor) -> Tensor:
+    """As many images of uniform noise as familiar ones, always the same ones."""
+    return torch.randint(256, familiar.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

@@ -1,15 +1,13 @@
 """How well a run tells its own kind of images from foreign ones, so that a prediction can be refused."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from gedi_nesy.core.ood import auroc_table
 from gedi_nesy.nesy.run import Run
-
-LARGEST = 10_000  # images of each kind
 
 
 def ood_auroc(
@@ -30,13 +28,7 @@ def ood_auroc(
         AUROC of the `energy` (-E(x)), of the `gradient` (s(x) = -||d log p(x)/dx||_2; paper, Section N), of
         `max_softmax` (max_y p(y|x)) and of `views` (`Run.familiarity`).
     """
-    own = ood_scores(run, _draw(familiar, LARGEST), network)
-    table = {}
-    for kind, images in outliers.items():
-        n = min(len(familiar), len(images), LARGEST)
-        foreign = ood_scores(run, _draw(images, n), network)
-        table[kind] = {"images": n} | {score: auroc(own[score][:n], foreign[score]) for score in own}
-    return table
+    return auroc_table(partial(ood_scores, run, network=network), familiar, outliers)
 
 
 def ood_scores(run: Run, images: Tensor, network: str | None = None) -> dict[str, Tensor]:
@@ -47,14 +39,3 @@ def ood_scores(run: Run, images: Tensor, network: str | None = None) -> dict[str
         "max_softmax": run.log_probs(images, network).amax(-1).cpu(),
         "views": run.familiarity(images, network).cpu(),
     }
-
-
-def auroc(familiar: Tensor, foreign: Tensor) -> float:
-    """The probability that a familiar image has a higher score than a foreign one; ties count half."""
-    is_familiar = [True] * len(familiar) + [False] * len(foreign)
-    return float(roc_auc_score(is_familiar, torch.cat([familiar, foreign]).numpy()))
-
-
-def _draw(images: Tensor, n: int) -> Tensor:
-    """n of the images at random, or all in a random order where there are fewer; always the same ones."""
-    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:n]]

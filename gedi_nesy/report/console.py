@@ -70,13 +70,15 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
 
 
 def ood_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    """The AUROC of each score against each kind of foreign images."""
-    scores = {"energy": "energy", "gradient": "-||d log p/dx||", "max_softmax": "max softmax", "views": "views"}
+    """The AUROC of each score that there is against each kind of foreign examples."""
+    titles = {"energy": "energy", "max_softmax": "max softmax", "views": "views", "gradient": "-||d log p/dx||"}
+    titles["published"] = "in the paper"  # of the column before
+    scores = [key for key in titles if any(key in row for row in rows.values())]
     table = Table("AUROC against", box=None, padding=(0, 2, 0, 0))
-    for title in ("images", *scores.values()):
+    for title in ("images", *(titles[key] for key in scores)):
         table.add_column(title, justify="right")
     for name, row in rows.items():
-        table.add_row(Text(name), f"{row['images']:,}", *(f"{row[key]:.4f}" for key in scores))
+        table.add_row(Text(name), f"{row['images']:,}", *(f"{row[key]:.4f}" if key in row else "" for key in scores))
     return table
 
 

@@ -73,9 +73,14 @@ class Networks(nn.Module):
         else:
             self.head = StackedLinear(count, projector[-1], clusters, generator)
 
+    def encode(self, x: Tensor) -> Tensor:
+        """The encoder's outputs: [K, batch, inputs] -> [K, batch, features]."""
+        features: Tensor = self.encoder(x)
+        return features
+
     def embed(self, x: Tensor) -> Tensor:
         """The projector's outputs: [K, batch, inputs] -> [K, batch, dim]."""
-        embeddings: Tensor = self.projector(self.encoder(x))
+        embeddings: Tensor = self.projector(self.encode(x))
         return embeddings
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """A trained run of the vision track: its folder, its network, and what it can be asked."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.energy import energy
+from gedi_nesy.core.energy import energy, log_density_gradient
 from gedi_nesy.core.metrics import score
 from gedi_nesy.data.points import Points, load_points
 from gedi_nesy.device import find_device
@@ -20,6 +21,7 @@ from gedi_nesy.vision.network import Networks
 from gedi_nesy.vision.recipe import Recipe, load_recipe
 
 MARGIN = 0.25  # of the range of the training points, on each side of the box on which densities are normalised
+PART = 500  # images that go through a network at once
 
 
 class Run:
@@ -49,10 +51,20 @@ class Run:
         """How many clusters it tells apart."""
         return int(self.log_probs(self.scale.shift[None]).shape[-1])
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether it is a run on images, and not on points."""
+        return self.scale.shift.dim() == 3
+
     @torch.no_grad()
     def log_probs(self, x: Tensor) -> Tensor:
         """log p(y|x) of points, [n, d] -> [n, clusters]."""
         return self._logits(x).log_softmax(-1)
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        """The encoder's outputs, which linear probes read: [n, ...] -> [n, features]."""
+        return torch.cat([self.networks.encode(part)[0] for part in self._inputs(x)])
 
     def predict(self, x: Tensor) -> Tensor:
         """The most probable cluster of each point, int64 [n]."""
@@ -62,6 +74,11 @@ class Run:
     def energy(self, x: Tensor) -> Tensor:
         """E(x) = -logsumexp f(x), [n], in nats."""
         return energy(self._logits(x))
+
+    def ood_score(self, x: Tensor) -> Tensor:
+        """s(x) = -||d log p(x)/dx||_2 with x in units of the network's inputs, [n] (paper, Section N)."""
+        gradients = [log_density_gradient(self.networks, part)[0] for part in self._inputs(x)]
+        return torch.cat([-gradient.flatten(1).norm(dim=1) for gradient in gradients])
 
     def sample(self, n: int, *, steps: int = 1000, seed: int = 0) -> Tensor:
         """Draw points from the energy model, [n, d], with SGLD chains that start uniformly in the box.
@@ -109,11 +126,16 @@ class Run:
         self.folder.save_model({f"networks.{k}": v for k, v in self.networks.state_dict().items()} | rest)
 
     def _logits(self, x: Tensor) -> Tensor:
-        if x.dim() != 2 or x.shape[1] != len(self.scale.shift):
-            raise UserError(f"The run takes points of shape [n, {len(self.scale.shift)}], found {list(x.shape)}.")
-        inputs = self.scale.to_inputs(x.to(self.scale.shift))
-        logits: Tensor = self.networks(inputs[None])[0]
-        return logits
+        return torch.cat([self.networks(part)[0] for part in self._inputs(x)])
+
+    def _inputs(self, x: Tensor) -> Iterator[Tensor]:
+        """Points or images as inputs of the stack of one, [1, part, ...], not too many images at a time."""
+        shape = tuple(self.scale.shift.shape)
+        if x.shape[1:] != shape:
+            kind, wanted = ("images" if len(shape) == 3 else "points"), ", ".join(map(str, shape))
+            raise UserError(f"The run takes {kind} of shape [n, {wanted}], found {list(x.shape)}.")
+        for part in x.split(PART if len(shape) == 3 else max(len(x), 1)):
+            yield self.scale.to_inputs(part.to(self.scale.shift))[None]
 
 
 def plane_around(inputs: Tensor) -> Grid:

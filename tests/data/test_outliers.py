@@ -36,6 +36,18 @@ def test_colour_images_of_another_size_become_grey(tmp_path):
     assert (outliers == round(0.299 * 200)).all()
 
 
+def test_colour_is_kept_and_grey_images_get_three_equal_channels(tmp_path):
+    photos = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    labels = np.zeros(6, int)
+    np.savez(tmp_path / "grey.npz", x_train=DIGITS[:0], y_train=labels[:0], x_test=DIGITS, y_test=labels)
+    grey = load_outliers(str(tmp_path / "grey.npz"), photos)
+    assert grey.shape == (6, 3, 32, 32)
+    assert (grey == grey[:, :1]).all()
+    Image.new("RGB", (40, 20), (9, 8, 7)).save(tmp_path / "a.png")
+    assert load_outliers(str(tmp_path), photos)[0, :, 5, 31].tolist() == [9, 8, 7]
+    assert load_outliers("noise", photos).shape == photos.shape
+
+
 def test_a_folder_gives_all_its_images_whatever_their_size(tmp_path):
     (tmp_path / "deep").mkdir()
     Image.new("L", (56, 40), 7).save(tmp_path / "deep" / "a.png")

@@ -1,9 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from gedi_nesy.cli import main
+from tests.vision.tiny import tiny_images, tiny_run
 
 FEW = ["--set", "restarts=1", "--set", "view.walk=4", "--set", "pretrain.steps=2", "--set", "train.steps=3"]
 FEW += ["--set", "refine.steps=2", "--set", "examples=60"]
@@ -54,3 +57,69 @@ def test_compare_puts_methods_beside_the_paper(tmp_path):
 
 def test_recipes_are_listed():
     assert "paper-gedi" in json.loads(call("recipes", "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def on_points(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("points") / "run"
+    assert call("train", "--dataset", "moons", "--out", folder, *FEW).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def on_images(tmp_path, monkeypatch):
+    images = tiny_images()
+    arrays = {name: getattr(images, name).numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(tmp_path / "tiny.npz", **arrays)
+    run = tiny_run(tmp_path, tmp_path / "tiny.npz")
+    monkeypatch.setattr("gedi_nesy.cli.load_vision_run", lambda folder, device: run)
+    monkeypatch.setattr("gedi_nesy.vision.classifier.cache_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_a_run_on_points_is_evaluated_sampled_and_asked_about_noise(on_points, tmp_path):
+    figures = json.loads(call("evaluate", on_points, "--json").stdout)
+    summary = json.loads((on_points / "summary.json").read_text())
+    assert {key: summary[key] for key in figures} == figures
+    assert "NMI" in call("evaluate", on_points).output
+    done = call("sample", on_points, "-n", 20, "--steps", 2, "--out", tmp_path / "points.png")
+    assert done.output.strip() == str(tmp_path / "points.png")
+    assert Image.open(tmp_path / "points.png").width > 1000  # the density, and the samples beside it
+    assert json.loads(call("ood", on_points, "--against", "noise,circles", "--json").stdout).keys() == {
+        "noise",
+        "circles",
+    }
+    assert "max softmax" in call("ood", on_points).output
+
+
+def test_a_run_on_images_has_every_figure(on_images):
+    figures = json.loads(call("evaluate", on_images, "--samples", 40, "--steps", 2, "--json").stdout)
+    clusters = {"nmi", "ami", "cluster_accuracy", "nmi_batch64", "nmi_batch64_chance", "linear_probe", "knn"}
+    assert clusters | {"samples", "test_images", "extractor", "steps", "published"} == set(figures)
+    assert set(figures["samples"]) == {"FD(classifier)", "KD(classifier)", "precision", "recall", "images"}
+    assert set(json.loads(call("evaluate", on_images, "--samples", 0, "--json").stdout)) == clusters | {"published"}
+    text = call("evaluate", on_images, "--samples", 40).output
+    assert "Mean NMI of batches of 64" in text
+    assert "FD(classifier)" in text
+    assert "FID" not in text
+
+
+def test_images_are_drawn_and_told_from_noise(on_images):
+    assert call("sample", on_images, "-n", 40, "--steps", 2, "--out", on_images / "grid.png").exit_code == 0
+    width, height = Image.open(on_images / "grid.png").size
+    assert width > 16 * 64 > height  # three rows of sixteen
+    assert "rotated" in json.loads(call("ood", on_images, "--against", "noise,rotated", "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["evaluate", "RUN", "--inception", "weights.pth"], "is a run on points; leave its weights out"),
+        (["ood", "RUN", "--against", "mooons"], "no data set 'mooons'"),
+        (["sample", "nowhere"], "not a run folder"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_sentence(on_points, arguments, sentence):
+    result = call(*(on_points if argument == "RUN" else argument for argument in arguments))
+    assert result.exit_code == 1
+    assert sentence in result.output

@@ -1,0 +1,134 @@
+"""Every figure of a run on images, on its whole test set: clusters, features, samples. Labels serve to score only."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.core.metrics import batch_nmi, chance_batch_nmi, score
+from gedi_nesy.data.images import Images
+from gedi_nesy.data.load import load_images
+from gedi_nesy.errors import UserError
+from gedi_nesy.vision.extractor import Extractor, classifier_extractor, inception_extractor
+from gedi_nesy.vision.fidelity import frechet_distance, kernel_distance, precision_recall
+from gedi_nesy.vision.probe import knn_accuracy, linear_probe
+from gedi_nesy.vision.published import FIGURES_ON_IMAGES
+from gedi_nesy.vision.run import Run
+from gedi_nesy.vision.samples import draw_images
+
+PAPERS_BATCH = 64  # over which the paper's NMI of images seems to be averaged
+REFERENCE = 10_000  # training images that samples are compared with, at most
+
+
+def evaluate(
+    run: Run,
+    *,
+    data_dir: Path | None = None,
+    inception: Path | None = None,
+    samples: int = 1000,
+    steps: int = 500,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Score a finished run on the test set of the data set it was trained on.
+
+    Args:
+        run: on images, or on points, which have the figures of `Run.evaluate` only.
+        data_dir: where images are looked for first.
+        inception: the file with Inception's weights, for FID and KID; without it features are a small classifier's.
+        samples: how many to draw where L_GEN was on; 0 leaves their figures out.
+        steps: SGLD steps of each.
+        progress: told what is being done.
+
+    Returns:
+        The figures of `score_clusters`, `score_features` and `score_samples`; in `published` what the paper reports.
+
+    Raises:
+        UserError: if the data set is not to be had, or the file of weights is not what it should be.
+    """
+    if not run.reads_images:
+        if inception:
+            raise UserError(f"Inception reads images, and {run.folder.path} is a run on points; leave its weights out.")
+        return run.evaluate()
+    images = load_images(run.recipe.dataset, data_dir)
+    progress("clusters")
+    predictions = run.predict(images.x_test).cpu()
+    figures: dict[str, Any] = score_clusters(predictions, images.y_test, max(run.clusters, len(images.classes)))
+    progress("features")
+    figures |= score_features(run, images)
+    if samples and run.recipe.has_energy_model:
+        device = run.scale.shift.device
+        progress("features to compare samples in")
+        extractor = inception_extractor(inception, device) if inception else classifier_extractor(images, device)
+        drawn = draw_images(run, samples, steps, progress=progress)
+        progress("distances of samples")
+        figures |= score_samples(drawn, images, extractor) | {"steps": steps}
+    return figures | {"published": FIGURES_ON_IMAGES.get((run.recipe.method, run.recipe.dataset), {})}
+
+
+def score_clusters(predictions: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
+    """Agreement of clusters and labels, int64 [images] both: on all images, and as the paper seems to have it.
+
+    Returns:
+        `nmi`, `ami`, `cluster_accuracy` (Hungarian); `nmi_batch64`, the mean over batches of 64, beside which
+        `nmi_batch64_chance` is what it gives the same clusters dealt out at random.
+    """
+    found = score(predictions, labels, classes)
+    return {
+        "nmi": found.nmi,
+        "ami": found.ami,
+        "cluster_accuracy": found.cluster_accuracy,
+        "nmi_batch64": batch_nmi(predictions.cpu(), labels.cpu(), PAPERS_BATCH),
+        "nmi_batch64_chance": chance_batch_nmi(predictions.cpu(), labels.cpu(), PAPERS_BATCH),
+    }
+
+
+def score_features(run: Run, images: Images) -> dict[str, float]:
+    """Test accuracy of a linear probe and of nearest neighbours on the encoder's features of all training images."""
+    train, test = run.features(images.x_train), run.features(images.x_test)
+    y_train, y_test = images.y_train.to(train.device), images.y_test.to(train.device)
+    return {
+        "linear_probe": linear_probe(train, y_train, test, y_test),
+        "knn": knn_accuracy(train, y_train, test, y_test),
+    }
+
+
+def score_samples(samples: Tensor, images: Images, extractor: Extractor) -> dict[str, Any]:
+    """How close samples are to training images, and as many test images likewise: what nothing can be expected to beat.
+
+    All distances and shares depend on the number of images; compare only what has equally many.
+
+    Args:
+        samples: uint8 [n, C, H, W].
+        images: the data set; REFERENCE of its training images, always the same, stand for it.
+        extractor: whose features.
+
+    Returns:
+        `samples` and `test_images`: the Fréchet and the kernel distance by the names they have with this extractor,
+        `precision` and `recall`, and how many `images`; `extractor`: which one.
+    """
+    real = extractor(_draw(images.x_train, REFERENCE))
+
+    def compare(some: Tensor) -> dict[str, Any]:
+        features = extractor(some)
+        # manifolds of equally many points on both sides, as their balls shrink with the number
+        precision, recall = precision_recall(real[: len(features)], features)
+        return {
+            extractor.frechet: frechet_distance(real, features),
+            extractor.kernel: kernel_distance(real, features),
+            "precision": precision,
+            "recall": recall,
+            "images": len(features),
+        }
+
+    return {
+        "samples": compare(samples),
+        "test_images": compare(_draw(images.x_test, len(samples))),
+        "extractor": {"name": extractor.name, **extractor.facts},
+    }
+
+
+def _draw(images: Tensor, n: int) -> Tensor:
+    """n of the images at random, or all where there are fewer; always the same ones."""
+    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:n]]

@@ -1,0 +1,84 @@
+"""Features of images in which samples are compared with real ones, and what the figures may be called."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.data.images import Images
+from gedi_nesy.errors import UserError
+from gedi_nesy.vision.classifier import load_classifier
+
+CHUNK = 250  # images whose features are computed at a time
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Turns images into features.
+
+    Attributes:
+        name: "inception" or "classifier".
+        frechet: what a Fréchet distance of these features is called: FID is Inception's alone.
+        kernel: what a kernel distance of them is called.
+        extract: uint8 [n, channels, height, width] -> [n, d], for a few images on its device.
+        device: where it computes.
+        facts: what tells it from others of its name.
+    """
+
+    name: str
+    frechet: str
+    kernel: str
+    extract: Callable[[Tensor], Tensor]
+    device: torch.device
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features of images, uint8 [n, channels, height, width], as float32 [n, d] on CPU."""
+        return torch.cat([self.extract(chunk.to(self.device)).float().cpu() for chunk in images.split(CHUNK)])
+
+
+def inception_extractor(weights: Path, device: torch.device | str = "cpu") -> Extractor:
+    """Inception-v3's 2,048 features, as FID and KID are defined on; torch-fidelity's port of the original network.
+
+    Args:
+        weights: torch-fidelity's weights-inception-2015-12-05-6726825d.pth; nothing is downloaded.
+        device: where it computes.
+
+    Raises:
+        UserError: the file is missing, or holds something else.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    try:
+        torch.load(weights, weights_only=True)  # torch-fidelity itself would run whatever code a file holds
+        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file {weights} with Inception's weights.") from error
+    except Exception as error:  # torch and pickle raise whatever the bytes make them raise
+        raise UserError(
+            f"{weights} does not hold the weights of Inception as torch-fidelity has them; download "
+            "weights-inception-2015-12-05-6726825d.pth from its releases."
+        ) from error
+    net = net.to(device)
+
+    def extract(images: Tensor) -> Tensor:
+        (features,) = net(images.expand(-1, 3, -1, -1))  # grey images get three equal channels
+        return features
+
+    return Extractor("inception", "FID", "KID", extract, torch.device(device))
+
+
+def classifier_extractor(images: Images, device: torch.device | str = "cpu") -> Extractor:
+    """The 128 features of a small classifier of a data set, trained on its labels at the first call and then kept.
+
+    Args:
+        images: the data set.
+        device: where it learns and computes.
+    """
+    found = load_classifier(images, device)
+    facts = {"key": found.key, "accuracy": found.accuracy}
+    return Extractor("classifier", "FD(classifier)", "KD(classifier)", found.net.features, torch.device(device), facts)
