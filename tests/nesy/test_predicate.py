@@ -82,6 +82,12 @@ def test_wrong_networks_are_named() -> None:
             "order(8,3,L)",
             {"L": [[8, 3], [3, 8], [3, 8]]},
         ),
+        (
+            "nn(word, [X], Y, [bye, 'see you', \"so long\", f(1), [1,x]]) :: word(X,Y). said(X,[Y,m(Y)]) :- word(X,Y).",
+            "said(X,L)",
+            {"L": [("see you", "m('see you')"), ("so long", 'm("so long")'), ("f(1)", "m(f(1))")]},
+        ),
+        (SUM, "sum(X,Y,S)", {"S": [2, 2.0, 3]}),
     ],
 )
 def test_reference_engine_agrees_in_value_and_gradient(program: str, goal: str, arguments) -> None:
@@ -98,3 +104,12 @@ def test_reference_engine_agrees_in_value_and_gradient(program: str, goal: str, 
     assert torch.allclose(*values, rtol=1e-9)
     gradients = [torch.autograd.grad(value.sum(), list(logits.values())) for value in values]
     assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(*gradients, strict=True))
+
+
+def test_reference_engine_warns_of_what_is_impossible_and_names_wrong_arguments() -> None:
+    rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",), engine="deepproblog")
+    inputs = {key: torch.zeros(2, 4).log_softmax(1) for key in "XY"}
+    with pytest.warns(UserWarning, match=r"impossible for 1 of 2 examples \(1\)"):
+        assert rule.log_prob(inputs, {"S": [6, 7]}).exp().tolist() == [pytest.approx(1 / 16), 0.0]
+    with pytest.raises(UserError, match=r"arguments were given for \['T'\]"):
+        rule.log_prob(inputs, {"T": [6, 7]})
