@@ -85,7 +85,7 @@ class GroundProgram:
     variables: tuple[Variable, ...]
     facts: tuple[Fact, ...]
     nodes: tuple[tuple[Any, ...], ...]
-    answers: dict[tuple[Value, ...], int | None]
+    answers: dict[tuple[Value, ...], int]
     evidence: tuple[int | None, ...]
     consulted: tuple[str, ...]
     open_tests: tuple[str, ...] = ()

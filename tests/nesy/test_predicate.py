@@ -8,7 +8,8 @@ from torch import nn
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.predicate import deepproblog_model, query
+from gedi_nesy.nesy.predicate import Probabilities, deepproblog_model, query
+from gedi_nesy.nesy.program import Declaration
 
 SUM = "nn(digits, [X], Y, [0,1,2,3]) :: digit(X,Y). sum(X,Y,S) :- digit(X,A), digit(Y,B), S is A+B."
 
@@ -48,6 +49,20 @@ def test_wrong_goals_are_named(goal: str, message: str) -> None:
         query(model, goal)
 
 
+def test_inputs_follow_their_network_to_its_device() -> None:
+    """DeepProbLog's batching calls `inputs.cuda()` and drops the result."""
+    declaration = Declaration("net", (0, 1), "a place", fact=False)
+    far_away = Probabilities(nn.Linear(3, 2, device="meta"), declaration)
+    assert far_away(torch.zeros(4, 3)).device.type == "meta"
+
+
+def test_a_query_can_be_a_key() -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Query(Term("a"), {Term("x"): Term("y")}))
+    rule = Constraint(SUM, query="sum(X,Y,3)")
+    assert {rule: 1, rule.query: 2}[rule.query] == 2
+
+
 def test_wrong_networks_are_named() -> None:
     with pytest.raises(UserError, match="there is no network digits, only letters"):
         deepproblog_model(SUM, {"letters": nn.Identity()})
@@ -55,8 +70,11 @@ def test_wrong_networks_are_named() -> None:
         model = deepproblog_model(SUM, {"digits": nn.Identity()}, {"test": torch.zeros(2, width)})
         with pytest.raises(UserError, match=f"digits has {width} outputs, but the program names 4 values"):
             query(model, "sum(tensor(test(0)),tensor(test(1)),3)")
+    evidence = SUM + " evidence(sum(a,b,1))."
     with pytest.raises(UserError, match="DeepProbLog ignores"):
-        deepproblog_model(SUM + " evidence(digit(a,1)).", {"digits": nn.Identity()})
+        deepproblog_model(evidence, {"digits": nn.Identity()})
+    with pytest.raises(UserError, match="DeepProbLog ignores"):
+        Constraint(evidence, query="sum(X,Y,3)", engine="deepproblog")
 
 
 @pytest.mark.parametrize(
