@@ -19,8 +19,8 @@ from problog.formula import LogicDAG, LogicFormula
 from problog.program import PrologString
 from problog.sdd_formula import SDD
 
+from gedi_nesy.nesy.compile import compile_program
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.diagram import compile_program
 from gedi_nesy.nesy.grounding import Query, ground
 from gedi_nesy.nesy.program import Program, Source, find_program
 from gedi_nesy.runs import provenance

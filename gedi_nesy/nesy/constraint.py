@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.circuit import Circuit
-from gedi_nesy.nesy.compiler import Compiler
+from gedi_nesy.nesy.compile import Compiler
 from gedi_nesy.nesy.diagram import FALSE, TRUE, neural_solutions, smoothed
 from gedi_nesy.nesy.grounding import Key, Query, Variable
 from gedi_nesy.nesy.layers import lay_out

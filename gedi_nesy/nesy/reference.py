@@ -14,7 +14,7 @@ from problog.logic import Term
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.compiler import Compiler
+from gedi_nesy.nesy.compile import Compiler
 from gedi_nesy.nesy.grounding import GOAL, Engine, Key, Variable, with_goal
 from gedi_nesy.nesy.program import Declaration, Value, is_compound, to_python
 
