@@ -76,8 +76,11 @@ class Reference:
         """P(rule) of one example, whose networks' outputs are in `rows`."""
         if answer is None:
             return torch.tensor(0.0)
-        given = dict(zip(self.query.arguments, self.terms[answer], strict=True))
         images = {Term(name): Term("tensor", Term(name)) for name in self.query.images}
+        names = {image: name for name, image in images.items()}  # DeepProbLog puts the images in itself
+        given = {
+            name: term.apply_term(names) for name, term in zip(self.query.arguments, self.terms[answer], strict=True)
+        }
         goal = Term(GOAL, *(given.get(name, Term(name)) for name in self.query.names))
         (solved,) = self.model.solve([SolverQuery(goal, images)])
         (probability,) = solved.result.values()

@@ -106,6 +106,26 @@ def test_wrong_networks_are_named() -> None:
             {"L": [("see you", "m('see you')"), ("so long", 'm("so long")'), ("f(1)", "m(f(1))")]},
         ),
         (SUM, "sum(X,Y,S)", {"S": [2, 2.0, 3]}),
+        (  # the best of two cards and the house's
+            "nn(card, [X], Y, [1,2,3]) :: card(X,Y). 0.5 :: house(1); 0.5 :: house(3). "
+            "has(X,Y,R) :- card(X,R). has(X,Y,R) :- card(Y,R). has(X,Y,R) :- house(R). "
+            "best(X,Y,R) :- has(X,Y,R), \\+ (has(X,Y,Q), Q > R).",
+            "best(X,Y,R)",
+            {"R": [1, 2, 3]},
+        ),
+        (  # an adder whose digits and carries are networks of symbols
+            "nn(digit, [A,B,C], D, [0,1]) :: digit(A,B,C,D). nn(carry, [A,B,C], D, [0,1]) :: carry(A,B,C,D). "
+            "add([],[],C,C,[]). add([A|As],[B|Bs],C,Out,[D|Ds]) :- "
+            "add(As,Bs,C,In,Ds), digit(A,B,In,D), carry(A,B,In,Out).",
+            "add([1,0],[1,1],0,C,S)",
+            {"C": [0, 1, 1], "S": [[0, 0], [0, 1], [1, 1]]},
+        ),
+        (
+            "nn(swap, [X,Y], Z, [no,yes]) :: swap(X,Y,Z). "
+            "order(X,Y,first(X)) :- swap(X,Y,no). order(X,Y,[Y,X]) :- swap(X,Y,yes).",
+            "order(X,Y,L)",
+            {"L": ["first(X)", ["Y", "X"], ["Y", "X"]]},
+        ),
     ],
 )
 def test_reference_engine_agrees_in_value_and_gradient(program: str, goal: str, arguments) -> None:

@@ -64,6 +64,8 @@ def test_answers_that_an_open_argument_hides_are_refused(body: str) -> None:
     rule = Constraint(DIGIT + f"q(X,N) :- digit(X,A), {body}. q(X,99).", query="q(X,N)", arguments=("N",))
     with pytest.raises(UserError, match=r"q\(X,3\) has an answer, but the rule does not find it while N is open"):
         rule.log_prob({"X": torch.zeros(1, 10).log_softmax(1)}, {"N": [3]})
+    with pytest.raises(UserError, match=r"q\(X,'it is'\) has an answer, but the rule does not find it"):
+        rule.log_prob({"X": torch.zeros(1, 10).log_softmax(1)}, {"N": ["it is"]})
 
 
 def test_answers_that_an_open_argument_makes_are_refused() -> None:
