@@ -67,6 +67,7 @@ def _concept_maps(found: Diagnosis) -> dict[str, Any]:
         "bijective": found.bijective,
         "balanced": found.balanced,
         "exact": found.exact,
+        "lower_bounds": list(found.bounds),
         "examples": [
             {network: {str(a): str(b) for a, b in names.items()} for network, names in map_.items()}
             for map_ in found.examples
