@@ -19,8 +19,8 @@ from problog.formula import LogicDAG, LogicFormula
 from problog.program import PrologString
 from problog.sdd_formula import SDD
 
+from gedi_nesy.nesy.compile import compile_program
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.diagram import compile_program
 from gedi_nesy.nesy.grounding import Query, ground
 from gedi_nesy.nesy.program import Program, Source, find_program
 from gedi_nesy.runs import provenance
@@ -28,6 +28,9 @@ from gedi_nesy.runs import provenance
 RESULT = Path(__file__).parent / "results" / "inference_growth.json"
 BATCH, ROUNDS = 20, 7
 BUDGET = 120.0  # seconds, ours
+
+
+PUZZLE = "530070000600195000098000060800060003400803001700020006060000280000419005000080079"  # 51 cells are open
 
 
 def names(letter: str, count: int) -> str:
@@ -50,7 +53,22 @@ def rules() -> dict[str, tuple[str, str]]:
         values = ",".join(map(str, range(n)))
         found[f"all different, {n}"] = (pick.replace("[0,1,2,3]", f"[{values}]"), f"pick([{names('X', n)}],[{values}])")
     found["sudoku, 4 by 4"] = (sudoku, str(Constraint(sudoku).query.goal))
+    found["sudoku, 9 by 9, 51 open"] = nine_by_nine(pick.replace("[0,1,2,3]", "[1,2,3,4,5,6,7,8,9]"))
     return found
+
+
+def nine_by_nine(pick: str) -> tuple[str, str]:
+    """The puzzle, an image in each open cell: those of a row, column or block show the digits it lacks."""
+    cells = [f"C{i}" if PUZZLE[i] == "0" else PUZZLE[i] for i in range(81)]
+    rows = [range(9 * r, 9 * r + 9) for r in range(9)]
+    columns = [range(c, 81, 9) for c in range(9)]
+    blocks = [[9 * (b // 3 * 3 + i) + b % 3 * 3 + j for i in range(3) for j in range(3)] for b in range(9)]
+    goals = []
+    for group in [*rows, *columns, *blocks]:
+        lacking = [digit for digit in "123456789" if digit not in {PUZZLE[i] for i in group}]
+        goals.append(f"pick([{','.join(cells[i] for i in group if PUZZLE[i] == '0')}],[{','.join(lacking)}])")
+    solved = f"solved({','.join(cell for cell in cells if cell.startswith('C'))})"
+    return f"{pick}\n{solved} :- {', '.join(goals)}.\n", solved
 
 
 def ours(text: str, query: str) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def main() -> None:
     """Neural networks that learn symbols without labels, from a ProbLog rule and an energy-based model."""
 
 
+TRUST = "Let the program load Python code and files outside its folder."
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -91,8 +92,13 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 @click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
 @click.option("--query", help="The goal of the program that every example satisfies.")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
+@click.option("--trust", is_flag=True, default=None, help=TRUST)
 @click.option("--data", help="Your own examples: a CSV table with a column for each variable of the query.")
-@click.option("--dataset", help="mnist, digits, an .npz file or an image folder.  [default: mnist, else digits]")
+@click.option(
+    "--dataset",
+    help="mnist, digits, mnist+operators for the program formula, an .npz file or an image folder.  [default: mnist, "
+    "else digits]",
+)
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the examples in the first stage.")
 @click.option("--seed", type=click.IntRange(0), help="Of examples, weights and noise.  [default: 0]")
@@ -346,8 +352,11 @@ def ood(run: Path, against: str, network: str | None, data_dir: Path | None, as_
 @click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Budget.")
+@click.option("--trust", is_flag=True, help=TRUST)
 @as_json
-def check(program: str, query: str | None, arguments: tuple[str, ...], seconds: float, as_json: bool) -> None:
+def check(
+    program: str, query: str | None, arguments: tuple[str, ...], seconds: float, trust: bool, as_json: bool
+) -> None:
     """Check a rule: its syntax, variables, size and solutions, and whether it pins down its symbols.
 
     \b
@@ -355,7 +364,7 @@ def check(program: str, query: str | None, arguments: tuple[str, ...], seconds: 
       gedi-nesy check addition
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
     """
-    rule = check_rule(program, query, arguments, seconds)
+    rule = check_rule(program, query, arguments, seconds, trust)
     if as_json:
         click.echo(json.dumps(rule, indent=2))
     else:

@@ -72,6 +72,24 @@ def test_check_names_the_line_of_a_syntax_error(tmp_path):
     assert "wrong.pl:2:6" in result.output
 
 
+def test_a_program_that_loads_code_needs_trust(tmp_path):
+    (tmp_path / "code.py").write_text(
+        "from problog.extern import problog_export\n@problog_export('+int', '-int')\ndef twice(x):\n    return 2 * x\n"
+    )
+    (tmp_path / "rule.pl").write_text(
+        "nn(digits, [X], Y, [0,1,2]) :: digit(X,Y).\n:- use_module('code.py').\n"
+        "rule(X,Y) :- digit(X,A), twice(A,B), digit(Y,B).\nquery(rule(X,Y)).\n"
+    )
+    check = ["check", tmp_path / "rule.pl", "--json"]
+    train = ["train", "--program", tmp_path / "rule.pl", "--dataset", "minst"]
+    for command in (check, train):
+        refused = invoke(*command)
+        assert refused.exit_code == 1
+        assert "pass trust=True, or --trust to train and check" in " ".join(refused.output.split())
+    assert json.loads(invoke(*check, "--trust").stdout)["solutions"] == 2  # 0, 0 and 1, 2
+    assert "did you mean mnist" in invoke(*train, "--trust").output  # the rule is fine, only the data are not there
+
+
 def test_sample_writes_a_picture(run, tmp_path):
     assert invoke("sample", run[0], "-n", 3, "--steps", 1, "--out", tmp_path / "s.png").exit_code == 0
     assert Image.open(tmp_path / "s.png").size[0] > 0

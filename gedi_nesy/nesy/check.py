@@ -10,7 +10,9 @@ from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.symbols import Diagnosis
 
 
-def check_rule(program: str, query: str | None, arguments: Sequence[str], seconds: float) -> dict[str, Any]:
+def check_rule(
+    program: str, query: str | None, arguments: Sequence[str], seconds: float, trust: bool = False
+) -> dict[str, Any]:
     """Compile a rule and describe it in plain values, ready for JSON.
 
     Args:
@@ -18,12 +20,13 @@ def check_rule(program: str, query: str | None, arguments: Sequence[str], second
         query: the goal; by default the program's own.
         arguments: variables of the query that are no images.
         seconds: budget for compiling, and again for the search for concept maps.
+        trust: allow the program to import Python and to consult files outside its folder.
 
     Raises:
         UserError: if the program has an error or outgrows the budget.
     """
     started = time.monotonic()
-    constraint = Constraint.from_file(program, query, arguments, seconds=seconds)
+    constraint = Constraint.from_file(program, query, arguments, seconds=seconds, trust=trust)
     compiled = time.monotonic() - started
     found = constraint.diagnose(seconds=seconds)
     return {
@@ -64,6 +67,7 @@ def _concept_maps(found: Diagnosis) -> dict[str, Any]:
         "bijective": found.bijective,
         "balanced": found.balanced,
         "exact": found.exact,
+        "lower_bounds": list(found.bounds),
         "examples": [
             {network: {str(a): str(b) for a, b in names.items()} for network, names in map_.items()}
             for map_ in found.examples

@@ -1,11 +1,10 @@
 """Constraint: a ProbLog rule over images as an exact, batched, differentiable log-probability."""
 
 import math
-import time
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial, reduce
-from itertools import accumulate, groupby
+from functools import cached_property, reduce
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.cache import Rule, cached
 from gedi_nesy.nesy.circuit import Circuit
-from gedi_nesy.nesy.diagram import FALSE, TRUE, Compiled, compile_program, neural_solutions, smoothed
-from gedi_nesy.nesy.grounding import Key, Query, Variable, ground, ground_given
+from gedi_nesy.nesy.compile import Compiler
+from gedi_nesy.nesy.diagram import FALSE, TRUE, neural_solutions, smoothed
+from gedi_nesy.nesy.grounding import Key, Query, Variable
 from gedi_nesy.nesy.layers import lay_out
 from gedi_nesy.nesy.program import Program, Source, Value, find_program
 from gedi_nesy.nesy.reference import Reference
@@ -68,28 +67,22 @@ class Constraint(nn.Module):
         folder: str | Path = ".",
     ) -> None:
         super().__init__()
+        if engine not in ("exact", "deepproblog"):
+            raise UserError(f"there is no engine {engine}, only exact and deepproblog")
         program = Program(Source(text, name, Path(folder)))
         self.query = Query(program, query, arguments)
         self.arguments = self.query.arguments
-        self._budget = (max_nodes, seconds)
-        self._compile_given = partial(_compile_given, program, self.query, seconds, max_nodes, trust)
-        compile_rule = partial(_compile_rule, program, self.query, seconds, max_nodes, trust)
-        self._ground, self._compiled = compile_rule() if trust else cached(program, self.query, compile_rule)
+        self._compiler = Compiler(program, self.query, seconds, max_nodes, trust)
+        self._ground, self._compiled = self._compiler.rule()
         self.variables: tuple[Variable, ...] = self._ground.variables
         self.answers: tuple[tuple[Value, ...], ...] = tuple(self._compiled.roots)
         self.weights = FactWeights(program, self._ground.facts)
-        ends = list(accumulate(self._ground.sizes))
-        self._first_row = [end - size for end, size in zip(ends, self._ground.sizes, strict=True)]
-        self._rows = {
-            v.key: slice(row, row + len(v.domain)) for v, row in zip(self.variables, self._first_row, strict=False)
-        }
+        self._reference = Reference(self._compiler, self.variables) if engine == "deepproblog" else None
+        self._first_row = [0, *accumulate(self._ground.sizes)]  # of each variable's literals
+        self._rows = {v.key: slice(*rows) for v, rows in zip(self.variables, pairwise(self._first_row), strict=False)}
         self._stretches = _stretches([len(variable.domain) for variable in self.variables])
         self._number_of_answer = {answer: number for number, answer in enumerate(self.answers)}
-        self._reference = Reference(program, self.query, self.variables, trust) if engine == "deepproblog" else None
-        if engine not in ("exact", "deepproblog"):
-            raise UserError(f"there is no engine {engine}, only exact and deepproblog")
         self._conditional = self._compiled.evidence != TRUE
-        self._number_of_roots = 1 if self.answers and not self.arguments else len(self.answers) + 1  # an impossible one
         self._circuits: dict[tuple[str, torch.device], Circuit] = {}
         self._impossible: set[tuple[Value, ...]] = set()  # answers that were asked for and turned out so
 
@@ -115,8 +108,8 @@ class Constraint(nn.Module):
 
         Args:
             inputs: for each variable's key the log-probabilities of its domain, [batch, values].
-            arguments: for each argument of the query its value in each example; values that Python takes for equal,
-                such as 7 and 7.0, are one.
+            arguments: for each argument of the query its value in each example; 7 finds the answer 7.0, too (a
+                rule that has both is refused).
 
         Returns:
             [batch] (of one example where the query reaches no image and has no arguments); differentiable once.
@@ -126,11 +119,14 @@ class Constraint(nn.Module):
             UserError: a key, shape or value is wrong, or the values are no log-probabilities.
         """
         columns = self._columns(inputs, arguments)
-        if self._reference is not None:
-            return self._reference.log_prob(inputs, arguments or {}, self.weights.probabilities(), len(columns[0]))
         answer = self._answer_numbers(arguments, columns[0].device)
-        circuit = self._circuit("sum", columns[0].device)
-        result = circuit.log_prob(columns, answer, conditional=self._conditional)
+        if self._reference is None:
+            circuit = self._circuit("sum", columns[0].device)
+            result = circuit.log_prob(columns, answer, conditional=self._conditional)
+        else:
+            numbers = [0] * len(columns[0]) if answer is None else answer.tolist()
+            answers = [[*self.answers, None][number] for number in numbers]
+            result = self._reference.log_prob(inputs, answers, self.weights.probabilities())
         self._warn_if_impossible(result)
         return result
 
@@ -271,13 +267,13 @@ class Constraint(nn.Module):
         if (kind, device) not in self._circuits:
             compiled, maximise_above = self._compiled, 0
             if kind == "max":
-                compiled = smoothed(compile_program(self._ground, *self._budget, facts_last=True))
+                compiled = smoothed(self._compiler.facts_last(self._ground))
                 maximise_above = len(self.variables)
             elif kind == "posterior":
                 compiled = smoothed(compiled)
             roots = [*compiled.roots.values(), FALSE]
             if kind == "sum":
-                roots = roots[: self._number_of_roots] + [compiled.evidence] * self._conditional
+                roots = (roots if self.arguments else roots[:1]) + [compiled.evidence] * self._conditional
             first_row = [self._first_row[variable] for variable in compiled.order]
             layout = lay_out(compiled.diagram, roots, first_row, maximise_above)
             self._circuits[kind, device] = Circuit(layout, device)
@@ -348,7 +344,7 @@ class Constraint(nn.Module):
     def _check_unknown(self, answers: set[tuple[Value, ...]]) -> None:
         """Whether answers that were not found while the arguments were open are impossible when they are given."""
         for answer in answers - self._impossible:
-            if self._compile_given(answer).roots:
+            if self._compiler.given(answer).roots:
                 raise UserError(
                     f"{self.query.given(answer)} has an answer, but the rule does not find it while "
                     f"{', '.join(self.arguments)} is open, by {', '.join(self._ground.open_tests)}: let it find "
@@ -364,8 +360,9 @@ class Constraint(nn.Module):
 
     def _log_evidence(self, columns: Sequence[Tensor]) -> Tensor:
         """log P(evidence), [batch]."""
-        last = torch.full((len(columns[0]),), self._number_of_roots, device=columns[0].device)
-        return self._circuit("sum", columns[0].device).log_prob(columns, last, conditional=False)
+        circuit = self._circuit("sum", columns[0].device)
+        last = torch.full((len(columns[0]),), len(circuit.roots) - 1, device=columns[0].device)
+        return circuit.log_prob(columns, last, conditional=False)
 
     def _warn_if_impossible(self, log_prob: Tensor) -> None:
         log_prob = log_prob.detach()
@@ -376,18 +373,6 @@ class Constraint(nn.Module):
                 "log-probability -inf",
                 stacklevel=3,
             )
-
-
-def _compile_rule(program: Program, query: Query, seconds: float, max_nodes: int, trust: bool) -> Rule:
-    start = time.monotonic()
-    grounded = ground(program, query, seconds, trust)
-    return grounded, compile_program(grounded, max_nodes, max(1.0, seconds - (time.monotonic() - start)))
-
-
-def _compile_given(
-    program: Program, query: Query, seconds: float, max_nodes: int, trust: bool, answer: tuple[Value, ...]
-) -> Compiled:
-    return compile_program(ground_given(program, query, answer, seconds, trust), max_nodes, seconds)
 
 
 def _stretches(sizes: Sequence[int]) -> list[tuple[int, int]]:

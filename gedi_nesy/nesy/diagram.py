@@ -1,16 +1,13 @@
-"""A ground program as a multi-valued decision diagram over its categorical variables."""
+"""Multi-valued decision diagrams over categorical variables."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.budget import TimeIsUp, time_limit
 from gedi_nesy.nesy.grounding import GroundProgram, Value
 
 FALSE, TRUE = 0, 1  # the two terminal nodes
-FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first round of a race between them
-GROWTH = 4  # of that limit from round to round
 
 
 class TooLarge(UserError):
@@ -98,6 +95,29 @@ class Diagram:
             a, b, level_a = b, a, level_b
         return self.node(level_a, tuple(operation(child, b) for child in self.children[a]))
 
+    def is_literal(self, node: int) -> bool:
+        """Whether a node says of one variable which value it has, or which it has not, or is a constant."""
+        return all(child <= TRUE for child in self.children[node])
+
+    def supported(self, root: int) -> list[frozenset[int]]:
+        """For each level the values on some path from the root to TRUE."""
+        values: list[set[int]] = [set() for _ in self.sizes]
+        free = [0] * (len(self.sizes) + 1)  # edges that begin to pass over a level, less those that end to
+
+        def follow(edge_from: int, node: int) -> None:
+            free[edge_from + 1] += 1
+            free[self.level[node]] -= 1
+
+        if root != FALSE:
+            follow(-1, root)
+        for node in self.reachable([root]):
+            for value, child in enumerate(self.children[node]):
+                if child != FALSE:
+                    values[self.level[node]].add(value)
+                    follow(self.level[node], child)
+        passed = accumulate(free)
+        return [frozenset(range(n) if over else own) for own, n, over in zip(values, self.sizes, passed, strict=False)]
+
     def reachable(self, roots: Iterable[int]) -> list[int]:
         """The nodes below these roots, terminals left out, children before parents."""
         seen, stack = set(), [root for root in roots if root > TRUE]
@@ -129,51 +149,6 @@ class Compiled:
     def size(self) -> int:
         """Number of nodes in use."""
         return len(self.diagram.reachable([*self.roots.values(), self.evidence]))
-
-
-def compile_program(ground: GroundProgram, max_nodes: int, seconds: float, facts_last: bool = False) -> Compiled:
-    """Compile a ground program, in the best of a few variable orders.
-
-    The orders race: each may make so many nodes, then more, until one is done.
-
-    Args:
-        ground: the program.
-        max_nodes: the budget for the nodes made on the way.
-        seconds: the budget of time.
-        facts_last: put the program's own random variables below the neural ones.
-
-    Raises:
-        UserError: every order outgrows the budget.
-    """
-    found: list[Compiled] = []
-    orders, limit, in_time = _orders(ground, facts_last), min(FIRST_LIMIT, max_nodes), True
-    try:
-        with time_limit(seconds):
-            components = _components(ground)
-            while not found:
-                for order in orders:
-                    with suppress(TooLarge):
-                        found.append(_compile(ground, components, order, limit))
-                if limit == max_nodes:
-                    break
-                limit = min(GROWTH * limit, max_nodes)
-    except TimeIsUp:
-        in_time = False  # what has been found will do
-    except RecursionError:
-        raise UserError(f"the rule's {len(ground.sizes):,} variables make its decision diagram too deep") from None
-    if not found:
-        raise UserError(_too_large(ground, len(orders), limit, None if in_time else seconds))
-    return min(found, key=lambda compiled: compiled.size)
-
-
-def _too_large(ground: GroundProgram, orders: int, limit: int, seconds: float | None) -> str:
-    """Why no diagram was found: it outgrew the limit of nodes, or the time was up on the way there."""
-    reached = f"outgrew {limit:,} nodes" if seconds is None else f"was not done in {seconds:.3g} s at {limit:,} nodes"
-    return (
-        f"the rule's decision diagram over {len(ground.sizes)} variables {reached}, in {orders} variable orders: it is "
-        "the wrong form for a rule that ties most variables to most others, such as a 9 by 9 sudoku; split the rule "
-        "into queries of their own, write what is known into the query as constants, or raise the budget"
-    )
 
 
 def neural_solutions(ground: GroundProgram, compiled: Compiled) -> Compiled:
@@ -223,125 +198,3 @@ def _smooth(diagram: Diagram, roots: list[int]) -> tuple[Diagram, list[int]]:
         return image[level, node]
 
     return smooth, [lift(root, 0) for root in roots]
-
-
-def _orders(ground: GroundProgram, facts_last: bool) -> list[tuple[int, ...]]:
-    """Variable orders worth a try: by first occurrence in the formula, as the query names the images, as the grounder
-    met them, and each backwards."""
-    every = range(len(ground.sizes))
-    met = [node[1] for node in ground.nodes if node[0] == "literal" and node[1] is not None]
-    orders = [_first_occurrences(ground), tuple(every), tuple(dict.fromkeys([*met, *every]))]
-    orders += [order[::-1] for order in orders]
-    if facts_last:
-        orders = [tuple(sorted(order, key=lambda v: v >= len(ground.variables))) for order in orders]
-    return list(dict.fromkeys(orders))
-
-
-def _children(ground: GroundProgram, node: int) -> list[int]:
-    """The nodes below a node, signs and constants dropped."""
-    kind, *rest = ground.nodes[node - 1]
-    return [] if kind == "literal" else [abs(child) for child in rest[0] if child]
-
-
-def _roots(ground: GroundProgram) -> list[int]:
-    given = [node for pair in ground.given for node in pair]
-    return [abs(node) for node in (*ground.answers.values(), *ground.evidence, *given) if node]
-
-
-def _first_occurrences(ground: GroundProgram) -> tuple[int, ...]:
-    """The variables as a walk from the query down meets them, those next to a node before those further below."""
-    order: dict[int, None] = {}
-    seen, stack = set(), _roots(ground)[::-1]
-    while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            if ground.nodes[node - 1][0] == "literal":
-                order[ground.nodes[node - 1][1]] = None
-            children = sorted(_children(ground, node), key=lambda c: ground.nodes[c - 1][0] != "literal")
-            stack.extend(reversed(children))
-    return tuple(order) + tuple(v for v in range(len(ground.sizes)) if v not in order)
-
-
-def _compile(ground: GroundProgram, components: list[list[int]], order: tuple[int, ...], max_nodes: int) -> Compiled:
-    level_of = {variable: level for level, variable in enumerate(order)}
-    diagram = Diagram([ground.sizes[variable] for variable in order], max_nodes)
-    values: dict[int, int] = {}
-
-    def value_of(child: int | None) -> int:
-        if not child:
-            return FALSE if child is None else TRUE
-        return values[child] if child > 0 else diagram.negate(values[-child])
-
-    def evaluate(node: int) -> int:
-        kind, *rest = ground.nodes[node - 1]
-        if kind == "literal":
-            return FALSE if ground.never(*rest) else diagram.literal(level_of[rest[0]], rest[1])
-        operands = sorted({value_of(child) for child in rest[0]}, key=lambda n: (-diagram.level[n], n))
-        result = TRUE if kind == "and" else FALSE
-        for operand in operands:  # from the bottom of the diagram up, which keeps what lies between small
-            result = diagram.conjoin(result, operand) if kind == "and" else diagram.disjoin(result, operand)
-        return result
-
-    for component in components:
-        _check_negation(ground, component)
-        values.update(dict.fromkeys(component, FALSE))  # the least fixed point of a cycle
-        changed = True
-        while changed:
-            new = {node: evaluate(node) for node in component}
-            changed = len(component) > 1 and any(values[node] != new[node] for node in component)
-            values.update(new)
-    if any(value_of(open_) != value_of(given) for open_, given in ground.given):
-        raise UserError(
-            f"the rule's answers depend on whether its arguments are known yet, by {', '.join(ground.open_tests)}: "
-            "let it find their values first, as by between(0,9,N), or ask for one value as a query of its own"
-        )
-    evidence = TRUE
-    for node in ground.evidence:
-        evidence = diagram.conjoin(evidence, value_of(node))
-    if evidence == FALSE:
-        raise UserError("the program's evidence is impossible")
-    roots = {answer: diagram.conjoin(value_of(node), evidence) for answer, node in ground.answers.items()}
-    return Compiled(diagram, order, {answer: root for answer, root in roots.items() if root != FALSE}, evidence)
-
-
-def _check_negation(ground: GroundProgram, component: Sequence[int]) -> None:
-    members = set(component)
-    for node in component:
-        kind, *rest = ground.nodes[node - 1]
-        if kind != "literal" and any(child is not None and -child in members for child in rest[0]):
-            raise UserError("the rule depends on its own negation, so it has no single meaning: break that cycle")
-
-
-def _components(ground: GroundProgram) -> list[list[int]]:
-    """Strongly connected components of the formula, those below first (Tarjan 1972, without recursion)."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    unassigned: dict[int, None] = {}  # visited nodes whose component is not known yet, in order
-    components = []
-
-    def visit(node: int) -> tuple[int, Iterator[int]]:
-        index[node] = low[node] = len(index)
-        unassigned[node] = None
-        return node, iter(_children(ground, node))
-
-    for root in _roots(ground):
-        calls = [] if root in index else [visit(root)]
-        while calls:
-            node, below = calls[-1]
-            for child in below:
-                if child not in index:
-                    calls.append(visit(child))
-                    break
-                if child in unassigned:
-                    low[node] = min(low[node], index[child])
-            else:
-                calls.pop()
-                if calls:
-                    low[calls[-1][0]] = min(low[calls[-1][0]], low[node])
-                if low[node] == index[node]:
-                    component = []
-                    while node in unassigned:
-                        component.append(unassigned.popitem()[0])
-                    components.append(component[::-1])
-    return components

@@ -85,7 +85,7 @@ class GroundProgram:
     variables: tuple[Variable, ...]
     facts: tuple[Fact, ...]
     nodes: tuple[tuple[Any, ...], ...]
-    answers: dict[tuple[Value, ...], int | None]
+    answers: dict[tuple[Value, ...], int]
     evidence: tuple[int | None, ...]
     consulted: tuple[str, ...]
     open_tests: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class _Database(ClauseDB):
         if not allowed and not self.trusted:
             raise UserError(
                 f"the program loads {filename}, which may run any code on this machine: "
-                "pass trust=True (--trust) if you trust it"
+                "pass trust=True, or --trust to train and check, if you trust it"
             )
         if resolved.parent not in libraries:
             self.engine.consulted.append(str(resolved))
@@ -256,6 +256,13 @@ def ground_given(program: Program, query: Query, answer: Sequence[Value], second
     return _grounded(program, Query(program, str(query.given(answer)), ()), seconds, trust).result()
 
 
+def answer_terms(
+    program: Program, query: Query, seconds: float, trust: bool
+) -> dict[tuple[Value, ...], tuple[Term, ...]]:
+    """For each answer, the values of the arguments, the same as terms in ProbLog; see `ground`."""
+    return {answer: terms for answer, (terms, _) in _grounded(program, query, seconds, trust).answers().items()}
+
+
 def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_Reading":
     formula, engine = LogicFormula(), Engine(program.source, trust)
     try:
@@ -357,7 +364,7 @@ class _Reading:
                 nodes.append(("literal", number.get(choice), known[value] if known is not None else value))
             else:
                 nodes.append(("and" if kind == "conj" else "or", node.children))
-        answers = self._answers(nodes)
+        answers = {answer: node for answer, (_, node) in self.answers().items()}
         evidence = tuple(node for _, node in self.formula.evidence())
         found = dict(self.formula.queries())
         return GroundProgram(
@@ -421,32 +428,25 @@ class _Reading:
             values[choice] = {value: i for i, value in enumerate(weights)}
         return facts, values
 
-    def _answers(self, nodes: list[tuple[Any, ...]]) -> dict[tuple[Value, ...], int | None]:
-        """The root of each answer; values that Python takes for equal (7 and 7.0) are one answer."""
-        answers: dict[tuple[Value, ...], int | None] = {}
-        texts: dict[tuple[Value, ...], str] = {}
+    def answers(self) -> dict[tuple[Value, ...], tuple[tuple[Term, ...], int]]:
+        """Each answer: the values of the arguments, their terms in ProbLog, and its root."""
+        answers: dict[tuple[Value, ...], tuple[tuple[Term, ...], int]] = {}
         positions = [self.query.names.index(name) for name in self.query.arguments]
         for name, node in self.formula.queries():
             if node is None:
                 continue
             if not name.is_ground():
                 raise UserError(f"the answer {name.args} to {self.query.goal} leaves an argument open")
-            answer, text = tuple(to_python(name.args[position]) for position in positions), str(name)
-            known = texts.setdefault(answer, text)
-            if known != text and _unquoted(known) == _unquoted(text):
+            terms = tuple(name.args[position] for position in positions)
+            answer = tuple(map(to_python, terms))
+            if answer in answers:
+                both = " and ".join(", ".join(map(str, each)) for each in (answers[answer][0], terms))
                 raise UserError(
-                    f"{self.query.goal} has answers that differ in their quotes only, which ProbLog tells apart and "
-                    f"Python does not: {', '.join(map(str, answer))}; write them in one way"
+                    f"{self.query.goal} has two answers that ProbLog tells apart and Python does not, {both}: let the "
+                    "rule write numbers in one way, by float(...) or by //, and names all with quotes or all without"
                 )
-            if answer in answers and answers[answer] != node:
-                nodes.append(("or", (answers[answer], node)))
-                node = len(nodes)
-            answers[answer] = node
+            answers[answer] = (terms, node)
         return answers
-
-
-def _unquoted(text: str) -> str:
-    return text.replace("'", "").replace('"', "")
 
 
 def _images_in(value: Value, images: Sequence[str]) -> Iterator[str]:

@@ -184,18 +184,34 @@ def is_compound(term: Any, functor: str) -> bool:
 
 
 def to_python(term: Any) -> Value:
-    """A ground term as a Python value; an image, `tensor('X')`, as its name."""
+    """A ground term as a Python value; a compound one as text; an image, `tensor(X)`, as its name."""
     if isinstance(term, Constant):
         return term.functor.strip('"') if isinstance(term.functor, str) else term.functor
     if is_list(term):
         return tuple(to_python(element) for element in term2list(term, False))
     if is_compound(term, "tensor"):
         return to_python(term.args[0])
-    return str(term).strip("'")
+    return str(_without_tensors(term)).strip("'")
+
+
+def _without_tensors(term: Any) -> Any:
+    """The term with each image, `tensor(X)`, as its name."""
+    if is_compound(term, "tensor"):
+        return term.args[0]
+    return term.with_args(*map(_without_tensors, term.args)) if isinstance(term, Term) and term.args else term
 
 
 def to_term(value: Value) -> Term:
-    """The inverse of `to_python`."""
+    """The inverse of `to_python`: text that is a compound term or a plain name is that, any other a quoted name."""
     if isinstance(value, list | tuple):
         return list2term([to_term(element) for element in value])
-    return Term(value) if isinstance(value, str) else Constant(value)
+    if not isinstance(value, str):
+        return Constant(value)
+    try:
+        terms = list(PrologString(f"{value}."))
+    except ProbLogError:
+        terms = []
+    if len(terms) == 1 and type(terms[0]) is Term and terms[0].is_ground():
+        return terms[0]
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return Term(f"'{escaped}'")

@@ -14,8 +14,9 @@ from problog.logic import Term
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.grounding import GOAL, Engine, Key, Query, Variable, with_goal
-from gedi_nesy.nesy.program import Declaration, Program, Value, is_compound, to_python, to_term
+from gedi_nesy.nesy.compile import Compiler
+from gedi_nesy.nesy.grounding import GOAL, Engine, Key, Variable, with_goal
+from gedi_nesy.nesy.program import Declaration, Value, is_compound, to_python
 
 
 class _Given(nn.Module):
@@ -34,48 +35,53 @@ class Reference:
     """The same rule in DeepProbLog.
 
     Args:
-        program: the program; evidence, which DeepProbLog ignores, is refused.
-        query: the goal.
-        variables: its neural calls.
-        trust: allow the program to load other files.
+        compiler: for its program and query; evidence, which DeepProbLog ignores, is refused.
+        variables: the rule's neural calls.
     """
 
-    def __init__(self, program: Program, query: Query, variables: Sequence[Variable], trust: bool) -> None:
+    def __init__(self, compiler: Compiler, variables: Sequence[Variable]) -> None:
+        program, self.query, self.variables = compiler.program, compiler.query, variables
         if any(is_compound(statement, "evidence") for statement in program.source.statements):
             raise UserError(f"{program.source.name} has evidence, which DeepProbLog ignores: use our own engine")
-        self.query, self.variables = query, variables
+        self.terms = compiler.answer_terms()
         self.rows: dict[Any, Tensor] = {}  # for each call the present example's probabilities, [values]
         given = [_Given(self.rows, declaration) for declaration in program.declarations]
         self.model = Model("", [Network(module, f"net{i}") for i, module in enumerate(given)], load=False)
-        self.model.program = with_goal(program, query)
+        self.model.program = with_goal(program, self.query)
         engine = ExactEngine(self.model)
-        engine.engine = Engine(program.source, trust)
+        engine.engine = Engine(program.source, compiler.trust)
         with redirect_stdout(StringIO()):  # DeepProbLog announces its cache
             self.model.set_engine(engine, cache=True)
         self.model.get_tensor = lambda term: term  # the networks want their inputs' names
 
     def log_prob(
-        self,
-        inputs: Mapping[Key, Tensor],
-        arguments: Mapping[str, Sequence[Value]],
-        parameters: Sequence[float],
-        batch: int,
+        self, inputs: Mapping[Key, Tensor], answers: Sequence[tuple[Value, ...] | None], parameters: Sequence[float]
     ) -> Tensor:
         """log P(rule), [batch]; differentiable with respect to the inputs.
 
         Args:
             inputs: log-probabilities, [batch, values].
-            arguments: values of the query's arguments.
+            answers: for each example the values of the query's arguments; None where it has no such answer.
             parameters: the learnable probabilities, which are constants here.
-            batch: number of examples.
         """
         probabilities = {(v.network, v.inputs): inputs[v.key].exp() for v in self.variables}
         self.model.parameters = list(parameters)
         results = []
-        for i in range(batch):
+        for i, answer in enumerate(answers):
             self.rows.update({call: rows[i] for call, rows in probabilities.items()})
-            terms = [to_term(arguments[name][i]) if name in arguments else Term(name) for name in self.query.names]
-            images = {Term(name): Term("tensor", Term(name)) for name in self.query.images}
-            (answer,) = self.model.solve([SolverQuery(Term(GOAL, *terms), images)])
-            results.append(torch.as_tensor(next(iter(answer.result.values()), 0.0)))
+            results.append(self._probability(answer))
         return torch.stack(results).log()
+
+    def _probability(self, answer: tuple[Value, ...] | None) -> Tensor:
+        """P(rule) of one example, whose networks' outputs are in `rows`."""
+        if answer is None:
+            return torch.tensor(0.0)
+        images = {Term(name): Term("tensor", Term(name)) for name in self.query.images}
+        names = {image: name for name, image in images.items()}  # DeepProbLog puts the images in itself
+        given = {
+            name: term.apply_term(names) for name, term in zip(self.query.arguments, self.terms[answer], strict=True)
+        }
+        goal = Term(GOAL, *(given.get(name, Term(name)) for name in self.query.names))
+        (solved,) = self.model.solve([SolverQuery(goal, images)])
+        (probability,) = solved.result.values()
+        return torch.as_tensor(probability)

@@ -40,7 +40,7 @@ class Diagnosis:
         total: how many there are, the identity included.
         bijective: how many of them keep all symbols apart.
         balanced: how many keep every variable's marginal, as a prior on the marginals would enforce.
-        exact: False where the budget ended the search: then the counts are lower bounds.
+        bounds: those of "total", "bijective" and "balanced" that are lower bounds, as the budget ended their search.
         examples: some of them, the balanced ones first: for each network, symbol to symbol; the identity left out.
         confused: for each network the sets of symbols that the rule and balanced marginals can't tell apart.
     """
@@ -48,20 +48,28 @@ class Diagnosis:
     total: int
     bijective: int
     balanced: int
-    exact: bool
+    bounds: tuple[str, ...]
     examples: tuple[dict[str, dict[Value, Value]], ...]
     confused: dict[str, tuple[tuple[Value, ...], ...]]
 
+    @property
+    def exact(self) -> bool:
+        """Whether no count is a lower bound only."""
+        return not self.bounds
+
+    def _count(self, name: str) -> str:
+        return f"{'at least ' * (name in self.bounds)}{getattr(self, name):,}"
+
     def __str__(self) -> str:
-        least = "" if self.exact else "at least "
         unknown = "no second concept map was found within the budget"
-        alone = f"allows {least}{self.total:,} concept maps"
+        alone = f"allows {self._count('total')} concept maps"
         if self.total == 1:
-            alone = "pins down its symbols" if self.exact else f"may pin down its symbols, {unknown}"
-        prior = f"leaves {least}{self.balanced:,}"
+            alone = f"may pin down its symbols, {unknown}" if "total" in self.bounds else "pins down its symbols"
+        prior = f"leaves {self._count('balanced')}"
         if self.balanced == 1:
-            prior = "pins them down" if self.exact else f"may pin them down, {unknown}"
-        lines = [f"The rule alone {alone} ({least}{self.bijective:,} bijective); with balanced marginals it {prior}."]
+            prior = f"may pin them down, {unknown}" if "balanced" in self.bounds else "pins them down"
+        bijective = self._count("bijective")
+        lines = [f"The rule alone {alone} ({bijective} bijective); with balanced marginals it {prior}."]
         for network, groups in self.confused.items():
             lines += [f"It can't tell apart, for {network}: {', '.join(map(str, group))}." for group in groups]
         return " ".join(lines)
@@ -108,15 +116,15 @@ class Symbols:
         rows = self._some_solutions() if support is None else list(dict.fromkeys(support))
         kept: dict[str, list[Map]] = {}
         counts: dict[str, int] = {}
-        exact = True
-        for kind in ("balanced", "bijective", "any"):
+        bounds = []
+        for kind in ("balanced", "bijective", "total"):
             deadline = time.monotonic() + seconds / 3
             kept[kind], counts[kind] = [], 0
             for found in _MapSearch(self, rows, kind, check_all=support is None).maps():
                 counts[kind] += 1
                 kept[kind] += [found] if counts[kind] <= KEPT else []
                 if time.monotonic() > deadline:
-                    exact = False
+                    bounds.append(kind)
                     break
         others = [found for maps in kept.values() for found in maps if any(s[1] != t for s, t in found.items())]
         examples = tuple(self._named(found) for found in others[:SHOWN])
@@ -124,7 +132,7 @@ class Symbols:
             max(counts.values()),
             counts["bijective"],
             counts["balanced"],
-            exact,
+            tuple(bounds),
             examples,
             self._confused(kept["balanced"]),
         )
@@ -231,7 +239,7 @@ class _MapSearch:
     Args:
         symbols: the rule.
         rows: the support, or part of it; counterexamples that the search meets are added.
-        kind: "any", "bijective", or "balanced": every variable's marginal stays as it is.
+        kind: "total": any map; "bijective"; or "balanced": every variable's marginal stays as it is.
         check_all: check a map against all satisfying assignments before it counts.
     """
 

@@ -132,6 +132,21 @@ def test_half_precision_is_computed_in_single(addition: Constraint) -> None:
     assert torch.allclose(value, addition.log_prob({key: row.float() for key, row in inputs.items()}))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_another_device_gives_the_same() -> None:
+    rule = Constraint("t(0.1) :: slip. " + SUM + " told(X,Y,S) :- \\+slip, sum(X,Y,S).", "told(X,Y,S)", ("S",))
+    here, given = random_inputs(rule, 3), {"S": [2, 9, 17]}
+    there = {key: value.cuda().requires_grad_() for key, value in here.items()}
+    here = {key: value.requires_grad_() for key, value in here.items()}
+    ours, theirs = (rule.log_prob(inputs, given) for inputs in (here, there))
+    assert torch.allclose(ours, theirs.cpu(), rtol=1e-9)
+    gradients = [torch.autograd.grad(v.sum(), list(i.values())) for v, i in ((ours, here), (theirs, there))]
+    assert all(torch.allclose(a, b.cpu(), atol=1e-9) for a, b in zip(*gradients, strict=True))
+    assert torch.allclose(rule.posterior(here, given)["X"], rule.posterior(there, given)["X"].cpu(), rtol=1e-9)
+    labels, far_labels = rule.most_probable(here, given)[0], rule.most_probable(there, given)[0]
+    assert all(torch.equal(labels[key], far_labels[key].cpu()) for key in labels)
+
+
 def test_argument_that_differs_by_example() -> None:
     rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",))
     inputs = random_inputs(rule, 3)

@@ -8,7 +8,8 @@ from torch import nn
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.predicate import deepproblog_model, query
+from gedi_nesy.nesy.predicate import Probabilities, deepproblog_model, query
+from gedi_nesy.nesy.program import Declaration
 
 SUM = "nn(digits, [X], Y, [0,1,2,3]) :: digit(X,Y). sum(X,Y,S) :- digit(X,A), digit(Y,B), S is A+B."
 
@@ -48,6 +49,20 @@ def test_wrong_goals_are_named(goal: str, message: str) -> None:
         query(model, goal)
 
 
+def test_inputs_follow_their_network_to_its_device() -> None:
+    """DeepProbLog's batching calls `inputs.cuda()` and drops the result."""
+    declaration = Declaration("net", (0, 1), "a place", fact=False)
+    far_away = Probabilities(nn.Linear(3, 2, device="meta"), declaration)
+    assert far_away(torch.zeros(4, 3)).device.type == "meta"
+
+
+def test_a_query_can_be_a_key() -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Query(Term("a"), {Term("x"): Term("y")}))
+    rule = Constraint(SUM, query="sum(X,Y,3)")
+    assert {rule: 1, rule.query: 2}[rule.query] == 2
+
+
 def test_wrong_networks_are_named() -> None:
     with pytest.raises(UserError, match="there is no network digits, only letters"):
         deepproblog_model(SUM, {"letters": nn.Identity()})
@@ -55,8 +70,11 @@ def test_wrong_networks_are_named() -> None:
         model = deepproblog_model(SUM, {"digits": nn.Identity()}, {"test": torch.zeros(2, width)})
         with pytest.raises(UserError, match=f"digits has {width} outputs, but the program names 4 values"):
             query(model, "sum(tensor(test(0)),tensor(test(1)),3)")
+    evidence = SUM + " evidence(sum(a,b,1))."
     with pytest.raises(UserError, match="DeepProbLog ignores"):
-        deepproblog_model(SUM + " evidence(digit(a,1)).", {"digits": nn.Identity()})
+        deepproblog_model(evidence, {"digits": nn.Identity()})
+    with pytest.raises(UserError, match="DeepProbLog ignores"):
+        Constraint(evidence, query="sum(X,Y,3)", engine="deepproblog")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +100,32 @@ def test_wrong_networks_are_named() -> None:
             "order(8,3,L)",
             {"L": [[8, 3], [3, 8], [3, 8]]},
         ),
+        (
+            "nn(word, [X], Y, [bye, 'see you', \"so long\", f(1), [1,x]]) :: word(X,Y). said(X,[Y,m(Y)]) :- word(X,Y).",
+            "said(X,L)",
+            {"L": [("see you", "m('see you')"), ("so long", 'm("so long")'), ("f(1)", "m(f(1))")]},
+        ),
+        (SUM, "sum(X,Y,S)", {"S": [2, 2.0, 3]}),
+        (  # the best of two cards and the house's
+            "nn(card, [X], Y, [1,2,3]) :: card(X,Y). 0.5 :: house(1); 0.5 :: house(3). "
+            "has(X,Y,R) :- card(X,R). has(X,Y,R) :- card(Y,R). has(X,Y,R) :- house(R). "
+            "best(X,Y,R) :- has(X,Y,R), \\+ (has(X,Y,Q), Q > R).",
+            "best(X,Y,R)",
+            {"R": [1, 2, 3]},
+        ),
+        (  # an adder whose digits and carries are networks of symbols
+            "nn(digit, [A,B,C], D, [0,1]) :: digit(A,B,C,D). nn(carry, [A,B,C], D, [0,1]) :: carry(A,B,C,D). "
+            "add([],[],C,C,[]). add([A|As],[B|Bs],C,Out,[D|Ds]) :- "
+            "add(As,Bs,C,In,Ds), digit(A,B,In,D), carry(A,B,In,Out).",
+            "add([1,0],[1,1],0,C,S)",
+            {"C": [0, 1, 1], "S": [[0, 0], [0, 1], [1, 1]]},
+        ),
+        (
+            "nn(swap, [X,Y], Z, [no,yes]) :: swap(X,Y,Z). "
+            "order(X,Y,first(X)) :- swap(X,Y,no). order(X,Y,[Y,X]) :- swap(X,Y,yes).",
+            "order(X,Y,L)",
+            {"L": ["first(X)", ["Y", "X"], ["Y", "X"]]},
+        ),
     ],
 )
 def test_reference_engine_agrees_in_value_and_gradient(program: str, goal: str, arguments) -> None:
@@ -98,3 +142,12 @@ def test_reference_engine_agrees_in_value_and_gradient(program: str, goal: str, 
     assert torch.allclose(*values, rtol=1e-9)
     gradients = [torch.autograd.grad(value.sum(), list(logits.values())) for value in values]
     assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(*gradients, strict=True))
+
+
+def test_reference_engine_warns_of_what_is_impossible_and_names_wrong_arguments() -> None:
+    rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",), engine="deepproblog")
+    inputs = {key: torch.zeros(2, 4).log_softmax(1) for key in "XY"}
+    with pytest.warns(UserWarning, match=r"impossible for 1 of 2 examples \(1\)"):
+        assert rule.log_prob(inputs, {"S": [6, 7]}).exp().tolist() == [pytest.approx(1 / 16), 0.0]
+    with pytest.raises(UserError, match=r"arguments were given for \['T'\]"):
+        rule.log_prob(inputs, {"T": [6, 7]})

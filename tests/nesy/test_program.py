@@ -64,6 +64,8 @@ def test_answers_that_an_open_argument_hides_are_refused(body: str) -> None:
     rule = Constraint(DIGIT + f"q(X,N) :- digit(X,A), {body}. q(X,99).", query="q(X,N)", arguments=("N",))
     with pytest.raises(UserError, match=r"q\(X,3\) has an answer, but the rule does not find it while N is open"):
         rule.log_prob({"X": torch.zeros(1, 10).log_softmax(1)}, {"N": [3]})
+    with pytest.raises(UserError, match=r"q\(X,'it is'\) has an answer, but the rule does not find it"):
+        rule.log_prob({"X": torch.zeros(1, 10).log_softmax(1)}, {"N": ["it is"]})
 
 
 def test_answers_that_an_open_argument_makes_are_refused() -> None:
@@ -79,11 +81,24 @@ def test_answers_that_negation_leaves_alone() -> None:
         assert rule.log_prob(inputs, {"N": [3, 10]}).exp().tolist() == [pytest.approx(0.9), 0.0]
 
 
-def test_answers_that_differ_in_quotes_only() -> None:
-    with pytest.raises(UserError, match="differ in their quotes only"):
-        Constraint('0.3 :: a("x"). 0.4 :: a(x).', query="a(X)", arguments=("X",))
-    rule = Constraint("0.3 :: a(7). 0.4 :: a(7.0).", query="a(X)", arguments=("X",))  # one number in Python
-    assert rule.log_prob({}, {"X": [7]}).exp().item() == pytest.approx(1 - 0.7 * 0.6)
+@pytest.mark.parametrize(
+    ("text", "both"),
+    [
+        ('0.3 :: a("x"). 0.4 :: a(x).', '"x" and x'),
+        ("0.3 :: a(7). 0.4 :: a(7.0).", "7 and 7.0"),
+        ("0.3 :: a([7]). 0.4 :: a([7.0]).", r"\[7\] and \[7.0\]"),
+        ("0.3 :: b. a(X) :- b, X is 3+4. a(X) :- b, X is 14/2.", "7 and 7.0"),  # ProbLog divides to a float
+    ],
+)
+def test_answers_that_are_two_in_problog_and_one_in_python(text: str, both: str) -> None:
+    with pytest.raises(UserError, match=f"ProbLog tells apart and Python does not, {both}: let the rule write"):
+        Constraint(text, query="a(X)", arguments=("X",))
+
+
+def test_a_number_is_found_in_either_way_of_writing() -> None:
+    rule = Constraint("0.3 :: b. a(X) :- b, X is 14/2.", query="a(X)", arguments=("X",))
+    assert rule.log_prob({}, {"X": [7]}).exp().item() == pytest.approx(0.3)
+    assert rule.log_prob({}, {"X": [torch.tensor(7.0)]}).exp().item() == pytest.approx(0.3)
 
 
 def test_query_with_an_unknown_argument() -> None:

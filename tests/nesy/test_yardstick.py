@@ -46,6 +46,24 @@ EDGES = "0.3::e(1,2). 0.4::e(2,3). 0.5::e(3,1). 0.6::e(3,4). 0.2::e(4,2). "
         ("0.5::a. 0.3::c. b :- subquery(a,P), P =:= 0.5, c.", "b", 0.3),
         ("0.4::a; 0.6::b :- c. c :- a. c :- d. 0.3::d.", "a", 0.3 * 0.4),  # c needs d: a can't support itself
         ("1e-12::a. 1e-11::b. q :- a. q :- b.", "q", 1.1e-11),
+        ("0.2::a. 0.6::c. q :- ((\\+c, c), a). q :- ((c), (a)).", "q", 0.2 * 0.6),  # a body in parentheses
+        ("0.3::a(1). 0.4::a(2). q :- once(a(X)), X = 2.", "q", 0.4),  # once/1 is call/1 in ProbLog
+        (":- use_module(library(cut)). 0.3::x. r(1,high) :- x. r(2,low). q :- cut(r(low)).", "q", 1.0),
+        (":- use_module(library(cut)). 0.3::x. r(1,high) :- x. r(2,low). q :- cut(r(V)), V = low.", "q", 0.7),
+        (":- use_module(library(lists)). q :- select_weighted(1,[0.2,0.3,0.5],[a,b,c],X,_), X \\= b.", "q", 0.7),
+        (":- use_module(library(lists)). 0.3::p(3). 0.4::p(1). q :- findall(X,p(X),L), sum_list(L,4).", "q", 0.3 * 0.4),
+        (":- use_module(library(aggregate)). 0.5::p(a,10). 0.4::p(b,20). s(sum<N>) :- p(X,N).", "s(20)", 0.5 * 0.4),
+        (":- use_module(library(apply)). 0.3::f(1,a). 0.4::f(2,b). q :- maplist(f,[1,2],[a,b]).", "q", 0.3 * 0.4),
+        (':- use_module(library(string)). 0.4::w("ab"). q :- w(X), concat([X,"c"],abc).', "q", 0.4),
+        ("0.3::s:a. 0.5::s:b. q :- s:a, \\+ s:b.", "q", 0.3 * 0.5),
+        ("0.3::f(g(1)). q :- f(T), functor(T,g,1), T =.. [_,1].", "q", 0.3),
+        # friends: each smokes under stress, or when the other does and has influence; both do in .09 + 2 (.3 .7 .2)
+        (
+            "0.3::stress(1). 0.3::stress(2). 0.2::inf(1,2). 0.2::inf(2,1). s(X) :- stress(X). s(X) :- inf(Y,X), s(Y). "
+            "evidence(s(2)).",
+            "s(1)",
+            (0.09 + 2 * 0.3 * 0.7 * 0.2) / (0.3 + 0.7 * 0.3 * 0.2),
+        ),
     ],
 )
 def test_plain_programs(text: str, query: str, expected: float) -> None:
