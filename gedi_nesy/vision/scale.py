@@ -41,7 +41,7 @@ def find_scale(x: Tensor, kind: str) -> Scale:
         return Scale(torch.zeros_like(x[0]), torch.ones_like(x[0]))
     if kind == "symmetric":
         middle = torch.full(x.shape[1:], MIDDLE, device=x.device)
-        return Scale(middle, middle)
+        return Scale(middle, middle.clone())
     if x.dim() == 4:
         return _scale_of_channels(x)
     spread = x.std(0, correction=0)
