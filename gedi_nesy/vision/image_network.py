@@ -70,12 +70,12 @@ class ImageNetworks(nn.Module):
                 one.encoder.compile(mode=self.speed.compile)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The encoders' outputs: [K, batch, C, H, W] -> float32 [K, batch, features]."""
+        """The encoders' outputs: [K, batch, C, H, W] -> [K, batch, features], in the type of x."""
         if self.speed.channels_last:
             x = x.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, (self.count, -1))
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.speed.bf16):
             features = [one.encoder(images) for one, images in zip(self.members, x, strict=True)]
-        return torch.stack(features).float()
+        return torch.stack(features).to(x.dtype)
 
     def project(self, features: Tensor) -> Tensor:
         """The projectors' outputs: [K, batch, features] -> [K, batch, dim]."""

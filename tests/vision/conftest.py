@@ -2,6 +2,7 @@
 
 import io
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def _real_images():
         return None
     with np.load(place / "cifar10-test.npz") as file:
         data, offsets, labels, side = file["tiles"].tobytes(), file["offsets"], file["labels"], int(file["side"])
-    mosaics = [Image.open(io.BytesIO(data[a:b])).convert("RGB") for a, b in zip(offsets[:4], offsets[1:5], strict=True)]
+    mosaics = [Image.open(io.BytesIO(data[a:b])).convert("RGB") for a, b in pairwise(offsets[:5])]
     grids = np.stack([np.asarray(mosaic) for mosaic in mosaics]).reshape(-1, side, 32, side, 32, 3)
     return grids.swapaxes(2, 3).reshape(-1, 32, 32, 3)[: TRAIN + TEST], labels[: TRAIN + TEST]
 

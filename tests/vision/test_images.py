@@ -81,7 +81,7 @@ def learn(name, cifar, **overrides):
     rows = []
 
     def watch(stand):
-        return [lambda training, losses, total: rows.append({k: v.item() for k, v in losses.items()})]
+        return [lambda training, losses, total: rows.append({k: v.sum().item() for k, v in losses.items()})]
 
     networks, _ = Learner(recipe, [data.x_train], 10).learn(watch)
     return networks, rows
@@ -93,13 +93,13 @@ FALLING |= {"gedi-no-prior": "inv"}
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_on_images(method, cifar):
-    few = {"train.steps": 24}
+    few = {"train.steps": 60 if method == "swav" else 24}  # on so small a batch its codes change from step to step
     if method == "gedi-two-stage":
         few |= {"pretrain.batch": 16, "pretrain.steps": 4}
     _, rows = learn(f"paper-cifar10-{method}", cifar, **few)
     assert all(math.isfinite(loss) for row in rows for loss in row.values())
     if term := FALLING.get(method):
-        first, last = (np.mean([row[term] for row in part]) for part in (rows[:8], rows[-8:]))
+        first, last = (np.mean([row[term] for row in part]) for part in (rows[:12], rows[-12:]))
         assert last < first
 
 
@@ -131,7 +131,8 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(run, c
 
 
 def test_a_diverging_run_goes_back_and_on_with_smaller_steps(cifar, tmp_path, monkeypatch):
-    settings = TINY | WILD | {"guard.retries": 4, "log_every": 1}
+    settings = TINY | WILD | {"guard.retries": 4, "log_every": 2}
+    settings["examples"] = 64
     whole = train("paper-cifar10-gedi", out=tmp_path / "whole", data_dir=cifar, **settings)
     returns = whole.summary["returns"]
     assert [entry["return"] for entry in returns] == list(range(1, len(returns) + 1))
@@ -139,7 +140,7 @@ def test_a_diverging_run_goes_back_and_on_with_smaller_steps(cifar, tmp_path, mo
     assert "nats apart" in returns[0]["reason"]
     rows = whole.folder.read_metrics()
     assert [row for row in rows if "return" in row] == returns
-    assert [row["step"] for row in rows if "return" not in row] == list(range(1, 13))  # what was undone is gone
+    assert [row["step"] for row in rows if "return" not in row] == [2, 4, 6, 8, 10, 12]  # what was undone is gone
     assert rows[-1]["returns"] == len(returns)
 
     stop_at(whole.summary["returns"][-1]["step"] + 2, monkeypatch)
@@ -157,7 +158,7 @@ def test_a_diverging_run_goes_back_and_on_with_smaller_steps(cifar, tmp_path, mo
     [
         (WILD | {"guard.retries": 2, "guard.slower": 0.9}, "nats apart, after 2 returns to an earlier state"),
         ({"guard.retries": 0, "guard.largest_sample": 0.5}, "a chain has got beyond 0.5\\);"),
-        ({"guard.retries": 0, "sampler.step_size": 1e38}, "chains have left the finite numbers"),
+        ({"guard.retries": 0, "sampler.noise": math.inf}, "chains have left the finite numbers"),
     ],
 )
 def test_a_run_that_cannot_be_saved_says_so(settings, reason, cifar, tmp_path):
@@ -215,9 +216,9 @@ def test_an_image_folder_is_trained_on_by_its_path(tmp_path):
 
 
 def test_a_data_set_of_the_other_kind_is_refused(cifar, tmp_path):
-    with pytest.raises(UserError, match="moons are points, .* take one like gedi"):
+    with pytest.raises(UserError, match=r"moons are points, .* take one like gedi"):
         train("paper-cifar10-gedi", out=tmp_path / "run", dataset="moons", **TINY)
-    with pytest.raises(UserError, match="are images, .* take one like paper-cifar10-gedi"):
+    with pytest.raises(UserError, match=r"are images, .* take one like paper-cifar10-gedi"):
         train("gedi", out=tmp_path / "run", dataset="cifar10", data_dir=cifar)
     assert not (tmp_path / "run").exists()
 
