@@ -15,13 +15,14 @@ class ImageNetwork(nn.Module):
 
     Args:
         network: what it is made of.
+        speed: how it computes.
         channels: of an image.
         clusters: number of logits.
     """
 
-    def __init__(self, network: Network, channels: int, clusters: int) -> None:
+    def __init__(self, network: Network, speed: Speed, channels: int, clusters: int) -> None:
         super().__init__()
-        self.l2_norm = network.l2_norm
+        self.speed, self.l2_norm = speed, network.l2_norm
         self.encoder, features = _new_encoder(str(network.encoder), channels)
         self.projector = _new_projector((features, *network.projector), network.batch_norm)
         dim = network.projector[-1]
@@ -30,11 +31,26 @@ class ImageNetwork(nn.Module):
             self.head = CosineHead(dim, clusters, network.temperature)
         else:
             self.head = nn.Linear(dim, clusters)
+        if speed.channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The encoder's outputs, in the type of the images: [batch, C, H, W] -> [batch, features]."""
+        if self.speed.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.speed.bf16):
+            features: Tensor = self.encoder(images)
+        return features.to(images.dtype)
 
     def project(self, features: Tensor) -> Tensor:
         """The projector's outputs: [batch, features] -> [batch, dim]."""
         embeddings: Tensor = self.projector(features)
         return F.normalize(embeddings, dim=1) if self.l2_norm else embeddings
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits: [batch, C, H, W] -> [batch, clusters]."""
+        logits: Tensor = self.head(self.project(self.encode(images)))
+        return logits
 
 
 class ImageNetworks(nn.Module):
@@ -43,7 +59,7 @@ class ImageNetworks(nn.Module):
     Args:
         count: K.
         network: what each is made of.
-        speed: how the encoders compute.
+        speed: how they compute.
         channels: of an image.
         clusters: number of logits.
         seed: of the initial weights.
@@ -51,31 +67,30 @@ class ImageNetworks(nn.Module):
 
     def __init__(self, count: int, network: Network, speed: Speed, channels: int, clusters: int, seed: int) -> None:
         super().__init__()
-        self.count, self.speed = count, speed
+        self.count = count
         with torch.random.fork_rng(devices=[]):  # torch's own layers draw their weights from the global generator
             torch.manual_seed(seed)
-            self.networks = nn.ModuleList(ImageNetwork(network, channels, clusters) for _ in range(count))
-        if speed.channels_last:
-            self.networks.to(memory_format=torch.channels_last)
+            self.networks = nn.ModuleList(ImageNetwork(network, speed, channels, clusters) for _ in range(count))
 
     @property
     def members(self) -> list[ImageNetwork]:
         """The networks, one by one."""
         return [one for one in self.networks if isinstance(one, ImageNetwork)]
 
-    def compile_encoders(self) -> None:
-        """Let torch.compile make the encoders quick, where the settings say so; copies of them stay as they were."""
+    def speed_up(self) -> None:
+        """Let torch.compile make them quick, if the settings say so; copies stay as they are.
+
+        The encoder of a batch is compiled by itself, since shares of a batch are joined behind it; chains go through
+        all of the network at once.
+        """
         for one in self.members:
-            if self.speed.compile != "none":
-                one.encoder.compile(mode=self.speed.compile)
+            if one.speed.compile != "none":
+                one.encoder.compile(mode=one.speed.compile)
+                one.compile(mode=one.speed.compile)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The encoders' outputs: [K, batch, C, H, W] -> [K, batch, features], in the type of x."""
-        if self.speed.channels_last:
-            x = x.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, (self.count, -1))
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.speed.bf16):
-            features = [one.encoder(images) for one, images in zip(self.members, x, strict=True)]
-        return torch.stack(features).to(x.dtype)
+        """The encoders' outputs: [K, batch, C, H, W] -> [K, batch, features]."""
+        return torch.stack([one.encode(part) for one, part in zip(self.members, x, strict=True)])
 
     def project(self, features: Tensor) -> Tensor:
         """The projectors' outputs: [K, batch, features] -> [K, batch, dim]."""
@@ -87,7 +102,7 @@ class ImageNetworks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits: [K, batch, C, H, W] -> [K, batch, clusters]."""
-        return self.classify(self.project(self.encode(x)))
+        return torch.stack([one(part) for one, part in zip(self.members, x, strict=True)])
 
     @torch.no_grad()
     def set_linear_head(self, k: int, weight: Tensor, bias: Tensor) -> None:

@@ -163,7 +163,7 @@ class Learner:
             networks.parameters(), lr=stage.learning_rate(0), betas=(0.9, 0.999), weight_decay=stage.l2, fused=True
         )
         if isinstance(networks, ImageNetworks):
-            networks.compile_encoders()
+            networks.speed_up()
         generator = torch.Generator(self.device).manual_seed(seed_of_share(phase.seed))
         buffers = before.buffers if before and not refines else {}
         if not stage.weights.gen.is_zero and not buffers:

@@ -163,7 +163,7 @@ class Speed(Settings):
     Attributes:
         bf16: the encoder in bfloat16 where torch's autocast sees fit; weights, losses and chains stay float32.
         channels_last: the encoder's memory format.
-        compile: the mode of torch.compile for the encoder, "reduce-overhead" with CUDA graphs; "none" leaves it out.
+        compile: the mode of torch.compile in training, "reduce-overhead" with CUDA graphs; "none" leaves it out.
     """
 
     bf16: bool = False
