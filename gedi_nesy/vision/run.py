@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.energy import energy
+from gedi_nesy.core.energy import energy, log_density_gradient
 from gedi_nesy.core.metrics import score
 from gedi_nesy.data.points import Points, load_points
 from gedi_nesy.device import find_device
@@ -51,6 +51,11 @@ class Run:
         """How many clusters it tells apart."""
         return int(self.log_probs(self.scale.shift[None]).shape[-1])
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether it is a run on images, and not on points."""
+        return self.scale.shift.dim() == 3
+
     @torch.no_grad()
     def log_probs(self, x: Tensor) -> Tensor:
         """log p(y|x) of points [n, d], or of images uint8 [n, C, H, W]: [n, clusters]."""
@@ -69,6 +74,11 @@ class Run:
     def energy(self, x: Tensor) -> Tensor:
         """E(x) = -logsumexp f(x), [n], in nats."""
         return energy(self._logits(x))
+
+    def ood_score(self, x: Tensor) -> Tensor:
+        """s(x) = -||d log p(x)/dx||_2 with x in units of the network's inputs, [n] (paper, Section N)."""
+        gradients = [log_density_gradient(self.networks, part)[0] for part in self._inputs(x)]
+        return torch.cat([-gradient.flatten(1).norm(dim=1) for gradient in gradients])
 
     def sample(self, n: int, *, steps: int = 1000, seed: int = 0) -> Tensor:
         """Draw points [n, d] or images [n, C, H, W], as float32 pixels that may leave [0, 255] a little.
@@ -122,7 +132,7 @@ class Run:
 
     def _inputs(self, x: Tensor) -> Iterator[Tensor]:
         """Points or images as inputs of the stack of one, [1, part, ...], not too many images at a time."""
-        shape = self.scale.shape
+        shape = tuple(self.scale.shift.shape)
         if x.shape[1:] != shape:
             kind, wanted = ("images" if len(shape) == 3 else "points"), ", ".join(map(str, shape))
             raise UserError(f"The run takes {kind} of shape [n, {wanted}], found {list(x.shape)}.")
