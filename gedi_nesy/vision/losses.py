@@ -64,6 +64,8 @@ class StepLosses:
         weights = self.objective.weights(step / self.stage.steps)
         networks, batch = self.networks, self.stage.batch
         x, views = self.inputs.draw(networks.count, batch // processes.count(), self.training.generator)
+        moves = self.sampler and weights.get("gen") and (step + 1) % self.sampler.every == 0
+        chains = self._advance_chains() if moves else None  # before the batch, whose graph then takes no room meanwhile
         features = networks.encode(torch.cat([x, views], 1)).unflatten(1, (2, -1))
         embeddings = networks.project(processes.join(features, 2).flatten(1, 2))  # [K, 2 * batch, dim]
         logits = networks.classify(embeddings)
@@ -75,8 +77,8 @@ class StepLosses:
             "barlow": lambda: barlow_loss(*embeddings.split(batch, 1)),
         }
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
-        if self.sampler and weights.get("gen") and (step + 1) % self.sampler.every == 0:
-            losses |= self._energy_terms(logits[:, :batch], penalised=bool(weights.get("energy_l2")))
+        if chains is not None:
+            losses |= self._energy_terms(logits[:, :batch], chains, penalised=bool(weights.get("energy_l2")))
         return losses
 
     @property
@@ -89,9 +91,8 @@ class StepLosses:
         first, second = scores.split(self.stage.batch, 1)
         return swav_loss(first, second, self.temperature)
 
-    def _energy_terms(self, logits: Tensor, penalised: bool) -> dict[str, Tensor]:
+    def _energy_terms(self, logits: Tensor, chains: Tensor, penalised: bool) -> dict[str, Tensor]:
         """L_GEN, and the penalty on the energies where it weighs anything."""
-        chains = self._advance_chains()
         samples = processes.join(self.networks(chains), 1)  # [K, chains of all processes, clusters]
         gap = generative_loss(logits, samples)
         self._check(gap, chains)

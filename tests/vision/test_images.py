@@ -166,7 +166,14 @@ def test_a_run_that_cannot_be_saved_says_so(settings, reason, cifar, tmp_path):
         train("paper-cifar10-gedi", out=tmp_path / "run", data_dir=cifar, **TINY | settings)
 
 
-@pytest.mark.parametrize("speed", [{"speed.bf16": True}, {"speed.channels_last": True}])
+@pytest.mark.parametrize(
+    "speed",
+    [
+        {"speed.bf16": True},
+        {"speed.channels_last": True},
+        pytest.param({"speed.compile": "default"}, marks=pytest.mark.slow),  # the compiler takes minutes
+    ],
+)
 def test_a_quicker_way_to_compute_is_the_same_up_to_rounding(speed, cifar):
     networks, rows = learn("paper-cifar10-gedi", cifar, **{"train.steps": 2})
     quick, quick_rows = learn("paper-cifar10-gedi", cifar, **{"train.steps": 2}, **speed)
