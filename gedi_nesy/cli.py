@@ -12,6 +12,7 @@ from rich.table import Table
 
 from gedi_nesy.compare import Stopped
 from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.device import is_first_process
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.compare import FIGURES, plan_cells
@@ -404,7 +405,7 @@ def recipes(as_json: bool) -> None:
 
 @main.group()
 def vision() -> None:
-    """The vision track: clusters and density of points, without labels and without a rule.
+    """The vision track: clusters and density of points and images, without labels and without a rule.
 
     \b
     Example:
@@ -413,11 +414,16 @@ def vision() -> None:
 
 
 @vision.command("train")
-@click.option("--dataset", help="moons, circles, spirals, rings, blobs or an .npz.  [default: the recipe's, moons]")
+@click.option(
+    "--dataset",
+    help="moons, circles, spirals, rings, blobs, cifar10, cifar100, svhn, an .npz or an image folder.  "
+    "[default: the recipe's, moons]",
+)
+@click.option("--data-dir", type=FOLDER, help="Where images lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--method", type=click.Choice(VISION_METHODS), default="gedi", show_default=True, help="What to train.")
 @click.option("--published", is_flag=True, help="The method's recipe exactly as the paper has it, instead of ours.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
-@click.option("--examples", type=click.IntRange(2), help="Training points of a toy.  [default: the recipe's, 1000]")
+@click.option("--examples", type=click.IntRange(2), help="Training points of a toy, or so many of the images.")
 @click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, .05]")
 @click.option("--clusters", type=click.IntRange(1), help="How many to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=click.IntRange(1), help="Networks of which the certificate chooses one.")
@@ -431,28 +437,33 @@ def vision() -> None:
 )
 @as_json
 @click.pass_context
-def train_vision(ctx: click.Context, resume: Path | None, as_json: bool, **options: Any) -> None:
-    """Cluster points and learn their density, without labels.
+def train_vision(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_json: bool, **options: Any) -> None:
+    """Cluster points or images and learn their density, without labels.
 
     \b
     Example:
       gedi-nesy vision train --dataset moons --method gedi
       gedi-nesy vision train --dataset circles --method swav --published --seeds 5 --out runs/swav
       gedi-nesy vision train --resume runs/swav
+      gedi-nesy vision train --dataset cifar10 --device cuda --set speed.bf16=true --set speed.channels_last=true
+      torchrun --nproc-per-node 4 -m gedi_nesy vision train --dataset cifar10 --device cuda
     """
     console = Console(stderr=as_json)
     with ProgressDisplay(console) as display:
+        shared: dict[str, Any] = {"data_dir": data_dir, "progress": display.row}
         try:
             if resume:
                 _refuse_other_settings(ctx)
-                runs = resume_vision(resume, progress=display.row)
+                runs = resume_vision(resume, **shared)
             else:
                 _refuse_pairs(ctx)
-                runs = _start_vision(options, display)
+                runs = _start_vision(options, shared)
         except Interrupted as stopped:
             raise click.ClickException(
                 f"Stopped; continue with: gedi-nesy vision train --resume {stopped}"
             ) from stopped
+    if not is_first_process():
+        return
     if as_json:
         click.echo(json.dumps(runs[0].summary if len(runs) == 1 else [run.summary for run in runs], indent=2))
         return
@@ -461,13 +472,13 @@ def train_vision(ctx: click.Context, resume: Path | None, as_json: bool, **optio
         console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, markup=False)
 
 
-def _start_vision(options: dict[str, Any], display: ProgressDisplay) -> list[VisionRun]:
+def _start_vision(options: dict[str, Any], shared: dict[str, Any]) -> list[VisionRun]:
     names = ("method", "published", "recipe", "out", "settings")
     method, published, recipe, out, settings = (options.pop(name) for name in names)
     overrides = {key: value for key, value in options.items() if value is not None}
     overrides |= dict(parse_setting(text) for text in settings)
-    name = recipe or vision_recipe_for(method, published)
-    return train_vision_seeds(name, out=out, progress=display.row, **overrides)
+    name = recipe or vision_recipe_for(method, published, overrides.get("dataset"))
+    return train_vision_seeds(name, out=out, **shared, **overrides)
 
 
 @vision.command("compare")

@@ -1,9 +1,12 @@
-"""Where a run computes: its device and the CPU threads it uses."""
+"""Where a run computes: its device, the CPU threads it uses, and the processes that share it."""
 
 import contextlib
+import os
 from collections.abc import Iterator
+from datetime import timedelta
 
 import torch
+from torch import distributed
 
 from gedi_nesy.errors import UserError
 
@@ -31,3 +34,30 @@ def cpu_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def joined_processes(device: str) -> Iterator[None]:
+    """Inside, the processes that torchrun started know of each other (`core.processes`); each has a GPU of its own.
+
+    Without torchrun, or in a single process, nothing happens.
+
+    Args:
+        device: where they compute, "cpu" or "cuda".
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    cuda = torch.device(device).type == "cuda"
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=2))  # one evaluates, all wait
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes and prints, of all that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,4 +1,4 @@
-"""The networks of both tracks: MNIST_Net, the 8-layer ResNet, multi-layer perceptrons."""
+"""The networks of both tracks: MNIST_Net, the 8-layer ResNet, ResNet-18, multi-layer perceptrons."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -153,12 +153,32 @@ class ResNet8(nn.Module):
         return hidden.mean((2, 3))
 
 
+def resnet18(channels: int = 3, group_norm: bool = False) -> nn.Module:
+    """torchvision's ResNet-18 up to its 512 features, with the stem for small images: a 3 x 3 convolution, no pool.
+
+    Args:
+        channels: of the images, [batch, channels, height, width].
+        group_norm: groups of 8 channels are normalised in each image, instead of each channel over the batch.
+    """
+    from torchvision import models  # slow to import
+
+    net: nn.Module = models.resnet18(norm_layer=_group_norm if group_norm else None)
+    net.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does the others
+    net.maxpool, net.fc = nn.Identity(), nn.Identity()
+    return net
+
+
 def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
     """Linear layers from sizes[0] inputs to sizes[-1] outputs, with an activation between but not after them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), activation()]
     return nn.Sequential(*layers[:-1])
+
+
+def _group_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(channels // 8, channels)
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:

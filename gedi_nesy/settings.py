@@ -85,7 +85,7 @@ def nearest(name: str, names: list[str]) -> str:
 
 
 def _read(name: str, folder: Path, listed_by: str) -> dict[str, Any]:
-    """A recipe's values; where it names a `base`, on top of that recipe's."""
+    """A recipe's values; where it names a `base`, or several, on top of theirs in their order."""
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
     if not path.is_file():
         hint = nearest(name, names_in(folder))
@@ -94,7 +94,11 @@ def _read(name: str, folder: Path, listed_by: str) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"The recipe {path} is not valid TOML: {error}.") from error
-    return _merge(_read(values.pop("base"), folder, listed_by), values) if "base" in values else values
+    bases = values.pop("base", [])
+    below: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        below = _merge(below, _read(base, folder, listed_by))
+    return _merge(below, values)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

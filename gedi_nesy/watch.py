@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.core.objective import Diagnosis, Objective
 from gedi_nesy.errors import UserError
@@ -71,7 +72,7 @@ class Logger:
 
 
 class Saver:
-    """Saves a checkpoint every so many seconds, and when the run is asked to stop."""
+    """Saves a checkpoint every so many seconds, and when the run is asked to stop; all its processes together."""
 
     def __init__(self, save: Callable[[], None], every: float, stop: StopRequest):
         self.save, self.every, self.stop = save, every, stop
@@ -83,10 +84,11 @@ class Saver:
         Raises:
             Interrupted: after saving, when a stop was asked for.
         """
-        if self.stop:
+        stopping, due = processes.anyone(bool(self.stop), time.monotonic() - self.clock >= self.every)
+        if stopping:
             self.save()
             raise Interrupted
-        if time.monotonic() - self.clock >= self.every:
+        if due:
             self.save()
             self.clock = time.monotonic()
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from gedi_nesy.core import processes
 from gedi_nesy.core.objective import Objective
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.core.sgld import ReplayBuffer
@@ -127,6 +128,8 @@ def fit(
 ) -> None:
     """Train until `training.step == steps`; a training restored from a checkpoint goes on from its step.
 
+    Several processes can train one model (`core.processes`): each computes the losses of the joined batch.
+
     Args:
         training: the state, changed in place.
         objective: the weighted terms; their weights follow the progress step / steps.
@@ -153,6 +156,7 @@ def fit(
             raise DivergedError(f"step {training.step}: {_describe(losses)}")
         training.optimizer.zero_grad(set_to_none=True)
         total.backward()
+        processes.average_gradients(training.model)
         training.optimizer.step()
         if training.average is not None:
             training.average.update()

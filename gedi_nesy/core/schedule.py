@@ -36,6 +36,10 @@ class Schedule:
         except TypeError as error:
             raise ValueError(f"a schedule is a number or [progress, value] points, not {value!r}") from error
 
+    def scaled(self, factor: float) -> "Schedule":
+        """The same course with every value times a factor."""
+        return Schedule(tuple((progress, value * factor) for progress, value in self.points))
+
     @property
     def is_zero(self) -> bool:
         """True when the value is 0 throughout, so that nothing needs to be computed for it."""

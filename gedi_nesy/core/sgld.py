@@ -65,13 +65,17 @@ class SGLD:
         Raises:
             FloatingPointError: when a chain has left the finite numbers.
         """
-        x = (self._by_numba if self.engine == "numba" else self._by_torch)(model, x, generator)
+        x = self.advance(model, x, generator)
         if not x.isfinite().all():
             raise FloatingPointError(
                 f"SGLD left the finite numbers within {self.steps} steps of size {self.step_size}; "
                 "a smaller step_size or a penalty on the energies keeps it stable."
             )
         return x
+
+    def advance(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+        """As a call, for callers that look themselves whether every chain is still finite."""
+        return (self._by_numba if self.engine == "numba" else self._by_torch)(model, x, generator)
 
     def _by_torch(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         with frozen(model), torch.no_grad():

@@ -11,10 +11,11 @@ from gedi_nesy.data.image_folder import read_image_folder
 from gedi_nesy.data.images import DataUnavailable, Images
 from gedi_nesy.data.mnist import load_mnist
 from gedi_nesy.data.notmnist import load_notmnist
-from gedi_nesy.data.npz import read_npz
+from gedi_nesy.data.npz import has_images, read_npz
 from gedi_nesy.data.omniglot import load_omniglot
 from gedi_nesy.data.operators import with_operators
 from gedi_nesy.data.svhn import load_svhn
+from gedi_nesy.data.toys import TOYS
 from gedi_nesy.errors import UserError
 
 DATASETS: dict[str, Callable[[Path | None], Images]] = {
@@ -51,6 +52,14 @@ def load_images(name: str, data_dir: Path | None = None) -> Images:
     near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise UserError(f"no dataset {name!r}: take {', '.join(DATASETS)}, an .npz file or an image folder{hint}")
+
+
+def holds_images(name: str) -> bool:
+    """Whether a data set's name, or the path of an .npz file or a folder, stands for images rather than points."""
+    if name in TOYS:
+        return False
+    path = Path(name).expanduser()
+    return name in DATASETS or path.is_dir() or (path.suffix == ".npz" and has_images(path))
 
 
 def default_images(data_dir: Path | None = None) -> tuple[Images, str | None]:

@@ -57,6 +57,18 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         raise corrupt(path, str(error)) from error
 
 
+def has_images(path: Path) -> bool:
+    """Whether x_train of an .npz file is images, uint8 with three axes or four; only its header is read."""
+    try:
+        with zipfile.ZipFile(path) as file, file.open("x_train.npy") as array:
+            version = np.lib.format.read_magic(array)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(array)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return False  # whoever reads it says what is wrong with it
+    return bool(dtype == np.uint8 and len(shape) in (3, 4))
+
+
 def _images(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:
     x = arrays[key]
     if x.dtype != np.uint8 or x.ndim not in (3, 4):

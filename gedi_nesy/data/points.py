@@ -1,4 +1,4 @@
-"""Points: what the toy data sets and a user's own tables become, tensors of numbers with or without labels."""
+"""Points: what the vision track learns from, rows of numbers or images, with or without labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gedi_nesy.data.load import DATASETS, holds_images, load_images
 from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.data.toys import TOYS, load_toy
 from gedi_nesy.errors import UserError
@@ -20,8 +21,8 @@ class Points:
     """Train and test points; labels are used to score only, and may be missing."""
 
     name: str
-    x_train: Tensor  # float32 [n, d]
-    x_test: Tensor  # float32 [m, d]
+    x_train: Tensor  # float32 [n, d], or images uint8 [n, C, H, W]
+    x_test: Tensor  # likewise [m, ...]
     y_train: Tensor | None = None  # int64 [n]
     y_test: Tensor | None = None  # int64 [m]
 
@@ -31,25 +32,40 @@ class Points:
         labels = [y for y in (self.y_train, self.y_test) if y is not None]
         return len(torch.cat(labels).unique()) if labels else None
 
+    @property
+    def are_images(self) -> bool:
+        """Whether each is an image."""
+        return self.x_train.dim() == 4
 
-def load_points(name: str, n: int, seed: int, noise: float) -> Points:
-    """A toy data set, or the user's own table.
+    @property
+    def in_plane(self) -> bool:
+        """Whether each is a point in the plane."""
+        return self.x_train.dim() == 2 and self.x_train.shape[1] == 2
+
+
+def load_points(name: str, n: int, seed: int, noise: float, data_dir: Path | None = None) -> Points:
+    """A toy data set, images, or the user's own table.
 
     Args:
-        name: one of TOYS, or the path of an .npz file: x_train [n, d] and, if given, x_test, y_train and y_test.
-            Without x_test the training points are scored.
-        n: training points of a toy data set; it has TEST_POINTS test points of the same distribution.
-        seed: of the draw of a toy data set.
-        noise: its standard deviation.
+        name: one of TOYS or of DATASETS, the path of an image folder or of an .npz file: images, or a table x_train
+            [n, d] and, if given, x_test, y_train and y_test. Without x_test the training points of a table are scored.
+        n: training points of a toy data set, which has TEST_POINTS test points of the same distribution; of images, how
+            many are drawn for training, where there are more.
+        seed: of the draw.
+        noise: standard deviation of a toy's noise.
+        data_dir: where images are looked for first.
 
     Raises:
         UserError: for an unknown name, or a file without usable points.
     """
     if name in TOYS:
         return _toy(name, n, seed, noise)
+    if holds_images(name):
+        return _images(name, n, seed, data_dir)
     path = Path(name).expanduser()
     if path.suffix != ".npz":
-        raise UserError(f"There is no data set {name!r}; take {', '.join(TOYS)} or an .npz file.")
+        known = ", ".join([*TOYS, *DATASETS])
+        raise UserError(f"There is no data set {name!r}; take {known}, an .npz file or an image folder.")
     arrays = load_arrays(path)
     if "x_train" not in arrays:
         raise UserError(f"{path} has no x_train; save the points with numpy.savez(path, x_train=...).")
@@ -68,6 +84,15 @@ def _toy(name: str, n: int, seed: int, noise: float) -> Points:
     x_train, y_train = load_toy(name, n, seed, noise)
     x_test, y_test = load_toy(name, TEST_POINTS, TEST_SEED + seed, noise)
     return Points(name, x_train, x_test, y_train, y_test)
+
+
+def _images(name: str, n: int, seed: int, data_dir: Path | None) -> Points:
+    found = load_images(name, data_dir)
+    x, y = found.x_train, found.y_train
+    if n < len(x):
+        drawn = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
+        x, y = x[drawn], y[drawn]
+    return Points(found.name, x, found.x_test, y, found.y_test)
 
 
 def _points(path: Path, key: str, x: np.ndarray) -> Tensor:

@@ -120,7 +120,8 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _verdict(row: dict[str, Any]) -> str:
-    return ", ".join(row["failures"]) or "none of the three failure modes"
+    found = ", ".join(row["failures"]) or "none of the three failure modes"
+    return f"{found}; went back {row['returns']} times after a divergence" if "returns" in row else found
 
 
 def _panel(row: dict[str, Any]) -> Group:

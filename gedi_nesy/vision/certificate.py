@@ -9,11 +9,9 @@ from torch import Tensor
 
 from gedi_nesy.core.metrics import score
 from gedi_nesy.core.objective import Diagnosis, diagnose, uniform_log_prior
-from gedi_nesy.vision.network import Networks
-from gedi_nesy.vision.views import Inputs
+from gedi_nesy.vision.networks import AnyNetworks, evaluating, in_parts
+from gedi_nesy.vision.views import AnyInputs
 
-POINTS = 2000  # on which networks are judged, at most
-VIEWS = 8  # of each of them
 # Nats. On toys the runs that found the clusters had a D of .0001 to .004 or, where walks cross a gap, above .05, and
 # the lowest of a run that had not was .013.
 TOLERANCE = 0.01
@@ -37,24 +35,25 @@ class Choice:
 
 
 @torch.no_grad()
-def predict(networks: Networks, inputs: Inputs) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of training points, [K, n, clusters], and of views of them, [K, VIEWS * n, clusters].
+def predict(networks: AnyNetworks, inputs: AnyInputs) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of training points, [K, n, clusters], and of some views of each, [K, views * n, clusters].
 
     The points and views are the same for equal inputs, whatever was drawn before.
     """
-    generator = torch.Generator(inputs.x.device).manual_seed(0)
-    rows = torch.randperm(inputs.x.shape[1], generator=generator, device=inputs.x.device)[:POINTS]
-    rows = rows.expand(networks.count, -1)
-    views = torch.cat([inputs.view(rows, generator) for _ in range(VIEWS)], 1)
-    return networks(inputs.points(rows)).log_softmax(-1), networks(views).log_softmax(-1)
+    generator, (most, count) = torch.Generator(inputs.x.device).manual_seed(0), inputs.judged
+    rows = torch.randperm(inputs.count, generator=generator, device=inputs.x.device)[:most].expand(networks.count, -1)
+    views = torch.cat([inputs.view(rows, generator) for _ in range(count)], 1)
+    with evaluating(networks):
+        logits, view_logits = (in_parts(networks, x, inputs.part) for x in (inputs.points(rows), views))
+    return logits.log_softmax(-1), view_logits.log_softmax(-1)
 
 
-def diagnose_networks(networks: Networks, inputs: Inputs) -> list[Diagnosis]:
+def diagnose_networks(networks: AnyNetworks, inputs: AnyInputs) -> list[Diagnosis]:
     """The triad diagnosis of each network, with a uniform prior."""
     return _diagnose(*predict(networks, inputs))
 
 
-def choose(networks: Networks, inputs: Inputs) -> list[Choice]:
+def choose(networks: AnyNetworks, inputs: AnyInputs) -> list[Choice]:
     """For each data set the restart with the lowest certificate."""
     log_probs, view_log_probs = predict(networks, inputs)
     certificates = [found.certificate for found in _diagnose(log_probs, view_log_probs)]
@@ -85,7 +84,7 @@ def certificate(diagnosis: Diagnosis, choice: Choice) -> dict[str, Any]:
 
 def _diagnose(log_probs: Tensor, view_log_probs: Tensor) -> list[Diagnosis]:
     prior = uniform_log_prior(log_probs.shape[-1]).to(log_probs)
-    repeated = log_probs.repeat(1, VIEWS, 1)
+    repeated = log_probs.repeat(1, view_log_probs.shape[1] // log_probs.shape[1], 1)
     return [diagnose(*pair, prior) for pair in zip(repeated, view_log_probs, strict=True)]
 
 

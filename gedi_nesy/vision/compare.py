@@ -40,7 +40,7 @@ def plan_cells(
 
     Args:
         methods: of the vision track.
-        datasets: toys, or paths of .npz files.
+        datasets: toys, images by name, or paths of .npz files or image folders.
         seeds: of points, weights and noise.
         overrides: settings to change in every recipe, by dotted name.
         published: whether the recipes are the paper's, or ours.
@@ -52,7 +52,7 @@ def plan_cells(
     for key, option in OWN.items():
         if key in overrides:
             raise UserError(f"--set {key} has no place in a comparison; use {option}.")
-    kinds = [(recipe_for(method, published), method, dataset) for method in methods for dataset in datasets]
+    kinds = [(recipe_for(method, published, dataset), method, dataset) for method in methods for dataset in datasets]
     settled = {
         (method, dataset): settle(load_recipe(name, {**overrides, "dataset": dataset}))
         for name, method, dataset in kinds

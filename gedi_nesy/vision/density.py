@@ -10,7 +10,7 @@ from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
 from gedi_nesy.core.energy import energy
-from gedi_nesy.vision.network import Networks
+from gedi_nesy.vision.networks import AnyNetworks
 
 CELLS = 400  # of the grid, on each side
 BANDWIDTHS = np.geomspace(0.02, 0.5, 15)
@@ -43,29 +43,29 @@ class Grid:
         return torch.stack([x.flatten(), y.flatten()], 1)
 
     @torch.no_grad()
-    def log_normalizer(self, networks: Networks) -> Tensor:
+    def log_normalizer(self, networks: AnyNetworks) -> Tensor:
         """log of the integral of exp(-E(x)) over the box, for each network, [K]."""
         return self._negative_energies(networks).logsumexp(-1) + self.log_area
 
     @torch.no_grad()
-    def log_density(self, networks: Networks) -> Tensor:
+    def log_density(self, networks: AnyNetworks) -> Tensor:
         """Normalised log-density at the centres, [K, cells * cells]."""
         values = self._negative_energies(networks)
         return values - (values.logsumexp(-1, keepdim=True) + self.log_area)
 
-    def _negative_energies(self, networks: Networks) -> Tensor:
+    def _negative_energies(self, networks: AnyNetworks) -> Tensor:
         device = next(networks.parameters()).device
         return torch.cat([-energies(networks, chunk) for chunk in self.centres(device).split(20_000)], -1)
 
 
 @torch.no_grad()
-def energies(networks: Networks, inputs: Tensor) -> Tensor:
+def energies(networks: AnyNetworks, inputs: Tensor) -> Tensor:
     """E(x) of every network at the same inputs: [n, d] -> [K, n]."""
     return energy(networks(inputs.expand(networks.count, -1, -1)))
 
 
 @torch.no_grad()
-def log_likelihood(networks: Networks, inputs: Tensor, grid: Grid) -> Tensor:
+def log_likelihood(networks: AnyNetworks, inputs: Tensor, grid: Grid) -> Tensor:
     """Mean normalised log-density of inputs, [n, 2], in nats, for each network, [K].
 
     Inputs outside the box would have density 0, so the box must hold them all.

@@ -129,7 +129,9 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         if self._recipe.sampler is None or not self._recipe.has_energy_model:
             raise ValueError("There is no density to sample from; fit with density_steps above 0.")
         seed = int(check_random_state(self.random_state).randint(2**28))
-        inputs = draw_samples(self._recipe, self.networks_.float(), self._box, n_samples, steps, seed)
+        inputs = draw_samples(
+            self._recipe, self.networks_.float(), self._scale.shape, self._box, n_samples, steps, seed
+        )
         self.networks_.double()
         x = self._scale.to_points(inputs)
         return x.double().cpu().numpy(), self._logits(x).argmax(-1).cpu().numpy()

@@ -2,25 +2,29 @@
 
 import torch
 from sklearn.cluster import KMeans
+from torch import Tensor
 
-from gedi_nesy.vision.network import Networks, StackedLinear
-from gedi_nesy.vision.views import Inputs
+from gedi_nesy.vision.networks import AnyNetworks, evaluating, in_parts
+from gedi_nesy.vision.views import AnyInputs
 
 
 @torch.no_grad()
-def fit_heads(networks: Networks, inputs: Inputs) -> None:
+def fit_heads(networks: AnyNetworks, inputs: AnyInputs, clusters: int) -> None:
     """Set each linear head so that a point's most probable cluster is that of k-means on the embeddings.
 
     Embeddings count in units of their deviation, as in the loss that they were trained with. The logit of a cluster is
     then 2 c.z - |c|^2, c its centre and z the embedding: largest where c is nearest.
     """
-    assert isinstance(networks.head, StackedLinear)
-    clusters = networks.head.weight.shape[-1]
-    everything = torch.arange(inputs.x.shape[1], device=inputs.x.device).expand(networks.count, -1)
-    for k, embeddings in enumerate(networks.embed(inputs.points(everything))):
+
+    def embed(rows: Tensor) -> Tensor:
+        return networks.project(networks.encode(inputs.points(rows)))
+
+    everything = torch.arange(inputs.count, device=inputs.x.device).expand(networks.count, -1)
+    with evaluating(networks):
+        found = in_parts(embed, everything, inputs.part)
+    for k, embeddings in enumerate(found):
         mean, spread = embeddings.mean(0), embeddings.std(0).clamp_min(1e-6)
-        found = KMeans(clusters, n_init=10, random_state=0).fit(((embeddings - mean) / spread).cpu().numpy())
-        centres = torch.from_numpy(found.cluster_centers_).to(embeddings)  # [clusters, dim]
+        means = KMeans(clusters, n_init=10, random_state=0).fit(((embeddings - mean) / spread).cpu().numpy())
+        centres = torch.from_numpy(means.cluster_centers_).to(embeddings)  # [clusters, dim]
         weight = 2 * centres / spread
-        networks.head.weight[k] = weight.T
-        networks.head.bias[k] = -centres.square().sum(-1) - weight @ mean
+        networks.set_linear_head(k, weight, -centres.square().sum(-1) - weight @ mean)

@@ -1,37 +1,27 @@
-"""Learning from points: the stages of a recipe on K = seeds x restarts networks at once, without files."""
+"""Learning from points or images: the stages of a recipe on K = seeds x restarts networks at once, without files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.fit import Training, Watcher, fit, moving_average
+from gedi_nesy.core import processes
+from gedi_nesy.core.fit import DivergedError, Training, Watcher, fit, moving_average
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.device import find_device
+from gedi_nesy.errors import UserError
 from gedi_nesy.vision.certificate import Choice, choose
 from gedi_nesy.vision.head import fit_heads
+from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
-from gedi_nesy.vision.network import Networks, pick_networks
+from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.recipe import Recipe, Stage
-from gedi_nesy.vision.views import build_inputs
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How points become inputs: (x - shift) / spread, both [d]."""
-
-    shift: Tensor
-    spread: Tensor
-
-    def to_inputs(self, x: Tensor) -> Tensor:
-        """Points [n, d] as a network sees them."""
-        return (x - self.shift) / self.spread
-
-    def to_points(self, inputs: Tensor) -> Tensor:
-        """The way back."""
-        return inputs * self.spread + self.shift
+from gedi_nesy.vision.rollback import Rollback
+from gedi_nesy.vision.scale import find_scale
+from gedi_nesy.vision.views import AnyInputs, ImageInputs, build_inputs
 
 
 @dataclass(frozen=True)
@@ -52,11 +42,17 @@ class Stand:
     training: Training
     losses: StepLosses
     choices: Sequence[Choice] | None
+    rollback: Rollback
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only."""
         choices = [asdict(choice) for choice in self.choices] if self.choices else None
-        return {"phase": self.phase.number, "training": self.training.state_dict(), "choices": choices}
+        return {
+            "phase": self.phase.number,
+            "training": self.training.state_dict(),
+            "choices": choices,
+            "rollback": self.rollback.state_dict(),
+        }
 
 
 Watch = Callable[[Stand], Sequence[Watcher]]
@@ -64,26 +60,49 @@ Restore = Callable[[Training, Mapping[str, Any]], None]
 
 
 class Learner:
-    """Learns clusters and density from points.
+    """Learns clusters and density from points or images.
 
     Args:
         recipe: every setting; where its points come from is not looked at.
-        data: training points of each seed, [n, d], all of one shape.
+        data: training points of each seed, [n, d], all of one shape, or images uint8 [n, C, H, W].
         clusters: how many to find.
 
     Raises:
-        UserError: if the device can't be used, or there are too few points for the graph of neighbours.
+        UserError: if the device can't be used, there are too few points for the graph of neighbours, or the processes
+            can't share the batch.
     """
 
     def __init__(self, recipe: Recipe, data: Sequence[Tensor], clusters: int) -> None:
         self.recipe, self.clusters, self.device = recipe, clusters, find_device(recipe.device)
         self.scales = [find_scale(x.to(self.device), recipe.scale) for x in data]
-        inputs = [scale.to_inputs(x.to(self.device)) for scale, x in zip(self.scales, data, strict=True)]
-        generator = torch.Generator(self.device).manual_seed(recipe.seed)
-        self.inputs = build_inputs(inputs, recipe.view, generator)
-        self.box = find_box(self.inputs.x, recipe.sampler.margin if recipe.sampler else 0.0)
+        self.inputs = self._build_inputs(data)
+        self.box = self.inputs.box(recipe.sampler.margin if recipe.sampler else 0.0)
+        self.rollback = Rollback(recipe.guard)
         if recipe.sampler:
             build_sgld(recipe.sampler, self.box)  # its settings are refused now, not after the first stage
+        self._check_shares()
+
+    def _build_inputs(self, data: Sequence[Tensor]) -> AnyInputs:
+        recipe = self.recipe
+        if recipe.augment is not None:
+            x = data[0].unsqueeze(0) if len(data) == 1 else torch.stack(list(data))
+            return ImageInputs(x.to(self.device), self.scales, recipe.augment, recipe.view.noise)
+        inputs = [scale.to_inputs(x.to(self.device)) for scale, x in zip(self.scales, data, strict=True)]
+        return build_inputs(inputs, recipe.view, torch.Generator(self.device).manual_seed(recipe.seed))
+
+    def _check_shares(self) -> None:
+        """Every process must get the same share of the batch and of the chains."""
+        shared = {f"{name}.batch": stage.batch for name, stage in self.recipe.stages.items()}
+        if sampler := self.recipe.sampler:
+            shared |= {"sampler.chains": sampler.chains, "sampler.buffer": sampler.buffer}
+        for name, number in shared.items():
+            if number % processes.count():
+                raise UserError(f"{processes.count()} processes can't share {name} = {number}; make it a multiple.")
+        if processes.count() > 1 and self.recipe.network.encoder == "resnet18":
+            raise UserError(
+                "The batch norm of resnet18 needs the whole batch in one process; start one, or --set "
+                "network.encoder=resnet18-groupnorm."
+            )
 
     @property
     def phases(self) -> list[Phase]:
@@ -97,7 +116,7 @@ class Learner:
         watch: Watch = lambda stand: (),
         state: Mapping[str, Any] | None = None,
         restore: Restore = Training.load_state_dict,
-    ) -> tuple[Networks, list[Choice]]:
+    ) -> tuple[AnyNetworks, list[Choice]]:
         """Train to the end.
 
         Args:
@@ -117,14 +136,16 @@ class Learner:
             if training and phase.name == "refine":
                 choices = choose(networks_of(training), self.inputs)
             training = self._begin(phase, training, choices)
+            self.rollback.begin(phase.name, training)
             if state:
                 restore(training, state["training"])
+                self.rollback.load_state_dict(state["rollback"])
                 state = None
             self._fit(phase, training, choices, watch)
         assert training is not None
         networks = networks_of(training)
         if not self.recipe.train.weights.barlow.is_zero:
-            fit_heads(networks, self.inputs)
+            fit_heads(networks, self.inputs, self.clusters)
         if choices is None:
             choices = choose(networks, self.inputs)
             networks = self._best(networks, choices)
@@ -141,64 +162,58 @@ class Learner:
         optimizer = torch.optim.Adam(
             networks.parameters(), lr=stage.learning_rate(0), betas=(0.9, 0.999), weight_decay=stage.l2, fused=True
         )
-        generator = torch.Generator(self.device).manual_seed(phase.seed)
+        if isinstance(networks, ImageNetworks):
+            networks.speed_up()
+        generator = torch.Generator(self.device).manual_seed(seed_of_share(phase.seed))
         buffers = before.buffers if before and not refines else {}
         if not stage.weights.gen.is_zero and not buffers:
             buffers = {CHAINS: self._new_chains(networks.count, generator)}
         return Training(networks, optimizer, generator, moving_average(networks, stage.ema), buffers)
 
     def _new_chains(self, networks: int, generator: torch.Generator) -> ReplayBuffer:
+        """This process's share of the chains."""
         settings = self.recipe.sampler
         assert settings is not None
-        shape = (networks, self.inputs.x.shape[-1])
-        return ReplayBuffer(settings.buffer, shape, *self.box, settings.reinit, generator, self.device)
+        capacity, shape = settings.buffer // processes.count(), (networks, *self.inputs.shape)
+        return ReplayBuffer(capacity, shape, *self.box, settings.reinit, generator, self.device)
 
-    def _new_networks(self, count: int, seed: int) -> Networks:
-        return new_networks(self.recipe, count, self.inputs.x.shape[-1], self.clusters, seed).to(self.device)
+    def _new_networks(self, count: int, seed: int) -> AnyNetworks:
+        return new_networks(self.recipe, count, self.inputs.shape, self.clusters, seed).to(self.device)
 
-    def _best(self, networks: Networks, choices: Sequence[Choice]) -> Networks:
+    def _best(self, networks: AnyNetworks, choices: Sequence[Choice]) -> AnyNetworks:
         restarts = networks.count // len(choices)
-        which = [seed * restarts + choice.best for seed, choice in enumerate(choices)]
-        best = self._new_networks(len(which), 0)
-        best.load_state_dict(pick_networks(networks.state_dict(), which))
+        best = self._new_networks(len(choices), 0)
+        best.load_state_dict(networks.pick([seed * restarts + choice.best for seed, choice in enumerate(choices)]))
         return best
 
     def _fit(self, phase: Phase, training: Training, choices: Sequence[Choice] | None, watch: Watch) -> None:
-        stage, recipe = phase.stage, self.recipe
-        losses = StepLosses(stage, recipe.network, recipe.sampler, self.inputs, training, self.box, self.clusters)
-        watchers = watch(Stand(phase, training, losses, choices))
-        fit(
-            training,
-            losses.objective,
-            losses,
-            steps=stage.steps,
-            learning_rate=stage.learning_rate,
-            watchers=watchers,
-        )
+        """Train a phase to its end; after a divergence from an earlier state, as often as the guard allows."""
+        stage, rollback = phase.stage, self.rollback
+        losses = StepLosses(self.recipe, stage, self.inputs, training, self.box, self.clusters)
+        while training.step < stage.steps:
+            watchers = watch(Stand(phase, training, losses, choices, rollback))
+            rate = stage.learning_rate.scaled(rollback.factor)
+            try:
+                fit(
+                    training,
+                    losses.objective,
+                    losses,
+                    steps=stage.steps,
+                    learning_rate=rate,
+                    watchers=[rollback.keep, *watchers],
+                )
+            except DivergedError as error:
+                rollback.go_back(training, error)
 
 
-def new_networks(recipe: Recipe, count: int, inputs: int, clusters: int, seed: int) -> Networks:
-    """The networks that a recipe describes."""
-    of = recipe.network
-    return Networks(count, inputs, of.encoder, of.projector, clusters, of.head, of.temperature, seed)
-
-
-def networks_of(training: Training) -> Networks:
+def networks_of(training: Training) -> AnyNetworks:
     """The networks to use: the moving average where there is one."""
-    assert isinstance(training.result, Networks)
+    assert isinstance(training.result, AnyNetworks)
     return training.result
 
 
-def find_scale(x: Tensor, kind: str) -> Scale:
-    """Of points [n, d]: "standard" gives each column mean 0 and deviation 1, "none" leaves them as they are."""
-    if kind == "none":
-        return Scale(torch.zeros_like(x[0]), torch.ones_like(x[0]))
-    spread = x.std(0, correction=0)
-    return Scale(x.mean(0), torch.where(spread > 0, spread, 1.0))
-
-
-def find_box(inputs: Tensor, margin: float) -> tuple[float, float]:
-    """The range of all inputs, and `margin` of its width more on each side."""
-    low, high = inputs.min().item(), inputs.max().item()
-    extra = margin * (high - low)
-    return low - extra, high + extra
+def seed_of_share(seed: int) -> int:
+    """The seed of this process's randomness, given that of the first one's."""
+    if processes.rank() == 0:
+        return seed
+    return int(np.random.SeedSequence([seed, processes.rank()]).generate_state(1)[0])

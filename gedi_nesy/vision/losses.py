@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gedi_nesy.core import processes
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
     barlow_loss,
@@ -17,12 +18,11 @@ from gedi_nesy.core.losses import (
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
 from gedi_nesy.core.sgld import SGLD
-from gedi_nesy.vision.network import Networks
-from gedi_nesy.vision.recipe import Network, Sampler, Stage
-from gedi_nesy.vision.views import Inputs
+from gedi_nesy.vision.networks import AnyNetworks
+from gedi_nesy.vision.recipe import Recipe, Sampler, Stage
+from gedi_nesy.vision.views import AnyInputs
 
-LARGEST_GAP = 10_000.0  # nats; a working energy model stays within tens
-CHAINS = "chains"  # the replay buffer's name in a Training; it holds [capacity, K, d], a chain of every network a row
+CHAINS = "chains"  # the replay buffer's name in a Training; it holds [capacity, K, ...], a chain of every network a row
 
 
 def build_objective(stage: Stage, clusters: int) -> Objective:
@@ -33,11 +33,12 @@ def build_objective(stage: Stage, clusters: int) -> Objective:
 class StepLosses:
     """The losses of a step: a batch and its views, the samples, and every active term, each [K].
 
+    Several processes have a share of the batch and of the chains each, and all have the losses of the whole.
+
     Args:
+        recipe: whose network, sampler and guard.
         stage: whose terms.
-        network: of which the temperature turns logits into SwAV's cosines.
-        sampler: of L_GEN, or None where it is off.
-        inputs: the training points.
+        inputs: the training points or images.
         training: whose networks and chains.
         box: (low, high) to which chains are clamped where the sampler says so.
         clusters: number of logits.
@@ -45,27 +46,29 @@ class StepLosses:
 
     def __init__(
         self,
+        recipe: Recipe,
         stage: Stage,
-        network: Network,
-        sampler: Sampler | None,
-        inputs: Inputs,
+        inputs: AnyInputs,
         training: Training,
         box: tuple[float, float],
         clusters: int,
     ) -> None:
-        self.stage, self.sampler, self.inputs, self.training = stage, sampler, inputs, training
-        self.temperature = network.temperature
+        self.stage, self.sampler, self.inputs, self.training = stage, recipe.sampler, inputs, training
+        self.temperature, self.guard = recipe.network.temperature, recipe.guard
         self.objective = build_objective(stage, clusters)
-        self.log_prior = uniform_log_prior(clusters).to(inputs.x)
-        self.sgld = None if sampler is None else build_sgld(sampler, box)
+        self.log_prior = uniform_log_prior(clusters).to(inputs.x.device)
+        self.sgld = None if recipe.sampler is None else build_sgld(recipe.sampler, box)
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name."""
         weights = self.objective.weights(step / self.stage.steps)
-        networks, batch, generator = self.networks, self.stage.batch, self.training.generator
-        x, views = self.inputs.draw(networks.count, batch, generator)
-        embeddings = networks.embed(torch.cat([x, views], 1))  # [K, 2 * batch, dim]
-        logits = networks.head(embeddings)
+        networks, batch = self.networks, self.stage.batch
+        x, views = self.inputs.draw(networks.count, batch // processes.count(), self.training.generator)
+        moves = self.sampler and weights.get("gen") and (step + 1) % self.sampler.every == 0
+        chains = self._advance_chains() if moves else None  # before the batch, whose graph then takes no room meanwhile
+        features = networks.encode(torch.cat([x, views], 1)).unflatten(1, (2, -1))
+        embeddings = networks.project(processes.join(features, 2).flatten(1, 2))  # [K, 2 * batch, dim]
+        logits = networks.classify(embeddings)
         log_probs, view_log_probs = logits.log_softmax(-1).split(batch, 1)
         terms: dict[str, Callable[[], Tensor]] = {
             "inv": lambda: invariance_loss(view_log_probs, log_probs),
@@ -74,38 +77,48 @@ class StepLosses:
             "barlow": lambda: barlow_loss(*embeddings.split(batch, 1)),
         }
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
-        if self.sampler and weights.get("gen") and (step + 1) % self.sampler.every == 0:
-            losses |= self._energy_terms(logits[:, :batch], penalised=bool(weights.get("energy_l2")))
+        if chains is not None:
+            losses |= self._energy_terms(logits[:, :batch], chains, penalised=bool(weights.get("energy_l2")))
         return losses
 
     @property
-    def networks(self) -> Networks:
+    def networks(self) -> AnyNetworks:
         """The networks in training."""
-        assert isinstance(self.training.model, Networks)
+        assert isinstance(self.training.model, AnyNetworks)
         return self.training.model
 
     def _swav(self, scores: Tensor) -> Tensor:
         first, second = scores.split(self.stage.batch, 1)
         return swav_loss(first, second, self.temperature)
 
-    def _energy_terms(self, logits: Tensor, penalised: bool) -> dict[str, Tensor]:
+    def _energy_terms(self, logits: Tensor, chains: Tensor, penalised: bool) -> dict[str, Tensor]:
         """L_GEN, and the penalty on the energies where it weighs anything."""
-        samples = self._sample()
+        samples = processes.join(self.networks(chains), 1)  # [K, chains of all processes, clusters]
         gap = generative_loss(logits, samples)
-        if not gap.abs().max().item() <= LARGEST_GAP:
-            raise DivergedError(f"step {self.training.step}: the energies of data and samples are {gap.tolist()} apart")
+        self._check(gap, chains)
         return {"gen": gap, "energy_l2": energy_l2_loss(logits, samples)} if penalised else {"gen": gap}
 
-    def _sample(self) -> Tensor:
-        """Advance some chains of every network; the logits there, [K, chains, clusters]."""
+    def _advance_chains(self) -> Tensor:
+        """Advance some chains of every network; where they are then, [K, chains, ...]."""
         assert self.sampler is not None
         assert self.sgld is not None
         buffer, generator = self.training.buffers[CHAINS], self.training.generator
-        indices, chains = buffer.draw(self.sampler.chains, generator)
-        samples = self.sgld(self.networks, chains.transpose(0, 1).contiguous(), generator)
+        indices, chains = buffer.draw(self.sampler.chains // processes.count(), generator)
+        samples = self.sgld.advance(self.networks, chains.transpose(0, 1).contiguous(), generator)
         buffer.store(indices, samples.transpose(0, 1))
-        logits: Tensor = self.networks(samples)
-        return logits
+        return samples
+
+    def _check(self, gap: Tensor, chains: Tensor) -> None:
+        """DivergedError, in all processes alike, when energies or chains have left the range that the guard allows."""
+        widest, farthest = torch.stack([gap.detach().abs().max(), chains.abs().max()]).tolist()
+        guard, step = self.guard, self.training.step
+        gone, far = processes.anyone(not math.isfinite(farthest), not farthest <= guard.largest_sample)
+        if gone:
+            raise DivergedError(f"step {step}: chains have left the finite numbers")
+        if not widest <= guard.largest_gap:
+            raise DivergedError(f"step {step}: the energies of data and samples are {widest:.4g} nats apart")
+        if far:
+            raise DivergedError(f"step {step}: a chain has got beyond {guard.largest_sample:g}")
 
 
 def build_sgld(settings: Sampler, box: tuple[float, float]) -> SGLD:

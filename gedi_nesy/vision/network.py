@@ -78,15 +78,29 @@ class Networks(nn.Module):
         features: Tensor = self.encoder(x)
         return features
 
-    def embed(self, x: Tensor) -> Tensor:
-        """The projector's outputs: [K, batch, inputs] -> [K, batch, dim]."""
-        embeddings: Tensor = self.projector(self.encode(x))
+    def project(self, features: Tensor) -> Tensor:
+        """The projector's outputs: [K, batch, features] -> [K, batch, dim]."""
+        embeddings: Tensor = self.projector(features)
         return embeddings
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Logits: [K, batch, dim] -> [K, batch, clusters]."""
+        logits: Tensor = self.head(embeddings)
+        return logits
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits: [K, batch, inputs] -> [K, batch, clusters]."""
-        logits: Tensor = self.head(self.embed(x))
-        return logits
+        return self.classify(self.project(self.encode(x)))
+
+    @torch.no_grad()
+    def set_linear_head(self, k: int, weight: Tensor, bias: Tensor) -> None:
+        """Give network k the logits embeddings @ weight.T + bias, [clusters, dim] and [clusters]."""
+        assert isinstance(self.head, StackedLinear)
+        self.head.weight[k], self.head.bias[k] = weight.T, bias
+
+    def pick(self, which: Sequence[int]) -> dict[str, Tensor]:
+        """The state of some of the networks."""
+        return pick_networks(self.state_dict(), which)
 
 
 def pick_networks(state: dict[str, Tensor], which: Sequence[int]) -> dict[str, Tensor]:

@@ -10,13 +10,15 @@ from torch import Tensor
 from gedi_nesy.data.points import Points
 from gedi_nesy.report import losses_png, report_html
 from gedi_nesy.report.plane import Plane, clusters_png, density_png, training_png
+from gedi_nesy.report.samples import samples_png
 from gedi_nesy.vision.density import Grid
-from gedi_nesy.vision.learner import Scale, new_networks
-from gedi_nesy.vision.network import Networks
+from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.run import Run, plane_around
+from gedi_nesy.vision.scale import Scale
 
 CELLS = 160  # of a picture, on each side
 SAMPLES, SAMPLE_STEPS = 300, 1000
+IMAGES, IMAGE_STEPS = 64, 500  # of samples.png; the paper's steps
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,30 @@ def draw_pictures(
     history: Sequence[Mapping[str, Any]],
     snapshots: Sequence[Snapshot],
 ) -> None:
-    """Write losses.png, report.html, and for points in the plane clusters.png, density.png and training.png."""
+    """Write losses.png and report.html.
+
+    For points in the plane clusters.png, density.png and training.png too, for images samples.png if there is an energy
+    model.
+    """
     folder = run.folder
     optima = {name: value for row in history for name, value in row["optimum"].items()}
     losses_png(folder / "losses.png", history, optima)
     pictures = [folder / "losses.png"]
-    if points.x_test.shape[1] == 2:
+    if points.are_images and run.recipe.has_energy_model:
+        draw_image_samples(run)
+        pictures = [folder / "samples.png", *pictures]
+    if points.in_plane:
         draw_planes(run, points, snapshots)
         pictures = [folder / name for name in ("clusters.png", "density.png", "training.png")] + pictures
     report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
+
+
+def draw_image_samples(run: Run) -> None:
+    """Write samples.png of a run on images: chains from noise, a row for each cluster that the network sees in them."""
+    samples = run.sample(IMAGES, steps=IMAGE_STEPS)
+    confidence, clusters = run.log_probs(samples).exp().max(-1)
+    names = [str(k) for k in range(run.clusters)] if run.clusters <= IMAGES else None
+    samples_png(run.folder / "samples.png", samples / 255, clusters, confidence, names)
 
 
 def draw_planes(run: Run, points: Points, snapshots: Sequence[Snapshot]) -> None:
@@ -57,14 +74,14 @@ def draw_planes(run: Run, points: Points, snapshots: Sequence[Snapshot]) -> None
     density_png(run.folder / "density.png", final, test, samples)
     planes = []
     for shot in snapshots:
-        networks = new_networks(run.recipe, 1, 2, run.clusters, 0).to(run.scale.shift.device)
+        networks = new_networks(run.recipe, 1, (2,), run.clusters, 0).to(run.scale.shift.device)
         networks.load_state_dict(shot.weights)
         planes.append(show_plane(networks, run.scale, grid, f"{shot.stage} {shot.step:,}"))
     training_png(run.folder / "training.png", planes)
 
 
 @torch.no_grad()
-def show_plane(networks: Networks, scale: Scale, grid: Grid, title: str) -> Plane:
+def show_plane(networks: AnyNetworks, scale: Scale, grid: Grid, title: str) -> Plane:
     """What the first of some networks says over a grid of inputs, drawn in the points' units."""
     centres = grid.centres(scale.shift.device)
     logits = networks(centres.expand(networks.count, -1, -1))[0].unflatten(0, (grid.cells, grid.cells))

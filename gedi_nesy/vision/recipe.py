@@ -1,16 +1,27 @@
 """Recipes of the vision track: every setting of a run as data."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainValidator,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from gedi_nesy.core.schedule import Schedule
+from gedi_nesy.data.load import holds_images
 from gedi_nesy.errors import UserError
 from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
+IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
 METHODS = ("gedi", "gedi-no-gen", "gedi-no-inv", "gedi-no-prior", "gedi-two-stage", "jem", "swav", "barlow")
 
 
@@ -25,22 +36,84 @@ class Weights(Settings):
     energy_l2: ScheduleSetting = Schedule.of(0.0)
 
 
-class Network(Settings):
-    """Encoder, projector and cluster head: widths after the input, ReLU inside each of the two perceptrons."""
+def _read_encoder(value: Any) -> tuple[int, ...] | str:
+    if isinstance(value, list | tuple) and value and all(type(width) is int and width > 0 for width in value):
+        return tuple(value)
+    if isinstance(value, str) and re.fullmatch(r"resnet8-[1-9]\d*|resnet18|resnet18-groupnorm", value):
+        return value
+    raise ValueError("give a list of widths for points; resnet8-F, resnet18 or resnet18-groupnorm for images")
 
-    encoder: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Network(Settings):
+    """Encoder, projector and cluster head.
+
+    Of points the encoder is a perceptron, given by its widths after the input. Of images it is "resnet8-F", the paper's
+    with F features, or torchvision's ResNet-18 with a stem for small images, "resnet18" with its batch norm or
+    "resnet18-groupnorm" with groups of 8 channels instead. The projector is a perceptron, given by its widths; for
+    images it can have batch norm after every layer and scale its outputs to length 1. Perceptrons have ReLU inside.
+    """
+
+    encoder: Annotated[tuple[int, ...] | str, PlainValidator(_read_encoder)]
     projector: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    batch_norm: bool = False
+    l2_norm: bool = False
     head: Literal["cosine", "linear"] = "cosine"
     temperature: PositiveFloat = 0.1
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether its inputs are images, or points."""
+        return isinstance(self.encoder, str)
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether the examples of a batch influence each other in training."""
+        return self.batch_norm or self.encoder == "resnet18"
+
 
 class View(Settings):
-    """T(x'|x): a walk of so many steps on the graph of nearest neighbours, then Gaussian noise; 0 leaves one out."""
+    """T(x'|x): a walk of so many steps on the graph of nearest neighbours, then Gaussian noise; 0 leaves one out.
+
+    Images have no walk but what `Augment` says, before the noise.
+    """
 
     noise: NonNegativeFloat
     walk: NonNegativeInt = 0
     neighbours: PositiveInt = 20
-    shared: Annotated[float, Field(ge=0, le=1)] = 0.5
+    shared: Probability = 0.5
+
+
+class Augment(Settings):
+    """What happens to an image, in this order; the noise of `View` comes last.
+
+    Attributes:
+        crop: least and greatest share of the image's area that a random crop keeps, scaled back to the whole; its
+            sides are as 3:4 to 4:3. [1, 1] leaves it out.
+        flip: probability of a horizontal flip.
+        jitter: probability of new brightness, contrast, saturation and hue, by so much at most.
+        grey: probability of losing the colour.
+        anchor: what x' is the view of, and L_GEN takes for data: "clean" the image itself, "noise" with the noise only,
+            "view" another view, as SwAV and Barlow Twins have it.
+    """
+
+    crop: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    flip: Probability = 0.0
+    jitter: Probability = 0.0
+    brightness: Probability = 0.4
+    contrast: Probability = 0.4
+    saturation: Probability = 0.4
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    grey: Probability = 0.0
+    anchor: Literal["clean", "noise", "view"] = "clean"
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Augment":
+        if not self.crop[0] <= self.crop[1] <= 1:
+            raise ValueError(f"augment.crop is [least, greatest] share of the area, 1 at most, not {list(self.crop)}")
+        return self
 
 
 class Sampler(Settings):
@@ -56,7 +129,7 @@ class Sampler(Settings):
     clamp: bool = False
     margin: NonNegativeFloat = 0.25
     buffer: PositiveInt = 10_000
-    reinit: Annotated[float, Field(ge=0, le=1)] = 0.05
+    reinit: Probability = 0.05
     every: PositiveInt = 1
 
     @model_validator(mode="after")
@@ -66,8 +139,40 @@ class Sampler(Settings):
         return self
 
 
+class Guard(Settings):
+    """When training counts as diverged, and what happens then.
+
+    Attributes:
+        largest_gap: between the mean energies of data and samples, in nats; a working energy model stays within tens.
+        largest_sample: absolute value of an input that a chain may reach.
+        retries: how often a stage goes back to an earlier state; with 0 the first divergence ends the run.
+        every: steps between two states that are kept to go back to; it goes to the one before the last.
+        slower: factor of the learning rate at each return.
+    """
+
+    largest_gap: PositiveFloat = 10_000.0
+    largest_sample: PositiveFloat = 1e6
+    retries: NonNegativeInt = 0
+    every: PositiveInt = 1000
+    slower: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+class Speed(Settings):
+    """How a network on images computes: what of it is quicker on a GPU, at the price of rounding.
+
+    Attributes:
+        bf16: the encoder in bfloat16 where torch's autocast sees fit; weights, losses and chains stay float32.
+        channels_last: the encoder's memory format.
+        compile: the mode of torch.compile in training, "reduce-overhead" with CUDA graphs; "none" leaves it out.
+    """
+
+    bf16: bool = False
+    channels_last: bool = False
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
+
+
 class Stage(Settings):
-    """One training stage."""
+    """One training stage; several processes share its batch and the sampler's chains among them."""
 
     steps: PositiveInt
     batch: PositiveInt
@@ -94,7 +199,7 @@ class Recipe(Settings):
     examples: PositiveInt = 1000
     data_noise: NonNegativeFloat = 0.05
     clusters: PositiveInt | None = None  # as many as there are labels, where it is left out
-    scale: Literal["none", "standard"] = "standard"
+    scale: Literal["none", "standard", "symmetric"] = "standard"  # symmetric: pixels from -1 to 1
     seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
     seeds: PositiveInt = 1  # trained side by side: seed, seed + 1, ..., each with points and networks of its own
     device: str = "cpu"
@@ -104,7 +209,10 @@ class Recipe(Settings):
     checkpoint_seconds: NonNegativeFloat = 20.0
     network: Network
     view: View
+    augment: Augment | None = None
     sampler: Sampler | None = None
+    guard: Guard = Guard()
+    speed: Speed = Speed()
     pretrain: Stage | None = None
     train: Stage
     refine: Stage | None = None
@@ -122,7 +230,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":
+        self._check_images() if self.network.reads_images else self._check_points()
         for stage in self.stages.values():
+            if self.network.has_batch_norm and not stage.weights.gen.is_zero:
+                raise ValueError("weights.gen needs a network without batch norm, which ties the energies of a batch")
             if self.sampler is None and not stage.weights.gen.is_zero:
                 raise ValueError("weights.gen needs a [sampler]")
             if stage.weights.gen.is_zero and not stage.weights.energy_l2.is_zero:
@@ -134,6 +245,18 @@ class Recipe(Settings):
                 'weights.barlow needs network.head = "linear", which is fitted to the embeddings afterwards'
             )
         return self
+
+    def _check_images(self) -> None:
+        if self.augment is None or self.view.walk:
+            raise ValueError("images need an [augment], and view.walk = 0: a walk is for points")
+        if self.scale == "none":
+            raise ValueError('images need scale = "symmetric" or "standard"')
+
+    def _check_points(self) -> None:
+        if self.augment is not None or self.scale == "symmetric" or self.speed != Speed():
+            raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
+        if self.network.batch_norm or self.network.l2_norm:
+            raise ValueError("network.batch_norm and network.l2_norm are for images; network.encoder is for points")
 
 
 def recipe_names() -> list[str]:
@@ -154,8 +277,10 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
     return load_settings(Recipe, name, RECIPES, overrides or {}, "gedi-nesy vision recipes")
 
 
-def recipe_for(method: str, published: bool = False) -> str:
-    """The recipe that trains a method: ours, or the paper's.
+def recipe_for(method: str, published: bool = False, dataset: str | None = None) -> str:
+    """The recipe that trains a method on a data set: ours, or the paper's.
+
+    For images there is the paper's only; images that it does not have get its settings for CIFAR-10.
 
     Raises:
         UserError: if there is no such method.
@@ -163,4 +288,6 @@ def recipe_for(method: str, published: bool = False) -> str:
     if method not in METHODS:
         hint = nearest(method, list(METHODS))
         raise UserError(f"There is no method {method!r}{hint}; choose from {', '.join(METHODS)}.")
+    if dataset and holds_images(dataset):
+        return f"paper-{dataset if dataset in IMAGES else IMAGES[0]}-{method}"
     return f"paper-{method}" if published else method

@@ -15,10 +15,10 @@ from gedi_nesy.device import find_device
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.vision.density import Grid, kde_log_likelihood, log_likelihood
-from gedi_nesy.vision.learner import Scale, find_box, new_networks
 from gedi_nesy.vision.losses import build_sgld
-from gedi_nesy.vision.network import Networks
+from gedi_nesy.vision.networks import AnyNetworks, clusters_in, new_networks
 from gedi_nesy.vision.recipe import Recipe, load_recipe
+from gedi_nesy.vision.scale import Scale, find_box
 
 MARGIN = 0.25  # of the range of the training points, on each side of the box on which densities are normalised
 PART = 500  # images that go through a network at once
@@ -31,12 +31,12 @@ class Run:
         folder: where everything about it lies.
         recipe: every setting it was trained with.
         networks: the trained network, a stack of one, in eval mode.
-        scale: how points become its inputs.
+        scale: how points or images become its inputs.
         box: (low, high) of its inputs, on which the density is normalised and where samples start.
     """
 
     def __init__(
-        self, folder: RunFolder, recipe: Recipe, networks: Networks, scale: Scale, box: tuple[float, float]
+        self, folder: RunFolder, recipe: Recipe, networks: AnyNetworks, scale: Scale, box: tuple[float, float]
     ) -> None:
         self.folder, self.recipe, self.scale, self.box = folder, recipe, scale, box
         self.networks = networks.eval().requires_grad_(False)
@@ -58,7 +58,7 @@ class Run:
 
     @torch.no_grad()
     def log_probs(self, x: Tensor) -> Tensor:
-        """log p(y|x) of points, [n, d] -> [n, clusters]."""
+        """log p(y|x) of points [n, d], or of images uint8 [n, C, H, W]: [n, clusters]."""
         return self._logits(x).log_softmax(-1)
 
     @torch.no_grad()
@@ -81,7 +81,9 @@ class Run:
         return torch.cat([-gradient.flatten(1).norm(dim=1) for gradient in gradients])
 
     def sample(self, n: int, *, steps: int = 1000, seed: int = 0) -> Tensor:
-        """Draw points from the energy model, [n, d], with SGLD chains that start uniformly in the box.
+        """Draw points [n, d] or images [n, C, H, W], as float32 pixels that may leave [0, 255] a little.
+
+        SGLD chains start uniformly in the box.
 
         Raises:
             UserError: if the run was trained without L_GEN, so that its energy is no model of the points.
@@ -90,13 +92,13 @@ class Run:
             raise UserError(
                 f"The run {self.folder.path} was trained without L_GEN, so its energy can't be sampled from."
             )
-        return self.scale.to_points(draw_samples(self.recipe, self.networks, self.box, n, steps, seed))
+        shape = self.scale.shape
+        return self.scale.to_points(draw_samples(self.recipe, self.networks, shape, self.box, n, steps, seed))
 
-    def evaluate(self) -> dict[str, Any]:
-        """Score on the test points of the data set that the run was trained on."""
-        return self.score(
-            load_points(self.recipe.dataset, self.recipe.examples, self.recipe.seed, self.recipe.data_noise)
-        )
+    def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
+        """Score on the test points of the data set that the run was trained on; images are looked for in `data_dir`."""
+        of = self.recipe
+        return self.score(load_points(of.dataset, of.examples, of.seed, of.data_noise, data_dir))
 
     def score(self, points: Points) -> dict[str, Any]:
         """Agreement with labels, and in the plane the log-likelihood of the test points, in nats a point.
@@ -109,7 +111,7 @@ class Run:
             _, labels = points.y_test.unique(return_inverse=True)
             found = score(self.predict(points.x_test), labels, max(self.clusters, int(labels.max()) + 1))
             figures |= {"nmi": found.nmi, "ami": found.ami, "cluster_accuracy": found.cluster_accuracy}
-        if points.x_test.shape[1] == 2:
+        if points.in_plane:
             device = self.scale.shift.device
             train, test = (self.scale.to_inputs(x.to(device)) for x in (points.x_train, points.x_test))
             units = self.scale.spread.log().sum().item()
@@ -143,13 +145,20 @@ def plane_around(inputs: Tensor) -> Grid:
     return Grid(*find_box(inputs, MARGIN))
 
 
-def draw_samples(recipe: Recipe, networks: Networks, box: tuple[float, float], n: int, steps: int, seed: int) -> Tensor:
-    """Inputs that the energy model of a single network draws, [n, d]: chains of `steps` steps from noise in the box."""
+def draw_samples(
+    recipe: Recipe,
+    networks: AnyNetworks,
+    shape: tuple[int, ...],
+    box: tuple[float, float],
+    n: int,
+    steps: int,
+    seed: int,
+) -> Tensor:
+    """Inputs that the energy model of one network draws, [n, *shape]: chains of `steps` steps from noise in the box."""
     assert recipe.sampler is not None
     device = next(networks.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    dimensions = networks.state_dict()["encoder.0.weight"].shape[1]
-    start = torch.empty(1, n, dimensions, device=device).uniform_(*box, generator=generator)
+    start = torch.empty(1, n, *shape, device=device).uniform_(*box, generator=generator)
     return replace(build_sgld(recipe.sampler, box), steps=steps)(networks, start, generator)[0]
 
 
@@ -167,8 +176,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
         scale = Scale(state.pop("scale.shift"), state.pop("scale.spread"))
         low, high = state.pop("box").tolist()
         weights = {name.removeprefix("networks."): tensor for name, tensor in state.items()}
-        clusters = weights["head.prototypes" if recipe.network.head == "cosine" else "head.weight"].shape[-1]
-        networks = new_networks(recipe, 1, len(scale.shift), clusters, 0).to(place)
+        networks = new_networks(recipe, 1, scale.shape, clusters_in(weights, recipe.network), 0).to(place)
         networks.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{run_folder / 'model.safetensors'} does not fit {run_folder / 'config.toml'}.") from error

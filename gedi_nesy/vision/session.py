@@ -3,11 +3,13 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
+from gedi_nesy.core import processes
 from gedi_nesy.core.fit import DivergedError, Training, Watcher
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.points import Points
@@ -15,11 +17,13 @@ from gedi_nesy.device import cpu_threads
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
 from gedi_nesy.vision.certificate import Choice, certificate, diagnose_networks
-from gedi_nesy.vision.learner import Learner, Stand, new_networks
-from gedi_nesy.vision.network import Networks, pick_networks
+from gedi_nesy.vision.learner import Learner, Stand
+from gedi_nesy.vision.network import pick_networks
+from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.picture import Snapshot, draw_pictures
 from gedi_nesy.vision.recipe import Recipe
 from gedi_nesy.vision.run import Run
+from gedi_nesy.vision.shares import join_shares, pick_share
 from gedi_nesy.watch import Interrupted, Logger, Saver, restore
 
 SNAPSHOTS = 3  # of each stage, for the pictures of training
@@ -29,9 +33,11 @@ Progress = Callable[[dict[str, Any]], None]
 class Session:
     """One process's work on a run, or on the runs of several seeds that are trained side by side.
 
+    Of several processes that share a run, the first alone writes to its folder.
+
     Args:
         recipe: every setting.
-        data: the points of each seed.
+        data: the points or images of each seed.
         progress: told the row of each logged step.
 
     Raises:
@@ -60,8 +66,8 @@ class Session:
             Interrupted: when a stop was asked for, with the folder's path; the state is saved.
             UserError: when training diverged.
         """
-        with folder.locked(), stop_on_signal() as stop, cpu_threads(self.recipe.threads):
-            state = folder.load_checkpoint(self.learner.device)
+        with self._locked(folder), stop_on_signal() as stop, cpu_threads(self.recipe.threads):
+            state = pick_share(folder.load_checkpoint(self.learner.device))
             if state:
                 self.before = state["seconds"]
                 self.snapshots = [Snapshot(**values) for values in state["snapshots"]]
@@ -69,16 +75,19 @@ class Session:
                 networks, choices = self._learn(folder, state, stop)
             except Interrupted as stopped:
                 raise Interrupted(folder.path) from stopped
-            except (DivergedError, FloatingPointError) as error:
+            except DivergedError as error:
                 raise UserError(
                     f"Training diverged ({error}); {folder.path} keeps the last good checkpoint. Start a new run with "
                     f"smaller learning rates, for example --set train.learning_rate=0.0001."
                 ) from error
             return self._finish(folder, networks, choices)
 
+    def _locked(self, folder: RunFolder) -> AbstractContextManager[None]:
+        return folder.locked() if processes.rank() == 0 else nullcontext()
+
     def _learn(
         self, folder: RunFolder, state: Mapping[str, Any] | None, stop: StopRequest
-    ) -> tuple[Networks, list[Choice]]:
+    ) -> tuple[AnyNetworks, list[Choice]]:
         def put_back(training: Training, saved: Mapping[str, Any]) -> None:
             restore(training, saved, folder)
 
@@ -86,75 +95,109 @@ class Session:
 
     def _watch(self, folder: RunFolder, stop: StopRequest, stand: Stand) -> list[Watcher]:
         """What happens after each step of a phase: snapshots, rows of metrics.jsonl, checkpoints."""
-        name, steps, start = stand.phase.name, stand.phase.stage.steps, stand.training.step
-        places = {phase.name: phase.number for phase in self.learner.phases}
-        folder.rewind_metrics(lambda row: (places[row["stage"]], row["step"]) <= (stand.phase.number, start))
 
         def save() -> None:
             shots = [vars(shot) for shot in self.snapshots]
-            folder.save_checkpoint(stand.state_dict() | {"snapshots": shots, "seconds": self.seconds})
+            state = join_shares(stand.state_dict() | {"snapshots": shots, "seconds": self.seconds})
+            if state:
+                folder.save_checkpoint(state)
 
-        def write(row: dict[str, Any]) -> None:
-            row = row | {"seconds": round(self.seconds, 2)}
-            folder.append_metrics(row)
-            self.progress(row)
+        save()
+        saver = Saver(save, self.recipe.checkpoint_seconds, stop)
+        if processes.rank() > 0:
+            return [saver]
+        self._rewind(folder, stand)
+        return [*self._snapper(stand), self._logger(folder, stand), saver]
 
-        def found() -> dict[str, Diagnosis]:
-            return self._best_diagnosis(stand.losses.networks)
+    def _rewind(self, folder: RunFolder, stand: Stand) -> None:
+        """Let metrics.jsonl say what has led to where the training stands: rows up to here, and every return."""
+        places = {phase.name: phase.number for phase in self.learner.phases}
+        returns, now = stand.rollback.returns, (stand.phase.number, stand.training.step)
+
+        def keep(row: dict[str, Any]) -> bool:
+            return row in returns if "return" in row else (places[row["stage"]], row["step"]) <= now
+
+        folder.rewind_metrics(keep)
+        for entry in returns[sum("return" in row for row in folder.read_metrics()) :]:
+            folder.append_metrics(entry)
+
+    def _snapper(self, stand: Stand) -> list[Watcher]:
+        """Takes the snapshots for the pictures of training, where points lie in the plane."""
+        name, steps, now = stand.phase.name, stand.phase.stage.steps, stand.training.step
+        self.snapshots = [shot for shot in self.snapshots if shot.stage != name or shot.step <= now]
 
         def snap(training: Training, losses: Mapping[str, Tensor], total: float) -> None:
             if training.step in {1 + (steps - 1) * k // (SNAPSHOTS - 1) for k in range(SNAPSHOTS)}:
                 weights = {key: value.clone() for key, value in training.result.state_dict().items()}
                 self.snapshots.append(Snapshot(name, training.step, weights))
 
-        if start == 0:
-            save()
-        later = sum(phase.stage.steps for phase in self.learner.phases[stand.phase.number + 1 :])
-        logger = Logger(name, steps, later, self.recipe.log_every, stand.losses.objective, found, write)
-        return [snap, logger, Saver(save, self.recipe.checkpoint_seconds, stop)]
+        return [] if self.data[0].are_images else [snap]
 
-    def _best_diagnosis(self, networks: Networks) -> dict[str, Diagnosis]:
+    def _logger(self, folder: RunFolder, stand: Stand) -> Logger:
+        """Puts the phase's rows into the folder and tells them to whoever watches."""
+        returns = stand.rollback.returns
+
+        def write(row: dict[str, Any]) -> None:
+            row = row | {"seconds": round(self.seconds, 2)} | ({"returns": len(returns)} if returns else {})
+            folder.append_metrics(row)
+            self.progress(row)
+
+        def found() -> dict[str, Diagnosis]:
+            return self._best_diagnosis(stand.losses.networks)
+
+        later = sum(phase.stage.steps for phase in self.learner.phases[stand.phase.number + 1 :])
+        steps, every = stand.phase.stage.steps, self.recipe.log_every
+        return Logger(stand.phase.name, steps, later, every, stand.losses.objective, found, write)
+
+    def _best_diagnosis(self, networks: AnyNetworks) -> dict[str, Diagnosis]:
         """Of the first seed's best restart at present."""
         restarts = networks.count // len(self.data)
         return {"best": min(diagnose_networks(networks, self.learner.inputs)[:restarts], key=lambda d: d.certificate)}
 
-    def _finish(self, folder: RunFolder, networks: Networks, choices: Sequence[Choice]) -> list[Run]:
+    def _finish(self, folder: RunFolder, networks: AnyNetworks, choices: Sequence[Choice]) -> list[Run]:
         """Evaluate, then write models, pictures and, last of all, the summary that marks a run as finished."""
-        seconds = round(self.seconds / len(self.data), 2)
-        diagnoses = diagnose_networks(networks, self.learner.inputs)
-        history = folder.read_metrics()
-        runs = []
-        for k, (choice, diagnosis) in enumerate(zip(choices, diagnoses, strict=True)):
-            run = self._build_run(folder, networks, k)
-            figures = run.score(self.data[k])
-            results = {
-                "certificate": certificate(diagnosis, choice),
-                "restarts": {"best": choice.best, "D": choice.certificates},
-                "steps": sum(phase.stage.steps for phase in self.learner.phases),
-                "seconds": seconds,  # of several seeds trained side by side, each one's share
-                **provenance(self.learner.device),
-            }
-            summary = self._settings(folder, k) | figures | results
-            run.save()
-            draw_pictures(run, summary, self.data[k], history, self._snapshots_of(k, choice))
-            run.folder.write_json("summary.json", summary)
-            runs.append(run)
-        if len(runs) > 1:
-            folder.write_json("summary.json", self._summarise(runs))
+        seconds = round(self.seconds / len(self.data), 2)  # of several seeds trained side by side, each one's share
+        runs = [self._build_run(folder, networks, k) for k in range(len(self.data))]
+        if processes.rank() == 0:
+            diagnoses = diagnose_networks(networks, self.learner.inputs)
+            for k, (choice, diagnosis) in enumerate(zip(choices, diagnoses, strict=True)):
+                found = certificate(diagnosis, choice)
+                self._write_results(folder, runs[k], k, choice, {"certificate": found, "seconds": seconds})
+            if len(runs) > 1:
+                folder.write_json("summary.json", self._summarise(runs))
+        processes.anyone(True)  # the others wait until everything is written
         return runs
 
-    def _build_run(self, folder: RunFolder, networks: Networks, k: int) -> Run:
+    def _write_results(self, folder: RunFolder, run: Run, k: int, choice: Choice, found: Mapping[str, Any]) -> None:
+        """Everything that the k-th seed's folder holds when it is finished."""
+        returns = self.learner.rollback.returns
+        summary = {
+            **self._settings(folder, k),
+            **run.score(self.data[k]),
+            "certificate": found["certificate"],
+            "restarts": {"best": choice.best, "D": choice.certificates},
+            "steps": sum(phase.stage.steps for phase in self.learner.phases),
+            "seconds": found["seconds"],
+            **({"returns": returns} if returns else {}),
+            **provenance(self.learner.device),
+        }
+        history = [row for row in folder.read_metrics() if "return" not in row]
+        if len(self.data) > 1:
+            run.folder.path.mkdir(exist_ok=True)
+            run.folder.write("config.toml", run.recipe.to_toml())
+        run.save()
+        draw_pictures(run, summary, self.data[k], history, self._snapshots_of(k, choice))
+        run.folder.write_json("summary.json", summary)
+
+    def _build_run(self, folder: RunFolder, networks: AnyNetworks, k: int) -> Run:
         """The k-th seed's run, in its own folder where there are several."""
         recipe = self.recipe
         if len(self.data) > 1:
             recipe = recipe.model_copy(update={"seed": recipe.seed + k, "seeds": 1})
             folder = RunFolder(folder / f"seed{recipe.seed}")
-            folder.path.mkdir(exist_ok=True)
-            folder.write("config.toml", recipe.to_toml())
-        scale, inputs = self.learner.scales[k], self.learner.inputs.x.shape[-1]
-        network = new_networks(recipe, 1, inputs, self.clusters, 0).to(self.learner.device)
-        network.load_state_dict(pick_networks(networks.state_dict(), [k]))
-        return Run(folder, recipe, network, scale, self.learner.box)
+        network = new_networks(recipe, 1, self.learner.inputs.shape, self.clusters, 0).to(self.learner.device)
+        network.load_state_dict(networks.pick([k]))
+        return Run(folder, recipe, network, self.learner.scales[k], self.learner.box)
 
     def _snapshots_of(self, k: int, choice: Choice) -> list[Snapshot]:
         """The snapshots of the network that became the k-th seed's."""

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gedi_nesy.core import processes
+from gedi_nesy.data import DATASETS, TOYS
 from gedi_nesy.data.points import load_points
+from gedi_nesy.device import joined_processes
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.vision.recipe import Recipe, load_recipe
@@ -13,13 +16,19 @@ from gedi_nesy.vision.session import Progress, Session
 
 
 def train(
-    recipe: str = "gedi", *, out: str | Path | None = None, progress: Progress = lambda row: None, **overrides: Any
+    recipe: str = "gedi",
+    *,
+    out: str | Path | None = None,
+    data_dir: Path | None = None,
+    progress: Progress = lambda row: None,
+    **overrides: Any,
 ) -> Run:
     """Train from a recipe in a new run folder.
 
     Args:
         recipe: a recipe's name, or the path of a .toml file.
         out: the run folder, new or empty; by default `runs/vision-<recipe>-<dataset>-seed<seed>`.
+        data_dir: where images are looked for first; then in $GEDI_NESY_DATA and the user's cache folder.
         progress: told the row of each logged step.
         overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
 
@@ -27,18 +36,24 @@ def train(
         UserError: for settings, data or folders that can't be used; nothing is written then.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    (run,) = train_seeds(recipe, out=out, progress=progress, **overrides | {"seeds": 1})
+    (run,) = train_seeds(recipe, out=out, data_dir=data_dir, progress=progress, **overrides | {"seeds": 1})
     return run
 
 
 def train_seeds(
-    recipe: str = "gedi", *, out: str | Path | None = None, progress: Progress = lambda row: None, **overrides: Any
+    recipe: str = "gedi",
+    *,
+    out: str | Path | None = None,
+    data_dir: Path | None = None,
+    progress: Progress = lambda row: None,
+    **overrides: Any,
 ) -> list[Run]:
     """Train a recipe on several seeds side by side, `seeds` of them from `seed` on, in one computation.
 
     Args:
         recipe: a recipe's name, or the path of a .toml file.
         out: the folder, new or empty; each seed's run goes to a folder below it, if there is more than one.
+        data_dir: where images are looked for first; then in $GEDI_NESY_DATA and the user's cache folder.
         progress: told the row of each logged step.
         overrides: settings to change, "seeds" among them.
 
@@ -46,13 +61,13 @@ def train_seeds(
         UserError: for settings, data or folders that can't be used; nothing is written then.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    session = _prepare(load_recipe(recipe, overrides), progress)
-    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe))
-    folder.write("config.toml", session.recipe.to_toml())
-    return session.run(folder)
+    settings = load_recipe(recipe, overrides)
+    with joined_processes(settings.device):
+        session = _prepare(settings, progress, data_dir)
+        return session.run(_new_folder(session.recipe, out))
 
 
-def resume(folder: str | Path, *, progress: Progress = lambda row: None) -> list[Run]:
+def resume(folder: str | Path, *, data_dir: Path | None = None, progress: Progress = lambda row: None) -> list[Run]:
     """Continue what was stopped or killed, to the same weights as if it had not been.
 
     Raises:
@@ -62,7 +77,9 @@ def resume(folder: str | Path, *, progress: Progress = lambda row: None) -> list
     run_folder = RunFolder.open(Path(folder))
     if (run_folder / "summary.json").is_file():
         raise UserError(f"The run {folder} is finished, there is nothing to resume; look at its report.html.")
-    return _prepare(load_recipe(str(run_folder / "config.toml")), progress).run(run_folder)
+    settings = load_recipe(str(run_folder / "config.toml"))
+    with joined_processes(settings.device):
+        return _prepare(settings, progress, data_dir).run(run_folder)
 
 
 def settle(recipe: Recipe) -> Recipe:
@@ -71,16 +88,30 @@ def settle(recipe: Recipe) -> Recipe:
     Raises:
         UserError: for settings or data that can't be used.
     """
-    return _prepare(recipe, lambda row: None).recipe
+    return _prepare(recipe, lambda row: None, None).recipe
 
 
-def _prepare(recipe: Recipe, progress: Progress) -> Session:
+def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> Session:
     """What a run needs, checked before anything is written."""
-    if Path(recipe.dataset).is_file():
+    if recipe.dataset not in {**TOYS, **DATASETS} and Path(recipe.dataset).exists():
         recipe = recipe.model_copy(update={"dataset": str(Path(recipe.dataset).resolve())})
     seeds: Sequence[int] = range(recipe.seed, recipe.seed + recipe.seeds)
-    data = [load_points(recipe.dataset, recipe.examples, seed, recipe.data_noise) for seed in seeds]
+    data = [load_points(recipe.dataset, recipe.examples, seed, recipe.data_noise, data_dir) for seed in seeds]
+    if data[0].are_images != recipe.network.reads_images:
+        found, other = ("images", "paper-cifar10-gedi") if data[0].are_images else ("points", "gedi")
+        raise UserError(
+            f"{data[0].name} are {found}, which the recipe {recipe.recipe} is not for; take one like {other}."
+        )
     return Session(recipe, data, progress)
+
+
+def _new_folder(recipe: Recipe, out: str | Path | None) -> RunFolder:
+    """A new run folder with its config.toml; the first process makes it for all."""
+    if processes.rank() > 0:
+        return RunFolder(processes.from_first(None))
+    folder = RunFolder.create(Path(out) if out else _default_folder(recipe))
+    folder.write("config.toml", recipe.to_toml())
+    return RunFolder(processes.from_first(folder.path))
 
 
 def _default_folder(recipe: Recipe) -> Path:

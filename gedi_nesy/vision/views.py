@@ -1,4 +1,4 @@
-"""T(x'|x) on points: Gaussian noise, a random walk on the graph of nearest neighbours, or one after the other."""
+"""T(x'|x): on points a random walk on the graph of nearest neighbours, on images random changes; then noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from gedi_nesy.core.augment import add_noise
 from gedi_nesy.errors import UserError
-from gedi_nesy.vision.recipe import View
+from gedi_nesy.vision.augment import augment
+from gedi_nesy.vision.recipe import Augment, View
+from gedi_nesy.vision.scale import Scale, find_box
 
 WALKS = 128  # that are walked in advance from each point
 
@@ -23,11 +25,29 @@ class Inputs:
         x: shape [S, n, d].
         walks: for each point the points where random walks from it ended, int64 [S, n, WALKS], or None for no walk.
         noise: standard deviation of the Gaussian noise of a view.
+        judged: how many points networks are judged on, at most, and how many views of each.
+        part: how many go through a network at once outside of training.
     """
 
     x: Tensor
     walks: Tensor | None
     noise: float
+    judged = 2000, 8
+    part = 100_000
+
+    @property
+    def count(self) -> int:
+        """Points of each data set."""
+        return self.x.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one point."""
+        return tuple(self.x.shape[2:])
+
+    def box(self, margin: float) -> tuple[float, float]:
+        """The range of all points, and `margin` of its width more on each side."""
+        return find_box(self.x, margin)
 
     def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """A batch for each of K networks, S divides K, with a view of each point: two tensors [K, batch, d].
@@ -49,8 +69,78 @@ class Inputs:
         return self.x[self._owner(len(rows)), rows]
 
     def _owner(self, networks: int) -> Tensor:
-        """The data set of each network, [K, 1]: K/S neighbouring networks share one."""
-        return torch.arange(networks, device=self.x.device)[:, None] // (networks // len(self.x))
+        return find_owners(self.x, networks)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageInputs:
+    """Training images of S data sets, kept as bytes, and the views of them that K networks see.
+
+    Attributes:
+        x: uint8 [S, n, C, H, W].
+        scales: of each data set.
+        how: what makes a view of an image.
+        noise: standard deviation of the Gaussian noise of a view, in units of the inputs.
+        judged: as those of `Inputs`.
+        part: likewise.
+    """
+
+    x: Tensor
+    scales: Sequence[Scale]
+    how: Augment
+    noise: float
+    judged = 1000, 2
+    part = 500
+
+    @property
+    def count(self) -> int:
+        """Images of each data set."""
+        return self.x.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image: C, H, W."""
+        return tuple(self.x.shape[2:])
+
+    def box(self, margin: float) -> tuple[float, float]:
+        """The inputs between black and white, and `margin` of that range more on each side."""
+        extremes = torch.tensor([0, 255], device=self.x.device).view(2, 1, 1, 1)
+        return find_box(torch.stack([scale.to_inputs(extremes) for scale in self.scales]), margin)
+
+    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A batch for each of K networks, S divides K, with a view of each image: two tensors [K, batch, C, H, W].
+
+        What the view is of can itself be noisy, or another view.
+        """
+        rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
+        if self.how.anchor == "view":
+            return self.view(rows, generator), self.view(rows, generator)
+        x = self.points(rows)
+        return (add_noise(x, self.noise, generator) if self.how.anchor == "noise" else x), self.view(rows, generator)
+
+    def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """x' ~ T(x'|x) of the images with these numbers, [K, batch] -> [K, batch, C, H, W]."""
+        images = self.x[find_owners(self.x, len(rows)), rows] / 255
+        changed = augment(images.flatten(0, 1), self.how, generator).unflatten(0, rows.shape)
+        return add_noise(self._to_inputs(255 * changed), self.noise, generator)
+
+    def points(self, rows: Tensor) -> Tensor:
+        """The images with these numbers as inputs, [K, batch] -> [K, batch, C, H, W]."""
+        return self._to_inputs(self.x[find_owners(self.x, len(rows)), rows])
+
+    def _to_inputs(self, pixels: Tensor) -> Tensor:
+        """Pixels from 0 to 255, [K, batch, C, H, W], each network's by the scale of its data set."""
+        repeats = len(pixels) // len(self.scales)
+        parts = zip(pixels.split(repeats), self.scales, strict=True)
+        return torch.cat([scale.to_inputs(part) for part, scale in parts])
+
+
+AnyInputs = Inputs | ImageInputs
+
+
+def find_owners(x: Tensor, networks: int) -> Tensor:
+    """The data set of each network, [K, 1], of S in x, [S, ...]: K/S neighbouring networks share one."""
+    return torch.arange(networks, device=x.device)[:, None] // (networks // len(x))
 
 
 def build_inputs(data: Sequence[Tensor], view: View, generator: torch.Generator) -> Inputs:

@@ -1,0 +1,205 @@
+"""How many training iterations a second the vision track makes on images: eager, and with its settings of speed.
+
+An iteration is a whole step of the recipe: views, SGLD chains, all losses, backward, optimiser. The variants run in
+turn in one process; of each the median of some iterations counts. Beside it stand what an iteration needs and what the
+device can do, both measured here:
+
+- the floating-point operations of an iteration (of convolutions and matrix products, as torch counts them) over what a
+  large matrix product reaches;
+- the bytes that its operations read and write, each by itself, over what copying a large tensor reaches: an upper
+  bound, for operations that are compiled into one don't pass their results through memory;
+- the number of operations: what an eager loop has to launch.
+
+The roofline is the longer of the first two times, and the share of the peak the first over the time that was measured.
+
+    python experiments/bench_vision.py --device cuda --out experiments/results/bench_vision.json
+    python experiments/bench_vision.py --variants eager,bf16 --set network.encoder=resnet8-8 --iterations 2
+"""
+
+import json
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from gedi_nesy.cli import Commas
+from gedi_nesy.core.fit import Training
+from gedi_nesy.runs import provenance
+from gedi_nesy.settings import parse_setting
+from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.recipe import load_recipe
+
+FAST = {"speed.bf16": True, "speed.channels_last": True}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "eager": {},
+    "channels_last": {"speed.channels_last": True},
+    "bf16": {"speed.bf16": True},
+    "bf16+channels_last": FAST,
+    "compiled": {"speed.compile": "default"},
+    "bf16+channels_last+compiled": FAST | {"speed.compile": "default"},
+    "bf16+channels_last+graphs": FAST | {"speed.compile": "reduce-overhead"},
+}
+
+
+class Need(TorchDispatchMode):
+    """Counts the operations that compute something, their floating-point operations, the bytes they read and write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flop = self.bytes = self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Called for every operation."""
+        result = func(*args, **(kwargs or {}))
+        if func._overloadpacket in flop_registry:
+            self.flop += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=result)
+        read = [part for part in tree_leaves((args, kwargs)) if isinstance(part, Tensor)]
+        written = [part for part in tree_leaves(result) if isinstance(part, Tensor)]
+        places = {part.untyped_storage().data_ptr() for part in read}
+        views = all(part.untyped_storage().data_ptr() in places for part in written)
+        if written and not (views and not func._schema.is_mutable):
+            self.operations += 1
+            self.bytes += sum(part.numel() * part.element_size() for part in [*read, *written])
+        return result
+
+
+@click.command()
+@click.option("--recipe", default="paper-cifar10-gedi", show_default=True)
+@click.option("--variants", type=Commas(click.Choice(list(VARIANTS))), help="[default: all; on CPU not the last]")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--threads", default=1, show_default=True, help="On CPU.")
+@click.option("--iterations", default=20, show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of every variant.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the result here as JSON.")
+def main(
+    recipe: str,
+    variants: tuple[str, ...] | None,
+    device: str,
+    threads: int,
+    iterations: int,
+    settings: tuple[str, ...],
+    out: Path | None,
+) -> None:
+    """Run the experiment."""
+    torch.set_num_threads(threads)
+    cuda = torch.device(device).type == "cuda"
+    own = dict(map(parse_setting, settings)) | {"device": device, "examples": 1000}
+    need = measure_need(recipe, own)
+    limits = measure_limits(torch.device(device))
+    print(
+        f"an iteration: {need['flop'] / 1e9:.1f} GFLOP, {need['bytes'] / 1e9:.2f} GB, {need['operations']} operations"
+    )
+    print(f"{limits['name']}: " + ", ".join(f"{key} {value / 1e12:.3g} T/s" for key, value in limits["peaks"].items()))
+    lines: list[dict[str, Any]] = []
+    for variant in variants or [name for name in VARIANTS if cuda or not name.endswith("graphs")]:
+        settings_of = VARIANTS[variant]
+        took = measure(load_recipe(recipe, own | settings_of), iterations)
+        peak = limits["peaks"]["bfloat16" if settings_of.get("speed.bf16") else "float32"]
+        least = need["flop"] / peak
+        line = {
+            "variant": variant,
+            "iterations_per_second": 1 / took,
+            "share_of_peak": least / took,
+            "roofline_iterations_per_second": 1 / max(least, need["bytes"] / limits["peaks"]["bytes"]),
+        }
+        first = lines[0] if lines else line
+        lines.append(line | {"times_first": line["iterations_per_second"] / first["iterations_per_second"]})
+        print(
+            f"{variant:28} {line['iterations_per_second']:8.3f} it/s  {lines[-1]['times_first']:5.2f} x the first  "
+            f"{line['share_of_peak']:6.1%} of the peak  roofline {line['roofline_iterations_per_second']:8.3f} it/s",
+            flush=True,
+        )
+    if out:
+        command = shlex.join(["python", "experiments/bench_vision.py", *sys.argv[1:]])
+        about = {"command": command, "recipe": recipe, "settings": own, "iteration": need, "device_limits": limits}
+        out.write_text(json.dumps(about | {"lines": lines} | provenance(torch.device(device)), indent=2) + "\n")
+
+
+def steps(recipe: Any) -> Iterator[Any]:
+    """Train on random images; a step is taken whenever the next one is asked for."""
+    x = torch.randint(256, (1000, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found: list[Any] = []
+
+    class Begun(Exception):
+        pass
+
+    def watch(stand: Any) -> Any:
+        found.append(stand)
+        raise Begun
+
+    learner = Learner(recipe, [x], 10)
+    try:
+        learner.learn(watch)
+    except Begun:
+        training, losses = found[0].training, found[0].losses
+    while True:
+        yield take_step(training, losses)
+
+
+def take_step(training: Training, losses: Any) -> float:
+    """One step as `core.fit` takes it."""
+    total = losses.objective(losses(training.step), training.step / losses.stage.steps)
+    value = total.item()
+    training.optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    training.optimizer.step()
+    training.step += 1
+    return value
+
+
+def measure_need(recipe: str, own: dict[str, Any]) -> dict[str, int]:
+    """Operations of one eager iteration."""
+    taking, need = steps(load_recipe(recipe, own)), Need()
+    next(taking)
+    with need:
+        next(taking)
+    return {"flop": need.flop, "bytes": need.bytes, "operations": need.operations}
+
+
+def measure_limits(device: torch.device) -> dict[str, Any]:
+    """What the device reaches: FLOP/s of a matrix product in each type, bytes/s of a copy."""
+    side = 8192 if device.type == "cuda" else 1024
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    peaks = {}
+    for kind in (torch.float32, torch.bfloat16):
+        matrix = torch.randn(side, side, device=device).to(kind)
+        peaks[str(kind).removeprefix("torch.")] = 2 * side**3 / seconds(lambda matrix=matrix: matrix @ matrix, device)
+    source = torch.empty(side * side * 4, device=device)
+    peaks["bytes"] = 2 * source.numel() * 4 / seconds(lambda: source.clone(), device)
+    return {"name": name, "peaks": peaks}
+
+
+def seconds(function: Any, device: torch.device, rounds: int = 10) -> float:
+    """The least time of some calls, after two to warm up."""
+    times = []
+    for _ in range(rounds + 2):
+        start = time.perf_counter()
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times[2:])
+
+
+def measure(recipe: Any, iterations: int) -> float:
+    """The median seconds of an iteration; the first three warm up and compile. Each ends with its loss on the CPU."""
+    taking, times = steps(recipe), []
+    for _ in range(iterations + 3):
+        start = time.perf_counter()
+        next(taking)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[3:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""K independent networks on images: encoder, projector and cluster head of each made of torch's own layers."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gedi_nesy.networks import CosineHead, ResNet8, mlp, resnet18
+from gedi_nesy.vision.recipe import Network, Speed
+
+
+class ImageNetwork(nn.Module):
+    """f(x) = head(projector(encoder(x))) on images.
+
+    Args:
+        network: what it is made of.
+        speed: how it computes.
+        channels: of an image.
+        clusters: number of logits.
+    """
+
+    def __init__(self, network: Network, speed: Speed, channels: int, clusters: int) -> None:
+        super().__init__()
+        self.speed, self.l2_norm = speed, network.l2_norm
+        self.encoder, features = _new_encoder(str(network.encoder), channels)
+        self.projector = _new_projector((features, *network.projector), network.batch_norm)
+        dim = network.projector[-1]
+        self.head: nn.Module
+        if network.head == "cosine":
+            self.head = CosineHead(dim, clusters, network.temperature)
+        else:
+            self.head = nn.Linear(dim, clusters)
+        if speed.channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The encoder's outputs, in the type of the images: [batch, C, H, W] -> [batch, features]."""
+        if self.speed.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.speed.bf16):
+            features: Tensor = self.encoder(images)
+        return features.to(images.dtype)
+
+    def project(self, features: Tensor) -> Tensor:
+        """The projector's outputs: [batch, features] -> [batch, dim]."""
+        embeddings: Tensor = self.projector(features)
+        return F.normalize(embeddings, dim=1) if self.l2_norm else embeddings
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits: [batch, C, H, W] -> [batch, clusters]."""
+        logits: Tensor = self.head(self.project(self.encode(images)))
+        return logits
+
+
+class ImageNetworks(nn.Module):
+    """K networks on images that never see each other; they are called like the `Networks` on points.
+
+    Args:
+        count: K.
+        network: what each is made of.
+        speed: how they compute.
+        channels: of an image.
+        clusters: number of logits.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, count: int, network: Network, speed: Speed, channels: int, clusters: int, seed: int) -> None:
+        super().__init__()
+        self.count = count
+        with torch.random.fork_rng(devices=[]):  # torch's own layers draw their weights from the global generator
+            torch.manual_seed(seed)
+            self.networks = nn.ModuleList(ImageNetwork(network, speed, channels, clusters) for _ in range(count))
+
+    @property
+    def members(self) -> list[ImageNetwork]:
+        """The networks, one by one."""
+        return [one for one in self.networks if isinstance(one, ImageNetwork)]
+
+    def speed_up(self) -> None:
+        """Let torch.compile make them quick, if the settings say so; copies stay as they are.
+
+        The encoder of a batch is compiled by itself, since shares of a batch are joined behind it; chains go through
+        all of the network at once.
+        """
+        for one in self.members:
+            if one.speed.compile != "none":
+                one.encoder.compile(mode=one.speed.compile)
+                one.compile(mode=one.speed.compile)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The encoders' outputs: [K, batch, C, H, W] -> [K, batch, features]."""
+        return torch.stack([one.encode(part) for one, part in zip(self.members, x, strict=True)])
+
+    def project(self, features: Tensor) -> Tensor:
+        """The projectors' outputs: [K, batch, features] -> [K, batch, dim]."""
+        return torch.stack([one.project(part) for one, part in zip(self.members, features, strict=True)])
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Logits: [K, batch, dim] -> [K, batch, clusters]."""
+        return torch.stack([one.head(part) for one, part in zip(self.members, embeddings, strict=True)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits: [K, batch, C, H, W] -> [K, batch, clusters]."""
+        return torch.stack([one(part) for one, part in zip(self.members, x, strict=True)])
+
+    @torch.no_grad()
+    def set_linear_head(self, k: int, weight: Tensor, bias: Tensor) -> None:
+        """Give network k the logits embeddings @ weight.T + bias, [clusters, dim] and [clusters]."""
+        head = self.members[k].head
+        assert isinstance(head, nn.Linear)
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
+
+    def pick(self, which: Sequence[int]) -> dict[str, Tensor]:
+        """The state of some of the networks."""
+        return {
+            f"networks.{place}.{name}": tensor.clone()
+            for place, k in enumerate(which)
+            for name, tensor in self.members[k].state_dict().items()
+        }
+
+
+def _new_encoder(name: str, channels: int) -> tuple[nn.Module, int]:
+    """The encoder and the number of its features."""
+    if name.startswith("resnet8-"):
+        features = int(name.removeprefix("resnet8-"))
+        return ResNet8(features, channels), features
+    return resnet18(channels, group_norm=name == "resnet18-groupnorm"), 512
+
+
+def _new_projector(sizes: Sequence[int], batch_norm: bool) -> nn.Sequential:
+    layers = mlp(sizes)
+    if not batch_norm:
+        return layers
+    normed: list[nn.Module] = []
+    for layer in layers:
+        normed += [layer, nn.BatchNorm1d(layer.out_features)] if isinstance(layer, nn.Linear) else [layer]
+    return nn.Sequential(*normed)

@@ -1,0 +1,81 @@
+"""Two processes (gloo, on CPU) train as one on the joined batch."""
+
+import json
+import socket
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import multiprocessing
+
+from gedi_nesy.core import processes
+from gedi_nesy.errors import UserError
+from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.recipe import load_recipe
+from gedi_nesy.vision.train import resume
+from tests.vision.two_processes import CASES, TINY, first_losses, main
+
+
+@pytest.fixture(scope="module")
+def out(cifar, tmp_path_factory):
+    """What the two processes left behind."""
+    folder = tmp_path_factory.mktemp("two")
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    multiprocessing.spawn(main, (ports, cifar, folder), nprocs=2)
+    return folder
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_their_gradient_is_that_of_one_process_on_the_joined_batch(case, out, cifar):
+    one, other = (torch.load(out / f"gradients{rank}.pt")[case] for rank in (0, 1))
+    assert not torch.equal(one["batch"][0], other["batch"][0])  # each drew its own share
+    losses = first_losses(*CASES[case], cifar)
+
+    class Joined:
+        def draw(self, networks, batch, generator):
+            return tuple(torch.cat(pair, 1) for pair in zip(one["batch"], other["batch"], strict=True))
+
+    losses.inputs = Joined()
+    losses._advance_chains = lambda: torch.cat([one["chains"], other["chains"]], 1)
+    values = losses(0)
+    losses.objective(values, 0.0).backward()
+    assert set(values) == set(one["losses"])
+    for found in (one, other):
+        torch.testing.assert_close(found["losses"], {key: value.detach() for key, value in values.items()})
+        for name, parameter in losses.networks.named_parameters():
+            if parameter.grad is not None:
+                torch.testing.assert_close(found["gradients"][name], parameter.grad, rtol=1e-6, atol=1e-12)
+    assert all(torch.equal(one["gradients"][name], other["gradients"][name]) for name in one["gradients"])
+
+
+def test_they_leave_one_run_behind_and_resume_it_exactly(out):
+    assert (out / "interrupted0").exists()  # the second was asked to stop; both did, at the same step
+    assert (out / "interrupted1").exists()
+    whole, resumed = (load_file(out / name / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    rows = [json.loads(line) for line in (out / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4, 8]
+    checkpoint = torch.load(out / "whole" / "checkpoint.pt", weights_only=True)
+    assert len(checkpoint["shares"]) == 2
+    chains = [share[0]["buffers"]["chains"]["samples"] for share in checkpoint["shares"]]
+    assert [len(part) for part in chains] == [4, 4]  # half of the buffer each
+    assert not torch.equal(*chains)
+
+
+def test_another_number_of_processes_is_told_to_come_back(out, cifar):
+    (out / "whole" / "summary.json").unlink()
+    with pytest.raises(UserError, match=r"trained by 2 processes and can't go on with 1; .* --nproc-per-node 2"):
+        resume(out / "whole", data_dir=cifar)
+
+
+def test_what_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 3)
+    x = torch.zeros(9, 3, 8, 8, dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"3 processes can't share train.batch = 8"):
+        Learner(load_recipe("paper-cifar10-gedi", TINY), [x], 2)
+    settings = TINY | {"train.batch": 9, "sampler.chains": 9, "sampler.buffer": 9, "network.encoder": "resnet18"}
+    with pytest.raises(UserError, match="resnet18-groupnorm"):
+        Learner(load_recipe("paper-cifar10-gedi-no-gen", settings), [x], 2)

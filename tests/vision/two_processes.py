@@ -1,0 +1,125 @@
+"""What each of two processes does in `test_processes`; a module of its own, so that a new process can import it."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from gedi_nesy.core import processes
+from gedi_nesy.data.points import load_points
+from gedi_nesy.device import joined_processes
+from gedi_nesy.runs import StopRequest
+from gedi_nesy.vision import session
+from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.recipe import load_recipe
+from gedi_nesy.vision.train import resume, train
+from gedi_nesy.watch import Interrupted
+
+TINY = {
+    "network.encoder": "resnet8-4",
+    "network.projector": [8, 6],
+    "train.batch": 8,
+    "train.steps": 8,
+    "sampler.chains": 4,
+    "sampler.buffer": 8,
+    "sampler.steps": 1,
+    "guard.every": 3,
+    "log_every": 4,
+    "examples": 32,
+}
+EVERY_TERM = {"train.weights": {"gen": 1.0, "inv": 5.0, "prior": 5.0, "swav": 1.0, "energy_l2": 0.1}}
+NORMED = {"train.weights": {"barlow": 1.0}}
+
+
+class Stopping(session.Saver):
+    """Asks the second process alone to stop after step 5."""
+
+    def __call__(self, training, losses, total):
+        self.stop = StopRequest()
+        self.stop.requested = training.step == 5 and processes.rank() == 1
+        super().__call__(training, losses, total)
+
+
+def main(rank: int, ports: list[int], data: Path, out: Path) -> None:
+    """Compute gradients on the joined batch, then train a run as a whole, and once more with an interruption."""
+    torch.set_num_threads(1)
+    session.draw_pictures = lambda *arguments: None  # matplotlib takes longer than all the rest
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
+    with joined(ports[0]):
+        torch.save([record(*case, data) for case in CASES], out / f"gradients{rank}.pt")
+    with_port(ports[1])
+    train("paper-cifar10-gedi", out=out / "whole", data_dir=data, **TINY)
+    saver, session.Saver = session.Saver, Stopping
+    with_port(ports[2])
+    try:
+        train("paper-cifar10-gedi", out=out / "stopped", data_dir=data, **TINY)
+    except Interrupted:
+        (out / f"interrupted{rank}").touch()
+    session.Saver = saver
+    with_port(ports[3])
+    resume(out / "stopped", data_dir=data)
+
+
+CASES = [("paper-cifar10-gedi", EVERY_TERM), ("paper-cifar10-barlow", NORMED)]
+
+
+def joined(port: int):
+    """The two processes joined."""
+    with_port(port)
+    return joined_processes("cpu")
+
+
+def with_port(port: int) -> None:
+    """Meet there next time."""
+    os.environ["MASTER_PORT"] = str(port)
+
+
+def first_losses(name: str, overrides: dict, data: Path):
+    """The losses of the first step, ready to be computed."""
+    recipe = load_recipe(name, TINY | overrides)
+    points = load_points("cifar10", recipe.examples, 0, 0.0, data)
+    found = []
+
+    class Enough(Exception):
+        pass
+
+    def watch(stand):
+        found.append(stand.losses)
+        raise Enough
+
+    try:
+        Learner(recipe, [points.x_train], 10).learn(watch)
+    except Enough:
+        return in_doubles(found[0])
+
+
+def in_doubles(losses):
+    """The same in float64, so that only the right gradient is near enough: a batch norm amplifies rounding."""
+    losses.networks.double()
+    for buffer in losses.training.buffers.values():
+        buffer.samples = buffer.samples.double()
+    losses.log_prior = losses.log_prior.double()
+    return losses
+
+
+def record(name: str, overrides: dict, data: Path) -> dict:
+    """Of the first step: what was drawn, the losses, and the gradients."""
+    losses, drawn = first_losses(name, overrides, data), {}
+    advance, networks = losses._advance_chains, losses.networks
+
+    class Recording:
+        def draw(self, *arguments):
+            drawn["batch"] = tuple(part.double() for part in inputs.draw(*arguments))
+            return drawn["batch"]
+
+    def record_chains():
+        drawn["chains"] = advance()
+        return drawn["chains"]
+
+    inputs, losses.inputs, losses._advance_chains = losses.inputs, Recording(), record_chains
+    values = losses(0)
+    losses.objective(values, 0.0).backward()
+    processes.average_gradients(networks)
+    drawn["losses"] = {key: value.detach() for key, value in values.items()}
+    drawn["gradients"] = {key: value.grad for key, value in networks.named_parameters() if value.grad is not None}
+    return drawn
