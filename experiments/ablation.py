@@ -18,7 +18,7 @@ from train_seeds import run_once
 from gedi_nesy.settings import parse_setting
 
 OURS = "gedi-nesy-few"
-RESTARTS = "gedi-nesy"  # finds the symbols by restarts under a strong prior, not by matching
+RESTARTS = "gedi-nesy-restarts"  # finds the symbols by restarts under a strong prior, not by matching
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": (OURS, {}),
     "no L_GEN": (OURS, {"student.weights.gen": 0.0, "student.weights.energy_l2": 0.0}),

@@ -1,7 +1,7 @@
 """Every program that comes with the package, trained on MNIST with the recipe that `gedi-nesy train` takes.
 
     python experiments/programs.py
-    python experiments/programs.py --recipe gedi-nesy-few --programs sorted,parity --seed 330
+    python experiments/programs.py --recipe gedi-nesy-restarts --programs sorted,parity --seed 330
 
 Where a rule can't tell some symbols apart (`gedi-nesy check` says which), accuracy is low and Hungarian accuracy, under
 the best renaming of the symbols, may be high all the same. Labels only draw images that satisfy the rule.

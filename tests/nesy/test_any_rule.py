@@ -34,6 +34,7 @@ compared(X,Y) :- digit(X,A), digit(Y,B), A >= B, less(X,Y,no).
 rule(X,Y,S) :- checked(X), checked(Y), compared(X,Y), digit(X,A), digit(Y,B), S is A+B.
 query(rule(X,Y,S)).
 """
+RECIPE = "gedi-nesy-restarts"
 TINY = {
     "dataset": "digits",
     "arguments": ["S"],
@@ -52,7 +53,7 @@ TINY = {
 def train_text(text, folder, **overrides):
     (folder / "rule.pl").write_text(text)
     settings = TINY | {"program": str(folder / "rule.pl")} | overrides
-    return train(out=folder / "run", notify=lambda notice: None, **settings)
+    return train(RECIPE, out=folder / "run", notify=lambda notice: None, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(
 
     (tmp_path / "rule.pl").write_text(NOISY)
     with pytest.raises(KeyboardInterrupt):
-        train(out=tmp_path / "run", progress=stop_in_the_student, **TINY | {"program": str(tmp_path / "rule.pl")})
+        train(RECIPE, out=tmp_path / "run", progress=stop_in_the_student, **TINY | {"program": str(tmp_path / "rule.pl")})
     (tmp_path / "rule.pl").write_text("no program at all")
     resumed = resume(tmp_path / "run")
     whole = load_file(noisy.folder / "model.safetensors")
@@ -144,7 +145,7 @@ def test_only_what_labels_name_is_scored(three):
 
 def test_a_formula_of_digits_and_operators_trains(tmp_path):
     settings = TINY | {"program": "formula", "arguments": ["V"], "dataset": "digits+operators"}
-    run = train(out=tmp_path / "run", **settings)
+    run = train(RECIPE, out=tmp_path / "run", **settings)
     assert run.summary["dataset"] == "digits+operators"
     assert set(run.summary["networks"]) == {"digits", "operators"}
     assert run.predict(torch.zeros(1, 28, 28, dtype=torch.uint8), "operators")[0] in ("+", "-", "*")
@@ -154,7 +155,7 @@ def test_a_formula_of_digits_and_operators_trains(tmp_path):
     ("name", "prior", "expected"), [("addition", 40.0, 1), ("addition", 0.0, 2), ("all_different", 40.0, 24)]
 )
 def test_a_rule_with_two_readings_is_known_for_it(name, prior, expected):
-    recipe = load_recipe("gedi-nesy", {"train.weights.prior": prior})
+    recipe = load_recipe(RECIPE, {"train.weights.prior": prior})
     assert readings(Constraint.from_file(name), recipe) == expected
 
 

@@ -16,7 +16,7 @@ RIGHT, ZERO = list(range(10)), [0] * 10
 def step_losses(addition, loader, candidates, overrides=None):
     settings = {"scale": "unit", "train.warp": False, "train.noise": 0.0, "train.batch": 40, "train.weights.inv": 1.0}
     settings |= {"sampler.engine": "torch"}  # which takes the readers below as networks
-    recipe = load_recipe("gedi-nesy", settings | (overrides or {}))
+    recipe = load_recipe("gedi-nesy-restarts", settings | (overrides or {}))
     training = Training(candidates, torch.optim.SGD(candidates.parameters(), 0.1), torch.Generator().manual_seed(0))
     return StepLosses(recipe, recipe.train, addition, loader, training, seed=0)
 

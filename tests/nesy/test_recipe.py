@@ -72,7 +72,7 @@ def test_matching_is_a_teacher():
     with pytest.raises(UserError, match=r"cycles that forget their names must be 1"):
         load_recipe("gedi-nesy-few", {"cycles": 3})
     with pytest.raises(UserError, match=r"goes with \[matching\]"):
-        load_recipe("gedi-nesy", {"train.weights.teacher": 25})
+        load_recipe("gedi-nesy-restarts", {"train.weights.teacher": 25})
 
 
 @pytest.mark.parametrize(

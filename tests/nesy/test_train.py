@@ -16,6 +16,7 @@ from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.train import resume, train
 
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+RECIPE = "gedi-nesy-restarts"  # has more phases than the others
 SMALL = {
     "dataset": "digits",
     "examples": 60,
@@ -34,7 +35,7 @@ PLACES = [(f"train {k}", n) for k in (1, 2) for n in (10, 20)] + [("student", n)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     rows = []
-    finished = train(out=tmp_path_factory.mktemp("run"), progress=rows.append, notify=lambda text: None, **SMALL)
+    finished = train(RECIPE, out=tmp_path_factory.mktemp("run"), progress=rows.append, notify=lambda text: None, **SMALL)
     return finished, rows
 
 
@@ -101,7 +102,7 @@ def test_a_finished_run_is_not_resumed_and_an_old_run_not_overwritten(run):
     with pytest.raises(UserError, match="is finished"):
         resume(folder)
     with pytest.raises(UserError, match="not empty"):
-        train(out=folder, **SMALL)
+        train(RECIPE, out=folder, **SMALL)
     assert (folder / "summary.json").read_bytes() == before
 
 
@@ -117,14 +118,14 @@ def test_a_finished_run_is_not_resumed_and_an_old_run_not_overwritten(run):
 )
 def test_what_cannot_be_used_is_said_before_anything_is_written(overrides, sentence, tmp_path):
     with pytest.raises(UserError, match=sentence):
-        train(out=tmp_path / "run", **(SMALL | overrides))
+        train(out=tmp_path / "run", **({"recipe": RECIPE} | SMALL | overrides))
     assert not (tmp_path / "run").exists()
 
 
 def test_killed_runs_end_with_the_weights_of_an_uninterrupted_one(run, tmp_path):
     out = tmp_path / "run"
     settings = [f"--set={key}={value}" for key, value in (SMALL | {"checkpoint_seconds": 0.0}).items()]
-    command = [sys.executable, "-m", "gedi_nesy", "train", "--out", str(out), *settings]
+    command = [sys.executable, "-m", "gedi_nesy", "train", "--recipe", RECIPE, "--out", str(out), *settings]
     for stage in ("train 1", "train 2", "student"):  # one kill in each
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ONE_THREAD)
         _wait_for(out / "metrics.jsonl", stage)
