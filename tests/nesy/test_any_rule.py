@@ -114,7 +114,9 @@ def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(
 
     (tmp_path / "rule.pl").write_text(NOISY)
     with pytest.raises(KeyboardInterrupt):
-        train(RECIPE, out=tmp_path / "run", progress=stop_in_the_student, **TINY | {"program": str(tmp_path / "rule.pl")})
+        train(
+            RECIPE, out=tmp_path / "run", progress=stop_in_the_student, **TINY | {"program": str(tmp_path / "rule.pl")}
+        )
     (tmp_path / "rule.pl").write_text("no program at all")
     resumed = resume(tmp_path / "run")
     whole = load_file(noisy.folder / "model.safetensors")

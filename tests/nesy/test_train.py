@@ -35,7 +35,9 @@ PLACES = [(f"train {k}", n) for k in (1, 2) for n in (10, 20)] + [("student", n)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     rows = []
-    finished = train(RECIPE, out=tmp_path_factory.mktemp("run"), progress=rows.append, notify=lambda text: None, **SMALL)
+    finished = train(
+        RECIPE, out=tmp_path_factory.mktemp("run"), progress=rows.append, notify=lambda text: None, **SMALL
+    )
     return finished, rows
 
 
