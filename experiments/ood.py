@@ -63,7 +63,7 @@ def main(seeds: str, examples: int, variants: tuple[str, ...], data_dir: Path, r
         for seed in range(int(first), int(last or first) + 1):
             folder = runs / f"{variant}-{examples}-seed{seed}"
             overrides = SHARED | {"examples": examples} | VARIANTS[variant]
-            run_once("gedi-nesy", folder, seed, overrides | {"data_dir": data_dir})
+            run_once("gedi-nesy-restarts", folder, seed, overrides | {"data_dir": data_dir})
             rows[variant].append(measured(folder, images, outliers, judge))
             print(variant, seed, json.dumps(rows[variant][-1]), flush=True)
     result = {
