@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Pullback = Callable[[Tensor], Tensor]  # from a gradient of a layer's output to that of its input, to be called once
+LayerWithPullback = Callable[[Tensor], tuple[Tensor, Pullback]]
+
 
 def conv_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """relu(max_pool2d(conv2d(images, weight, bias), 2)), differentiable once in all three arguments.
@@ -38,26 +41,27 @@ def conv_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.relu(F.max_pool2d(F.conv2d(images, weight, bias), 2))
 
 
-@torch.no_grad()
-def conv_pool_relu_with_pullback(
-    images: Tensor, weight: Tensor, bias: Tensor
-) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """The same without autograd, which costs as much as the arithmetic where images are few: for chains of SGLD.
+def conv_pool_relu_with_pullback(weight: Tensor, bias: Tensor) -> LayerWithPullback:
+    """The same for weights that stay and without autograd, which costs as much as the arithmetic where images are few.
 
     Args:
-        images: on the CPU, shape [batch, channels, height, width]; height - k and width - k must be odd.
-        weight: shape [outputs, channels, k, k] with an odd k.
+        weight: on the CPU, shape [outputs, channels, k, k] with an odd k.
         bias: shape [outputs].
 
     Returns:
-        The result, and the function from a gradient of the result to that of the images; it can be called once.
+        A layer for images, shape [batch, channels, height, width] with odd height - k and width - k, under `no_grad`.
     """
-    pooled, route, kernel, _ = _pool_patches(images, weight, bias)
+    kernel = _four_positions(weight.detach())
 
-    def pull_back(grad: Tensor) -> Tensor:
-        return _grad_images(route.mul_(grad.permute(1, 2, 3, 0)), kernel, images)
+    def forward(images: Tensor) -> tuple[Tensor, Pullback]:
+        pooled, route, _ = _pool_patches(images, kernel, bias)
 
-    return pooled, pull_back
+        def pull_back(grad: Tensor) -> Tensor:
+            return _grad_images(route.mul_(grad.permute(1, 2, 3, 0)), kernel, images)
+
+        return pooled, pull_back
+
+    return forward
 
 
 class _ConvPoolReLU(torch.autograd.Function):
@@ -65,7 +69,8 @@ class _ConvPoolReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        pooled, route, kernel, patches = _pool_patches(images, weight, bias)
+        kernel = _four_positions(weight)
+        pooled, route, patches = _pool_patches(images, kernel, bias)
         ctx.save_for_backward(images, kernel, route, patches if ctx.needs_input_grad[1] else None)
         return pooled
 
@@ -88,13 +93,12 @@ class _ConvPoolReLU(torch.autograd.Function):
         return grad_images, grad_weight, grad_bias
 
 
-def _pool_patches(images: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The result, [N, O, h, w]; which window it came from, [4, O, h, w, N]; the kernel and patches that it took."""
-    patches = _patches(images, weight.shape[-1] + 1)  # [C, s, s, h, w, N]
-    kernel = _four_positions(weight)  # [4, O, C, s, s]
+def _pool_patches(images: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The result, [N, O, h, w]; which window it came from, [4, O, h, w, N]; the patches that it took."""
+    patches = _patches(images, kernel.shape[-1])  # [C, s, s, h, w, N]
     blocks = kernel.flatten(2).flatten(0, 1) @ patches.flatten(3).flatten(0, 2)  # [4 * O, h * w * N]
-    pooled, route = _max_of_four(blocks.view(4, len(weight), *patches.shape[3:]), bias)
-    return pooled.permute(3, 0, 1, 2), route, kernel, patches
+    pooled, route = _max_of_four(blocks.view(*kernel.shape[:2], *patches.shape[3:]), bias)
+    return pooled.permute(3, 0, 1, 2), route, patches
 
 
 def _grad_images(grad_blocks: Tensor, kernel: Tensor, images: Tensor) -> Tensor:

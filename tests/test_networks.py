@@ -108,7 +108,7 @@ def test_mnist_net_has_the_names_of_deepproblogs_network() -> None:
 def test_the_gradient_by_hand_is_that_of_autograd(net: MNIST_Net) -> None:
     images = flat_digits(7).repeat(1, net.images, 1, 1).requires_grad_()
     (expected,) = torch.autograd.grad(net(images).logsumexp(1).sum(), images)
-    torch.testing.assert_close(net.log_density_gradient(images.detach()), expected)
+    torch.testing.assert_close(net.gradient_of_log_density()(images.detach()), expected)
 
 
 def test_a_wider_network_has_more_of_everything_but_inputs_and_logits() -> None:

@@ -1,6 +1,6 @@
 """A classifier read as an energy-based model: E(x) = -logsumexp_y f(x)_y and log p(x) = -E(x) + constant."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
@@ -17,20 +17,28 @@ def energy(logits: Tensor) -> Tensor:
 class KnowsItsGradient(Protocol):
     """A model that computes d log p(x) / dx on the CPU without autograd."""
 
-    def log_density_gradient(self, x: Tensor) -> Tensor:
-        """In the shape of x."""
+    def gradient_of_log_density(self) -> Callable[[Tensor], Tensor]:
+        """The function from x to d log p(x) / dx, in the shape of x, of the weights as they are now."""
+
+
+def gradient_of_log_density(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The function x -> d log p(x) / dx = -dE(x)/dx, in the shape of x; nothing is added to any `.grad`.
+
+    Inside `frozen` it costs less.
+
+    Args:
+        model: from x, [batch, ...], to logits, [batch, classes]; examples must not influence each other. Its weights
+            must not change while the function is in use.
+        device: that of x.
+    """
+    if device.type == "cpu" and isinstance(model, KnowsItsGradient):
+        return model.gradient_of_log_density()
+    return lambda x: _by_autograd(model, x)
 
 
 def log_density_gradient(model: nn.Module, x: Tensor) -> Tensor:
-    """d log p(x) / dx = -dE(x)/dx, in the shape of x; nothing is added to any `.grad`. Inside `frozen` it costs less.
-
-    Args:
-        model: from x to logits, [batch, classes]; examples must not influence each other.
-        x: shape [batch, ...].
-    """
-    if x.device.type == "cpu" and isinstance(model, KnowsItsGradient):
-        return model.log_density_gradient(x)
-    return _by_autograd(model, x)
+    """d log p(x) / dx, in the shape of x, as of `gradient_of_log_density`."""
+    return gradient_of_log_density(model, x.device)(x)
 
 
 @torch.enable_grad()

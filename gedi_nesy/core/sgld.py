@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from gedi_nesy.core.energy import frozen, log_density_gradient
+from gedi_nesy.core.energy import frozen, gradient_of_log_density
 from gedi_nesy.errors import UserError
 
 
@@ -79,9 +79,10 @@ class SGLD:
 
     def _by_torch(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         with frozen(model), torch.no_grad():
+            gradient = gradient_of_log_density(model, x.device)
             for _ in range(self.steps):
                 noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-                x = x.add(log_density_gradient(model, x), alpha=self.step_size).add_(noise, alpha=self.noise)
+                x = x.add(gradient(x), alpha=self.step_size).add_(noise, alpha=self.noise)
                 if self.clamp is not None:
                     x = x.clamp_(*self.clamp)
         return x
