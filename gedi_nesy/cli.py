@@ -1,8 +1,10 @@
 """The command line: parse, call, print."""
 
+import functools
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,18 @@ TRUST = "Let the program load Python code and files outside its folder."
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
+def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the run that its first argument names."""
+
+    @click.argument("run", type=FOLDER)
+    @click.option("--trust", is_flag=True, help=TRUST)
+    @functools.wraps(command)
+    def with_run(run: Path, trust: bool, **options: Any) -> None:
+        command(run=load_run(run, trust=trust), **options)
+
+    return with_run
+
+
 @main.command()
 @click.option(
     "--examples", type=click.IntRange(1), help="Number of examples of the rule.  [default: the recipe's, 1000]"
@@ -126,12 +140,13 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
         try:
             if resume:
                 _refuse_other_settings(ctx)
-                run = resume_run(resume, **shared)
+                run = resume_run(resume, trust=bool(options["trust"]), **shared)
             else:
                 _refuse_pairs(ctx)
                 run = _start(options, shared)
         except Interrupted as stopped:
-            raise click.ClickException(f"Stopped; continue with: gedi-nesy train --resume {stopped}") from stopped
+            again = f"gedi-nesy train --resume {stopped}" + " --trust" * bool(options["trust"])
+            raise click.ClickException(f"Stopped; continue with: {again}") from stopped
     if as_json:
         click.echo(json.dumps(run.summary, indent=2))
         return
@@ -141,7 +156,7 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
 
 def _refuse_other_settings(ctx: click.Context) -> None:
     """A run is resumed with its own settings; others beside it would be ignored."""
-    given = _given(ctx) - {"--resume", "--data-dir", "--json"}
+    given = _given(ctx) - {"--resume", "--trust", "--data-dir", "--json"}
     if given:
         raise click.UsageError(f"--resume continues a run with its own settings; leave out {min(given)}.")
 
@@ -241,17 +256,17 @@ def _print_comparison(console: Console, comparison: Comparison, out: Path) -> No
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@of_finished_run
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
-def evaluate(run: Path, data_dir: Path | None, as_json: bool) -> None:
+def evaluate(run: Run, data_dir: Path | None, as_json: bool) -> None:
     """Score a finished run on the test images again.
 
     \b
     Example:
       gedi-nesy evaluate runs/first
     """
-    figures = load_run(run).evaluate(data_dir=data_dir)
+    figures = run.evaluate(data_dir=data_dir)
     if as_json:
         click.echo(json.dumps(figures, indent=2))
     else:
@@ -259,18 +274,18 @@ def evaluate(run: Path, data_dir: Path | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@of_finished_run
 @click.argument("images", type=FOLDER, nargs=-1, required=True)
 @click.option("--network", help="Its name in the program, where there are several.")
 @as_json
-def predict(run: Path, images: tuple[Path, ...], network: str | None, as_json: bool) -> None:
+def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bool) -> None:
     """Predict the symbol on each image file, with its probability and energy.
 
     \b
     Example:
       gedi-nesy predict runs/first seven.png
     """
-    rows = predict_files(load_run(run), images, network)
+    rows = predict_files(run, images, network)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -281,19 +296,19 @@ def predict(run: Path, images: tuple[Path, ...], network: str | None, as_json: b
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@of_finished_run
 @click.argument("goal")
 @click.option("--program", help="Another program to ask: a file, or a name.  [default: the one it was trained on]")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
-def query(run: Path, goal: str, program: str | None, data_dir: Path | None, as_json: bool) -> None:
+def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Ask DeepProbLog's own solver about test images: tensor(test(I)) is the I-th.
 
     \b
     Example:
       gedi-nesy query runs/first 'addition(tensor(test(0)),tensor(test(1)),S)' --program addition_sum
     """
-    answers = load_run(run).query(goal, program, data_dir)
+    answers = run.query(goal, program, data_dir)
     if as_json:
         click.echo(json.dumps(answers, indent=2))
         return
@@ -302,25 +317,25 @@ def query(run: Path, goal: str, program: str | None, data_dir: Path | None, as_j
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@of_finished_run
 @click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="SGLD steps of each.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--network", help="Its name in the program, where there are several.")
 @click.option("--out", type=FOLDER, default=Path("samples.png"), show_default=True, help="The picture to write.")
-def sample(run: Path, number: int, steps: int, seed: int, network: str | None, out: Path) -> None:
+def sample(run: Run, number: int, steps: int, seed: int, network: str | None, out: Path) -> None:
     """Draw images from the energy model with SGLD, from uniform noise.
 
     \b
     Example:
       gedi-nesy sample runs/first -n 50 --out samples.png
     """
-    draw_samples(load_run(run), out, number, network=network, steps=steps, seed=seed)
+    draw_samples(run, out, number, network=network, steps=steps, seed=seed)
     click.echo(out)
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@of_finished_run
 @click.option(
     "--against",
     default="rotated,inverted,noise",
@@ -331,17 +346,16 @@ def sample(run: Path, number: int, steps: int, seed: int, network: str | None, o
 @click.option("--network", help="Its name in the program, where there are several.")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
-def ood(run: Path, against: str, network: str | None, data_dir: Path | None, as_json: bool) -> None:
+def ood(run: Run, against: str, network: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Measure how well scores tell the run's test images from foreign ones: AUROC, .5 is chance.
 
     \b
     Example:
       gedi-nesy ood runs/first --against notmnist,omniglot,noise
     """
-    loaded = load_run(run)
-    digits = loaded.images(data_dir).x_test
+    digits = run.images(data_dir).x_test
     outliers = {name: load_outliers(name, digits, data_dir) for name in against.split(",")}
-    rows = ood_auroc(loaded, digits, outliers, network)
+    rows = ood_auroc(run, digits, outliers, network)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:

@@ -112,8 +112,15 @@ class Circuit:
             root_flow: how often to count each root, [roots, batch].
         """
         values, terms = self.upward(columns)
-        shares = [torch.zeros_like(paths).scatter_(1, paths.argmax(1, keepdim=True), 1.0) for paths in terms]
-        return _from_floor(values.index_select(0, self.roots)), self.downward(shares, root_flow)
+        return _from_floor(values.index_select(0, self.roots)), self.downward(_largest(terms), root_flow)
+
+    def draw(
+        self, columns: Sequence[Tensor], root_flow: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """As `choices`, with paths drawn by their share of a node's value: exact draws from the sum, by ancestors."""
+        values, terms = self.upward(columns)
+        drawn = [paths.softmax(1).div_(torch.empty_like(paths).exponential_(generator=generator)) for paths in terms]
+        return _from_floor(values.index_select(0, self.roots)), self.downward(_largest(drawn), root_flow)
 
     def upward(self, columns: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The value table [rows, batch], and for each block the values of its paths, [nodes, paths, batch]."""
@@ -150,6 +157,11 @@ class Circuit:
             else:
                 torch.mul(share, block.parents.sum(flows).unsqueeze(1), out=below)
         return self.literal_parents.logsumexp(flows) if log else self.literal_parents.sum(flows)
+
+
+def _largest(terms: Sequence[Tensor]) -> list[Tensor]:
+    """1 for the largest path of each node and 0 for the others, [nodes, paths, batch] in each block."""
+    return [torch.zeros_like(paths).scatter_(1, paths.argmax(1, keepdim=True), 1.0) for paths in terms]
 
 
 def _from_floor(values: Tensor) -> Tensor:

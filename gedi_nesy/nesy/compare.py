@@ -122,10 +122,10 @@ def train_cell(cell: Cell, folder: Path, data_dir: Path | None = None) -> None:
     """Train a cell in its folder, or resume it."""
     shared: dict[str, Any] = {"data_dir": data_dir, "notify": lambda text: None}  # said by plan_cells, for all cells
     try:
+        settings = tomllib.loads(cell.config)
         if (folder / "config.toml").is_file():
-            resume(folder, **shared)
+            resume(folder, trust=settings["trust"], **shared)
         else:
-            settings = tomllib.loads(cell.config)
             train(settings.pop("recipe"), out=folder, **shared, **settings)
     except Interrupted as stopped:
         raise KeyboardInterrupt from stopped

@@ -172,6 +172,30 @@ class Constraint(nn.Module):
             self._warn_if_impossible(flow[rows].amax(0))
         return {key: flow[rows].t() for key, rows in self._rows.items()}
 
+    @torch.no_grad()
+    def draw(
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Mapping[str, Sequence[Value]] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> dict[Key, Tensor]:
+        """Draw the symbols of each example from p(symbols | rule holds, images), jointly and exactly.
+
+        Args:
+            inputs: as for `log_prob`.
+            arguments: as for `log_prob`.
+            generator: on the inputs' device.
+
+        Returns:
+            For each key indices into its domain, [batch]; any, with a warning, where the rule is impossible.
+        """
+        columns = self._columns(inputs, arguments)
+        at = self._at(self._answer_numbers(arguments, columns[0].device), columns[0])
+        values, drawn = self._circuit("posterior", columns[0].device).draw(columns, at, generator)
+        self._warn_if_impossible((values + at.log()).amax(0))
+        return {key: drawn[rows].argmax(0) for key, rows in self._rows.items()}
+
     def count(self) -> int:
         """How many assignments of symbols (and of arguments, where the query has some) satisfy the rule."""
         return self._solutions.total

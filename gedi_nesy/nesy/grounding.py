@@ -120,7 +120,7 @@ class _Database(ClauseDB):
         if not allowed and not self.trusted:
             raise UserError(
                 f"the program loads {filename}, which may run any code on this machine: "
-                "pass trust=True, or --trust to train and check, if you trust it"
+                "pass trust=True, or --trust, if you trust it"
             )
         if resolved.parent not in libraries:
             self.engine.consulted.append(str(resolved))

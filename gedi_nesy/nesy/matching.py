@@ -6,7 +6,7 @@ every example and give like images the same name can be searched for directly, b
 rule's solutions, many chains side by side.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -48,10 +48,21 @@ class Matched:
 
 
 @torch.no_grad()
-def match(constraint: Constraint, loader: Loader, recipe: Recipe) -> tuple[Matched, Targets]:
+def match(
+    constraint: Constraint,
+    loader: Loader,
+    recipe: Recipe,
+    swept: Callable[[int, int], None] = lambda sweep, sweeps: None,
+) -> tuple[Matched, Targets]:
     """Search for symbols that satisfy the rule in every example and give like images the same name.
 
-    Settings are those of `recipe.matching`; no label is looked at.
+    No label is looked at.
+
+    Args:
+        constraint: the rule.
+        loader: the examples.
+        recipe: its `matching` has the settings.
+        swept: told after each sweep how many are done, and of how many.
 
     Returns:
         What was found, and for each variable the share of the trusted chains that give it each symbol,
@@ -70,6 +81,7 @@ def match(constraint: Constraint, loader: Loader, recipe: Recipe) -> tuple[Match
         progress = sweep / max(settings.sweeps - 1, 1)
         for block in torch.randperm(len(few), generator=generator).chunk(BLOCKS):
             chains.redraw(block, HOT * (COLD / HOT) ** progress)
+        swept(sweep + 1, settings.sweeps)
     matched, targets = _judge(chains, recipe.agreement)
     unmatched = len(loader) - len(few)
     return matched, {key: F.pad(shares, (0, 0, 0, unmatched)).to(device) for key, shares in targets.items()}
@@ -120,7 +132,7 @@ class _Chains:
             name: [values[i] for i in examples for _ in range(self.chains)]
             for name, values in self.loader.examples.arguments.items()
         }
-        drawn = draw_symbols(self.constraint, scores, arguments, self.generator)
+        drawn = self.constraint.draw(scores, arguments, generator=self.generator)
         for network, _, call in self._calls():
             one_hot = F.one_hot(drawn[call.key].view(len(block), -1), len(call.domain))
             self.symbols[network][rows[call.key]] = one_hot.float()
@@ -143,31 +155,6 @@ class _Chains:
     def _calls(self) -> list[tuple[str, int, Any]]:
         """The network, its number among the network's calls, and the call, for each variable of the rule."""
         return [(network, k, call) for network, calls in self.loader.calls.items() for k, call in enumerate(calls)]
-
-
-def draw_symbols(
-    constraint: Constraint,
-    log_probs: Mapping[Key, Tensor],
-    arguments: Mapping[str, list[object]],
-    generator: torch.Generator,
-) -> dict[Key, Tensor]:
-    """Draw the symbols of every variable from p(symbols | rule, images), exactly, one variable after the other.
-
-    Args:
-        constraint: the rule.
-        log_probs: log p(symbol | image), [batch, classes] for each variable.
-        arguments: the query's arguments of the batch.
-        generator: on the CPU.
-
-    Returns:
-        Indices into each variable's domain, [batch].
-    """
-    given, drawn = dict(log_probs), {}
-    for key in log_probs:
-        posterior = constraint.posterior(given, arguments=arguments)[key].exp()
-        drawn[key] = torch.multinomial(posterior, 1, generator=generator)[:, 0]
-        given[key] = torch.full_like(posterior, -torch.inf).scatter(1, drawn[key].unsqueeze(1), 0.0)
-    return drawn
 
 
 def _likeness(network: str, loader: Loader, settings: Matching) -> Tensor:

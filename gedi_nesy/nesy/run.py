@@ -240,18 +240,20 @@ class _Joined(nn.Module):
         return logits
 
 
-def load_run(folder: str | Path, device: str = "cpu") -> Run:
+def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) -> Run:
     """Read a finished run from its folder.
 
     Args:
         folder: as `train` wrote it.
         device: where to put the networks, whatever they were trained on.
+        trust: let the run's program load Python and files outside its folder; that it was trained so is not enough, for
+            a run folder may come from anywhere.
 
     Raises:
         UserError: if it is no run folder, the run is not finished, or a file is damaged.
     """
     run_folder = RunFolder.open(Path(folder))
-    recipe = load_recipe(str(run_folder / "config.toml"))
+    recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
     networks = build_networks(network_shapes(constraint, IMAGE_SHAPE), recipe.width, recipe.head)
     state = run_folder.load_model()

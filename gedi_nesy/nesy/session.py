@@ -68,7 +68,7 @@ class Session:
         constraint: the rule.
         examples: what to train on.
         images: labelled images to score on, or None where there are none.
-        progress: told the row of each logged step.
+        progress: told the row of each logged step, and {"stage": "matching", "step", "steps"} during matching.
 
     Raises:
         UserError: if the settings, the rule and the images don't go together.
@@ -125,21 +125,29 @@ class Session:
         training, search = None, _read_search(state)
         for phase in self.phases[state["phase"] if state else 0 :]:
             if state is None:
-                search = self._search(phase, training, search)
+                search = self._search(phase, training, search, stop)
             training = self._new_training(phase, training, search)
             self._fit(phase, training, search, folder, state, stop)
             state = None
         assert training is not None
         return training, search
 
-    def _search(self, phase: Phase, training: Training | None, before: Search | None) -> Search | None:
+    def _search(
+        self, phase: Phase, training: Training | None, before: Search | None, stop: StopRequest
+    ) -> Search | None:
         """The phase's teacher: the restarts trained before, for the student; the images' shapes, where they matched."""
         if phase.stage is self.recipe.student:
             assert training is not None
             selection, targets = select(_candidates(training), self.constraint, self.loader, self.recipe)
             return Search(targets, before.matched if before else None, selection)
         if self.recipe.matching and before is None:
-            matched, targets = match(self.constraint, self.loader, self.recipe)
+
+            def swept(sweep: int, sweeps: int) -> None:
+                if stop:
+                    raise Interrupted  # there is nothing to save yet
+                self.progress({"stage": "matching", "step": sweep, "steps": sweeps})
+
+            matched, targets = match(self.constraint, self.loader, self.recipe, swept)
             return Search(targets, matched)
         return before
 

@@ -37,7 +37,7 @@ def train(
         out: the run folder, new or empty; by default `runs/<recipe>-<dataset>-<examples>-seed<seed>`.
         data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
         notify: told what a user must know, for example that digits stand in for MNIST.
-        progress: told the row of each logged step.
+        progress: told the row of each logged step, and {"stage": "matching", "step", "steps"} during matching.
         overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
 
     Raises:
@@ -56,11 +56,19 @@ def train(
 def resume(
     folder: str | Path,
     *,
+    trust: bool = False,
     data_dir: str | Path | None = None,
     notify: Notify = warnings.warn,
     progress: Progress = lambda row: None,
 ) -> Run:
     """Continue a run that was stopped or killed, to the same weights as if it had not been.
+
+    Args:
+        folder: the run's.
+        trust: let the run's program load Python and files outside its folder; that it began so is not enough.
+        data_dir: as for `train`.
+        notify: as for `train`.
+        progress: as for `train`.
 
     Raises:
         UserError: if there is no run to continue, or its checkpoint is damaged.
@@ -71,7 +79,7 @@ def resume(
         raise UserError(
             f"The run {folder} is finished, there is nothing to resume; look at it with `gedi-nesy evaluate {folder}`."
         )
-    settings = load_recipe(str(run_folder / "config.toml"))
+    settings = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     program = saved_program(run_folder, settings)
     return _prepare(settings, program, data_dir, notify, progress).run(run_folder)
 

@@ -37,7 +37,7 @@ class ProgressDisplay:
         self.live.stop()
 
     def row(self, row: dict[str, Any]) -> None:
-        """Show one row of metrics.jsonl."""
+        """Show one row of metrics.jsonl, or how far the search before training is: stage, step, steps."""
         if self.console.is_terminal:
             self.live.update(_panel(row), refresh=True)
         elif time.monotonic() - self.last >= QUIET_SECONDS or row["step"] == row["steps"]:
@@ -109,12 +109,17 @@ def _certificate(certificate: Mapping[str, Any]) -> str:
 
 
 def _head(row: dict[str, Any]) -> str:
+    stage = f"{row['stage']} {row['step']}/{row['steps']}"
+    if "seconds_left" not in row:
+        return stage
     minutes, seconds = divmod(round(row["seconds_left"]), 60)
     rate = f"{row['steps_per_second']:.0f} steps/s"
-    return f"{row['stage']} {row['step']}/{row['steps']}  {rate}  {minutes}:{seconds:02d} left"
+    return f"{stage}  {rate}  {minutes}:{seconds:02d} left"
 
 
 def _line(row: dict[str, Any]) -> str:
+    if "loss" not in row:
+        return _head(row)
     losses = "  ".join(f"{name} {value:.3f}" for name, value in row["loss"].items())
     return f"{_head(row)}  {losses}  D {row['D']:.3f}  {_verdict(row)}"
 
@@ -125,11 +130,13 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _panel(row: dict[str, Any]) -> Group:
+    progress = Group(Text(_head(row)), ProgressBar(total=row["steps"], completed=row["step"], width=40))
+    if "loss" not in row:
+        return progress
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("term", "loss [nats]", "optimum", "weight"):
         table.add_column(column, justify="left" if column == "term" else "right")
     for name, value in row["loss"].items():
         optimum = row["optimum"].get(name)
         table.add_row(name, f"{value:.4f}", "" if optimum is None else f"{optimum:.4f}", f"{row['weight'][name]:.4g}")
-    bar = ProgressBar(total=row["steps"], completed=row["step"], width=40)
-    return Group(Text(_head(row)), bar, table, Text(f"D = {row['D']:.3f} nats: {_verdict(row)}"))
+    return Group(progress, table, Text(f"D = {row['D']:.3f} nats: {_verdict(row)}"))

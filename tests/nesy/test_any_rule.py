@@ -125,6 +125,20 @@ def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+def test_a_run_that_loads_code_needs_trust_each_time(tmp_path):
+    code = (
+        "from problog.extern import problog_export\n@problog_export('+int', '-int')\ndef twice(x):\n    return 2 * x\n"
+    )
+    (tmp_path / "code.py").write_text(code)
+    text = (
+        f"{DIGIT}:- use_module('code.py').\ndouble(X,Y) :- digit(X,A), twice(A,B), digit(Y,B).\nquery(double(X,Y)).\n"
+    )
+    run = train_text(text, tmp_path, arguments=[], trust=True)
+    with pytest.raises(UserError, match="pass trust=True, or --trust"):
+        load_run(run.folder.path)
+    assert load_run(run.folder.path, trust=True).constraint.count() == 5  # 0 to 4, and their doubles
+
+
 def test_networks_share_images_and_read_several_at_once(three):
     assert set(three.networks) == {"digits", "odd", "less"}
     images = three.images().x_test

@@ -97,6 +97,38 @@ def test_addition_is_the_sum_over_its_55_solutions(addition: Constraint) -> None
     assert torch.allclose(addition.posterior(inputs)["X"], posterior, rtol=1e-9)
 
 
+def test_draws_by_hand():
+    program = "nn(net, [X], Y, [0,1,2,3]) :: digit(X,Y).\nsums(X,Y,S) :- digit(X,A), digit(Y,B), S is A+B."
+    rule = Constraint(program, query="sums(X,Y,S)", arguments=("S",))
+    x, y = torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor([0.4, 0.1, 0.2, 0.3])
+    n = 20_000
+    inputs = {"X": x.log().expand(n, -1), "Y": y.log().expand(n, -1)}
+    drawn = rule.draw(inputs, {"S": [3] * n}, generator=torch.Generator().manual_seed(0))
+    assert (drawn["X"] + drawn["Y"] == 3).all()
+    joint = x * y.flip(0)  # P(X = a, Y = 3 - a), up to their sum: .03, .04, .03, .16 of .26
+    shares = drawn["X"].bincount(minlength=4) / n
+    torch.testing.assert_close(shares, joint / joint.sum(), atol=0.014, rtol=0)  # four standard deviations
+
+
+def test_draws_through_several_layers_satisfy_the_rule_and_have_its_marginals():
+    rule, n = Constraint.from_file("addition_multi"), 20_000
+    generator = torch.Generator().manual_seed(0)
+    one = {v.key: torch.randn(1, 10, generator=generator).log_softmax(1) for v in rule.variables}
+    drawn = rule.draw({key: p.expand(n, -1) for key, p in one.items()}, generator=generator)
+    x1, x2, y1, y2, z1, z2, z3 = (drawn[v.key] for v in rule.variables)
+    assert (10 * x1 + x2 + 10 * y1 + y2 == 100 * z1 + 10 * z2 + z3).all()
+    for key, posterior in rule.posterior(one).items():
+        shares = drawn[key].bincount(minlength=10) / n
+        torch.testing.assert_close(shares, posterior[0].exp(), atol=0.014, rtol=0)
+
+
+def test_a_draw_where_the_rule_is_impossible_warns():
+    rule = Constraint.from_file("addition_sum", arguments=("S",))
+    inputs = {key: torch.zeros(1, 10).log_softmax(1) for key in ("X", "Y")}
+    with pytest.warns(UserWarning, match="impossible for 1 of 1"):
+        rule.draw(inputs, {"S": [40]})
+
+
 def test_solutions_of_addition(addition: Constraint) -> None:
     assert addition.count() == 55
     for key, ways in (("X", range(10, 0, -1)), ("Y", range(10, 0, -1)), ("Z", range(1, 11))):

@@ -4,7 +4,7 @@ from gedi_nesy.data.scale import SCALES
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
-from gedi_nesy.nesy.matching import draw_symbols, match
+from gedi_nesy.nesy.matching import match
 from gedi_nesy.nesy.recipe import load_recipe
 
 RULE = """
@@ -42,18 +42,6 @@ def test_shapes_and_the_rule_name_the_symbols():
     assert targets["Y"].argmax(1).tolist() == symbols[1].tolist()
     assert matched.chains >= 1
     assert matched.margin is None or matched.margin > 0
-
-
-def test_symbols_are_drawn_from_the_joint_posterior():
-    rule = Constraint(RULE, query="sums(X,Y,S)", arguments=("S",))
-    x, y = torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor([0.4, 0.1, 0.2, 0.3])
-    n = 20_000
-    inputs = {"X": x.log().expand(n, -1), "Y": y.log().expand(n, -1)}
-    drawn = draw_symbols(rule, inputs, {"S": [3] * n}, torch.Generator().manual_seed(0))
-    assert (drawn["X"] + drawn["Y"] == 3).all()
-    joint = x * y.flip(0)  # P(X = a, Y = 3 - a), up to their sum: .03, .04, .03, .16 of .26
-    shares = drawn["X"].bincount(minlength=4) / n
-    torch.testing.assert_close(shares, joint / joint.sum(), atol=0.014, rtol=0)  # four standard deviations
 
 
 def test_images_without_a_shape_tell_nothing_and_break_nothing():

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.train import resume, train
+from gedi_nesy.watch import Interrupted
 
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 RECIPE = "gedi-nesy-restarts"  # has more phases than the others
@@ -148,6 +149,21 @@ def _wait_for(metrics, stage):
     while not (metrics.exists() and f'"stage": "{stage}"' in metrics.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_ctrl_c_while_symbols_are_matched_leaves_a_run_that_starts_again(tmp_path):
+    few = SMALL | {"examples": 15, "matching.chains": 8, "matching.sweeps": 5}
+    matched = []
+
+    def interrupt(row):
+        matched.append((row["stage"], row["step"], row["steps"]))
+        if row["step"] == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train("gedi-nesy-few", out=tmp_path / "run", progress=interrupt, **few)
+    assert matched == [("matching", 1, 5), ("matching", 2, 5)]
+    assert resume(tmp_path / "run").summary["matching"]["chains"] >= 1
 
 
 class Killed(Exception):
