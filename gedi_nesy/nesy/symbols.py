@@ -150,11 +150,10 @@ class Symbols:
         for left, kind in zip((3, 2, 1), ("balanced", "bijective", "total"), strict=True):
             now = time.monotonic()
             search = _MapSearch(self, rows, kind, alike, now + (end - now) / left, check_all=support is None)
-            counts[kind], maps = 0, 0
-            for found in search.maps():
+            counts[kind] = 0
+            for number, found in enumerate(search.maps()):
                 counts[kind] += alike.orderings(found)
-                maps += 1
-                kept += [found] if maps <= KEPT else []
+                kept += [found] if number < KEPT else []
                 if kind == "balanced":
                     for (network, source), target in found.items():
                         confused.join((network, source), (network, target))

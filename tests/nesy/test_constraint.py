@@ -335,6 +335,10 @@ def test_brute_force_over_mixed_domains() -> None:
     [
         ({"X": torch.zeros(1, 10)}, "needs"),
         (
+            {"X": torch.zeros(1, 10).numpy(), "Y": torch.zeros(1, 10)},
+            "X needs log-probabilities as a tensor, not as nd",
+        ),
+        (
             {"X": torch.randn(2, 10), "Y": torch.zeros(2, 10).log_softmax(1)},
             "X are no log-probabilities: in example 0 ",
         ),
@@ -362,5 +366,18 @@ def test_wrong_inputs_are_named(inputs: dict, message: str) -> None:
 
 def test_missing_argument_is_named() -> None:
     rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",))
-    with pytest.raises(UserError, match=r"the query has \['S'\]"):
-        rule.log_prob(random_inputs(rule, 2))
+    for method in (rule.log_prob, rule.posterior, rule.align):
+        with pytest.raises(UserError, match=r"the query has \['S'\]"):
+            method(random_inputs(rule, 2))
+
+
+@pytest.mark.parametrize("value", [7, "7", torch.tensor(7)])
+def test_an_argument_needs_a_value_for_each_example(value) -> None:
+    rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",))
+    with pytest.raises(UserError, match="argument S needs a list, one value for each example, not 7"):
+        rule.log_prob(random_inputs(rule, 1), {"S": value})
+
+
+def test_no_draw_is_no_sample(addition: Constraint) -> None:
+    with pytest.raises(UserError, match="at least one assignment can be drawn, not 0"):
+        addition.sample(0)

@@ -110,6 +110,28 @@ def test_diagnosis_on_given_examples() -> None:
         rule.diagnose({key: torch.tensor([1]) for key in "XYZ"})
 
 
+@pytest.mark.parametrize(
+    ("support", "message"),
+    [
+        ({"X": [1], "Y": [1]}, "the support has no S: it needs the form that sample"),
+        ({"X": [1], "S": [2]}, "the support has no Y"),
+        ({"X": [1], "Y": [-1], "S": [2]}, "the support has -1 for Y, no index into its 10 values"),
+        ({"X": [1], "Y": [1, 1], "S": [2]}, r"differ in their number of assignments: \[1, 2\]"),
+    ],
+)
+def test_a_support_that_is_none_is_named(support, message) -> None:
+    with pytest.raises(UserError, match=message):
+        Constraint.from_file("addition_sum", arguments=("S",)).diagnose(support)
+
+
+def test_align_names_what_is_missing() -> None:
+    rule = Constraint.from_file("addition")
+    with pytest.raises(UserError, match=r"were given for \['X'\], but the rule needs \['X', 'Y', 'Z'\]"):
+        rule.align({"X": torch.zeros(1, 10).log_softmax(1)})
+    with pytest.raises(UserError, match="no images to name clusters by"):
+        rule.align({key: torch.zeros(0, 10) for key in "XYZ"})
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_align_names_noisy_clusters(seed: int) -> None:
     rule = Constraint.from_file("addition")
