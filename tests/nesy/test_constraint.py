@@ -122,6 +122,14 @@ def test_draws_through_several_layers_satisfy_the_rule_and_have_its_marginals():
         torch.testing.assert_close(shares, posterior[0].exp(), atol=0.014, rtol=0)
 
 
+def test_draws_heed_evidence_and_the_rules_own_facts():
+    rule = Constraint(BIT + "0.3::a. 0.5::b. q(X) :- bit(X,1), b. q(X) :- a. evidence(c). c :- a. c :- b.", "q(X)")
+    n = 20_000
+    drawn = rule.draw({"X": logs(0.4, 0.6).expand(n, -1)}, generator=torch.Generator().manual_seed(0))
+    by_hand = [0.4 * 0.3, 0.6 * (1 - 0.7 * 0.5)]  # with 0, a must hold; with 1, a or b
+    assert drawn["X"].double().mean().item() == pytest.approx(by_hand[1] / sum(by_hand), abs=0.014)
+
+
 def test_a_draw_where_the_rule_is_impossible_warns():
     rule = Constraint.from_file("addition_sum", arguments=("S",))
     inputs = {key: torch.zeros(1, 10).log_softmax(1) for key in ("X", "Y")}

@@ -38,7 +38,7 @@ DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
         ("0.7 :: a; 0.6 :: b. q :- a. q :- b.", "q", "annotated disjunction exceed 1"),
         ("t(0.7) :: a; t(0.6) :: b.", "a", "exceed 1"),
         ("t(0.0) :: a.", "a", "must start between 0 and 1"),
-        ("b.\nt(_,X) :: a(X) :- c(X).", "b", r"2:6: a learnable probability is t\(_\) or t\(0.1\), one for all"),
+        ("b.\nt(_,X) :: a(X) :- c(X).", "b", r"2:11: a learnable probability is t\(_\) or t\(0.1\), one for all"),
         ("b.\na :-\n  b.\n3 :- b.\na.", "a", "the program:4: Unexpected clause head '3'"),
         ("b.\na :- b<.\nc.", "b", "the program:2: an operator lacks what it needs beside it"),
         (DIGIT, " nosuch(X)", r"'nosuch/1'$"),  # no line: a place in the query is none in the program
