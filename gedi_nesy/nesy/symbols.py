@@ -160,6 +160,8 @@ class Symbols:
             if not search.exact:
                 bounds.append(kind)
                 counts[kind] = max(counts[kind], prod(factorial(len(group)) for group in alike.sets()))
+        if "total" not in bounds:  # a bound that reaches it is exact
+            bounds = [kind for kind in bounds if counts[kind] < counts["total"]]
         others = [found for found in kept if any(s[1] != t for s, t in found.items())]
         examples = tuple(self._named(found) for found in others[:SHOWN])
         return Diagnosis(

@@ -101,6 +101,14 @@ def test_each_count_says_for_itself_whether_it_is_a_bound(a_second_a_look) -> No
     assert f"at least {diagnosis.total} concept maps (1 bijective); with balanced marginals it pins" in str(diagnosis)
 
 
+def test_a_bound_that_reaches_the_exact_total_is_exact(monkeypatch) -> None:
+    """The clock runs in the first search, for balanced maps, and stands still afterwards."""
+    clock = itertools.chain(range(0, 100, 10), itertools.repeat(90))
+    monkeypatch.setattr("gedi_nesy.nesy.symbols.time", SimpleNamespace(monotonic=clock.__next__))
+    diagnosis = Constraint.from_file("less").diagnose(seconds=100)
+    assert (diagnosis.total, diagnosis.balanced, diagnosis.bounds) == (1, 1, ())
+
+
 def test_diagnosis_on_given_examples() -> None:
     rule = Constraint.from_file("addition")
     few = {key: torch.tensor(values) for key, values in {"X": [1, 2], "Y": [2, 1], "Z": [3, 3]}.items()}
