@@ -17,7 +17,7 @@ from gedi_nesy.nesy.compile import Compiler
 from gedi_nesy.nesy.diagram import FALSE, TRUE, neural_solutions, smoothed
 from gedi_nesy.nesy.grounding import Key, Query, Variable
 from gedi_nesy.nesy.layers import lay_out
-from gedi_nesy.nesy.program import Program, Source, Value, find_program
+from gedi_nesy.nesy.program import Program, Source, Value, find_program, read_file
 from gedi_nesy.nesy.reference import Reference
 from gedi_nesy.nesy.solutions import Row, Solutions
 from gedi_nesy.nesy.symbols import Alignment, Diagnosis, Symbols
@@ -91,8 +91,8 @@ class Constraint(nn.Module):
         cls, path: str | Path, query: str | None = None, arguments: Sequence[str] = (), **options: Any
     ) -> "Constraint":
         """The rule in a file, or in one of our programs by its name; see the class for the options."""
-        found = find_program(path)
-        return cls(found.read_text(), query, arguments, name=found.name, folder=found.parent, **options)
+        source = read_file(find_program(path))
+        return cls(source.text, query, arguments, name=source.name, folder=source.folder, **options)
 
     def __repr__(self) -> str:
         keys = ", ".join(str(variable.key) for variable in self.variables)
@@ -210,13 +210,15 @@ class Constraint(nn.Module):
         """Draw satisfying assignments, each equally likely.
 
         Args:
-            n: how many.
+            n: how many, at least one.
             generator: on the CPU.
 
         Returns:
             For each key indices into its domain, [n]; for each argument of the query a list of n values.
         """
         self._check_satisfiable()
+        if n < 1:
+            raise UserError(f"at least one assignment can be drawn, not {n}")
         answers, values = self._solutions.sample(n, generator)
         drawn: dict[Key, Any] = {v.key: column for v, column in zip(self.variables, values, strict=True)}
         for position, argument in enumerate(self.query.arguments):
@@ -232,13 +234,12 @@ class Constraint(nn.Module):
             seconds: budget; past it the counts are lower bounds and `.exact` is False.
 
         Raises:
-            UserError: an assignment in the support does not satisfy the rule.
+            UserError: an assignment in the support does not satisfy the rule, or is none.
         """
         self._check_satisfiable()
         rows = None
         if support is not None:
-            arguments = {name: support[name] for name in self.arguments}
-            rows = self._rows_of({v.key: support[v.key] for v in self.variables}, arguments)
+            rows = self._rows_of(*self._support(support))
             wrong = next((i for i, row in enumerate(rows) if not self._symbols.possible(*row)), None)
             if wrong is not None:
                 raise UserError(f"assignment {wrong} of the support does not satisfy {self.query.goal}")
@@ -259,10 +260,33 @@ class Constraint(nn.Module):
             log_probs: for each key the log-probabilities of the clusters, [batch, values].
             arguments: as for `log_prob`.
             seconds: budget.
+
+        Raises:
+            UserError: as for `log_prob`, or there are no examples.
         """
         self._check_satisfiable()
-        clusters = {v.key: self._column(v, log_probs[v.key]).argmax(1) for v in self.variables}
-        return self._symbols.align(self._rows_of(clusters, arguments or {}), seconds)
+        columns = self._columns(log_probs, arguments)
+        clusters = {v.key: column.argmax(1) for v, column in zip(self.variables, columns, strict=False)}
+        rows = self._rows_of(clusters, arguments or {})
+        if not rows:
+            raise UserError("there are no images to name clusters by")
+        return self._symbols.align(rows, seconds)
+
+    def _support(self, support: Mapping[str, Any]) -> tuple[dict[Key, Tensor], dict[str, Sequence[Value]]]:
+        """The indices of given assignments, and their arguments, checked."""
+        missing = [key for key in (*self._rows, *self.arguments) if key not in support]
+        if missing:
+            raise UserError(f"the support has no {missing[0]}: it needs the form that sample() returns")
+        labels = {v.key: torch.as_tensor(support[v.key]) for v in self.variables}
+        for v in self.variables:
+            wrong = [index for index in labels[v.key].tolist() if index not in range(len(v.domain))]
+            if wrong:
+                raise UserError(f"the support has {wrong[0]} for {v.key}, no index into its {len(v.domain)} values")
+        arguments = {name: support[name] for name in self.arguments}
+        lengths = {len(values) for values in (*labels.values(), *arguments.values())}
+        if len(lengths) > 1:
+            raise UserError(f"the variables of the support differ in their number of assignments: {sorted(lengths)}")
+        return labels, arguments
 
     def _rows_of(self, labels: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]]) -> list[Row]:
         """Assignments as the root of their answer and the value at each level of the solutions' diagram."""
@@ -307,8 +331,11 @@ class Constraint(nn.Module):
         """log-probabilities of each variable's values, then those of the program's own variables, [batch, values]."""
         if inputs.keys() != self._rows.keys():
             raise UserError(f"log-probabilities were given for {list(inputs)}, but the rule needs {list(self._rows)}")
+        given = arguments or {}
+        if given.keys() != set(self.arguments):
+            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.arguments)}")
         columns = [self._column(variable, inputs[variable.key]) for variable in self.variables]
-        batches = {c.shape[0] for c in columns} | {len(values) for values in (arguments or {}).values()} or {1}
+        batches = {c.shape[0] for c in columns} | {_length(*item) for item in given.items()} or {1}
         if len(batches) > 1:
             raise UserError(f"inputs and arguments differ in their number of examples: {sorted(batches)}")
         if len({column.dtype for column in columns}) > 1:
@@ -324,6 +351,8 @@ class Constraint(nn.Module):
 
     def _column(self, variable: Variable, log_probs: Tensor) -> Tensor:
         """One variable's input, in single precision at least."""
+        if not isinstance(log_probs, Tensor):
+            raise UserError(f"{variable.key} needs log-probabilities as a tensor, not as {type(log_probs).__name__}")
         if log_probs.shape[1:] != (len(variable.domain),) or not log_probs.is_floating_point():
             raise UserError(
                 f"{variable.key} needs log-probabilities of its {len(variable.domain)} values "
@@ -353,12 +382,9 @@ class Constraint(nn.Module):
     def _answer_numbers(self, arguments: Mapping[str, Sequence[Value]] | None, device: torch.device) -> Tensor | None:
         """The number of each example's root, [batch], that of the impossible one where there is no such answer; None
         without arguments, where it is the first."""
-        given = arguments or {}
-        if given.keys() != set(self.arguments):
-            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.arguments)}")
-        if not given:
+        if not arguments:
             return None
-        columns = [[_plain(value) for value in given[name]] for name in self.arguments]
+        columns = [[_plain(value) for value in arguments[name]] for name in self.arguments]
         rows, impossible = list(zip(*columns, strict=True)), len(self.answers)
         if self._ground.open_tests:
             self._check_unknown({row for row in rows if row not in self._number_of_answer})
@@ -403,6 +429,16 @@ def _stretches(sizes: Sequence[int]) -> list[tuple[int, int]]:
     """From which variable to which all domains have one size."""
     ends = list(accumulate(len(list(group)) for _, group in groupby(sizes)))
     return list(zip([0, *ends], ends, strict=False))
+
+
+def _length(name: str, values: Any) -> int:
+    """How many examples an argument has values for."""
+    try:
+        if not isinstance(values, str):
+            return len(values)
+    except TypeError:
+        pass
+    raise UserError(f"argument {name} needs a list, one value for each example, not {values}")
 
 
 def _plain(value: Any) -> Value:

@@ -192,11 +192,11 @@ class Query:
     def __init__(self, program: Program, text: str | None, arguments: Sequence[str]) -> None:
         self.goal = parse_goal(text) if text is not None else _goal_of(program.source)
         self.names = tuple(dict.fromkeys(_variable_names(self.goal)))
-        self.arguments = tuple(arguments)
-        self.images = tuple(name for name in self.names if name not in arguments)
+        self.arguments = (arguments,) if isinstance(arguments, str) else tuple(arguments)
+        self.images = tuple(name for name in self.names if name not in self.arguments)
         if "_" in self.names:
             raise UserError(f"the query {self.goal} has a nameless variable: name it, as an image or in arguments=")
-        for name in arguments:
+        for name in self.arguments:
             if name not in self.names:
                 raise UserError(f"argument {name} is no variable of the query {self.goal}")
 
@@ -215,7 +215,16 @@ def parse_goal(text: str) -> Term:
     statements = Source(text.rstrip().removesuffix(".") + ".", "the query", Path()).statements
     if len(statements) != 1 or isinstance(statements[0], Clause):
         raise UserError(f"the query must be one goal, such as addition(X,Y,Z), not {text}")
+    _forget_place(statements[0])
     return statements[0]
+
+
+def _forget_place(term: Any) -> None:
+    """ProbLog would take a place in the query's text for one in the program."""
+    if isinstance(term, Term):
+        term.location = None
+        for argument in term.args:
+            _forget_place(argument)
 
 
 def _goal_of(source: Source) -> Term:

@@ -48,8 +48,20 @@ def read_source(program: str | Path) -> "Source":
     """
     if isinstance(program, str) and any(mark in program for mark in (":-", "::", "\n")):
         return Source(program, "the program", Path())
-    path = find_program(program)
-    return Source(path.read_text(), path.name, path.parent)
+    return read_file(find_program(program))
+
+
+def read_file(path: Path) -> "Source":
+    """A program from its file.
+
+    Raises:
+        UserError: it has a syntax error, or is no text in UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text in UTF-8, see its byte {error.start}: save it as UTF-8") from None
+    return Source(text, path.name, path.parent)
 
 
 class Source:
@@ -63,14 +75,29 @@ class Source:
         except ParseError as error:
             _, line, column = error.location
             raise UserError(f"{name}:{line}:{column + 1}: {error.base_message}") from None  # ProbLog counts from 0
-        except ProbLogError as error:
-            raise UserError(f"{name}: {error.base_message}") from None
+        except ProbLogError as error:  # neither this one nor the next says where
+            raise UserError(f"{name}:{_line_of(text, type(error))}: {error.base_message}") from None
+        except IndexError:
+            raise UserError(f"{name}:{_line_of(text, IndexError)}: an operator lacks what it needs beside it") from None
 
     def place(self, term: Any) -> str:
         """file:line:column of a term."""
         location = getattr(term, "location", None)
         where = self.parsed.lineno(location) if location else None
         return f"{self.name}:{where[1]}:{where[2]}" if where else self.name
+
+
+def _line_of(text: str, error: type[Exception]) -> int:
+    """The line up to which the text must be read for this error."""
+    lines = text.splitlines()
+    for n in range(1, len(lines)):
+        try:
+            list(PrologString("\n".join(lines[:n])))
+        except error:
+            return n
+        except ProbLogError:  # a statement goes on in the next line
+            continue
+    return len(lines)
 
 
 class Program:
@@ -137,6 +164,11 @@ class Program:
     def _start_value(self, head: Term) -> float | None:
         term = head.probability
         if is_compound(term, "t"):
+            if term.arity > 1:
+                raise UserError(
+                    f"{self.source.place(head)}: a learnable probability is t(_) or t(0.1), one for all groundings, "
+                    f"not {term}: write a fact of its own for each value"
+                )
             term = term.args[0]
             if not isinstance(term, Term) or isinstance(term, Var):
                 return None

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import factorial, prod
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ class Diagnosis:
         balanced: how many keep every variable's marginal, as a prior on the marginals would enforce.
         bounds: those of "total", "bijective" and "balanced" that are lower bounds, as the budget ended their search.
         examples: some of them, the balanced ones first: for each network, symbol to symbol; the identity left out.
-        confused: for each network the sets of symbols that the rule and balanced marginals can't tell apart.
+        confused: for each network the sets of symbols that the rule and balanced marginals can't tell apart; where
+            "balanced" is a lower bound, those known so far.
     """
 
     total: int
@@ -70,8 +72,9 @@ class Diagnosis:
             prior = f"may pin them down, {unknown}" if "balanced" in self.bounds else "pins them down"
         bijective = self._count("bijective")
         lines = [f"The rule alone {alone} ({bijective} bijective); with balanced marginals it {prior}."]
+        known = ", at least" * ("balanced" in self.bounds)
         for network, groups in self.confused.items():
-            lines += [f"It can't tell apart, for {network}: {', '.join(map(str, group))}." for group in groups]
+            lines += [f"It can't tell apart, for {network}{known}: {', '.join(map(str, group))}." for group in groups]
         return " ".join(lines)
 
 
@@ -90,6 +93,32 @@ class Alignment:
     satisfied: float
     margin: float
     exact: bool
+
+
+class _Groups:
+    """Sets of symbols, joined step by step; it starts with those of another."""
+
+    def __init__(self, other: "_Groups | None" = None) -> None:
+        self._of: dict[Symbol, frozenset[Symbol]] = dict(other._of) if other else {}
+
+    def of(self, symbol: Symbol) -> frozenset[Symbol]:
+        """The set that a symbol is in, of itself alone at first."""
+        return self._of.get(symbol, frozenset((symbol,)))
+
+    def join(self, a: Symbol, b: Symbol) -> None:
+        """Make the sets of two symbols one."""
+        if b not in self.of(a):
+            joined = self.of(a) | self.of(b)
+            self._of.update(dict.fromkeys(joined, joined))
+
+    def sets(self) -> set[frozenset[Symbol]]:
+        """The sets of more than one symbol."""
+        return set(self._of.values())
+
+    def orderings(self, found: Map) -> int:
+        """How many maps are this one after a reordering of symbols within their sets."""
+        same = [(len(group), Counter(found[symbol] for symbol in group).values()) for group in self.sets()]
+        return prod(factorial(size) // prod(map(factorial, repeats)) for size, repeats in same)
 
 
 class Symbols:
@@ -114,19 +143,26 @@ class Symbols:
             seconds: the budget.
         """
         rows = self._some_solutions() if support is None else list(dict.fromkeys(support))
-        kept: dict[str, list[Map]] = {}
-        counts: dict[str, int] = {}
-        bounds = []
-        for kind in ("balanced", "bijective", "total"):
-            deadline = time.monotonic() + seconds / 3
-            kept[kind], counts[kind] = [], 0
-            for found in _MapSearch(self, rows, kind, check_all=support is None).maps():
-                counts[kind] += 1
-                kept[kind] += [found] if counts[kind] <= KEPT else []
-                if time.monotonic() > deadline:
-                    bounds.append(kind)
-                    break
-        others = [found for maps in kept.values() for found in maps if any(s[1] != t for s, t in found.items())]
+        end = time.monotonic() + seconds
+        swaps, alike = self._swaps(end - 0.75 * seconds) if support is None else ([], _Groups())
+        confused = _Groups(alike)
+        kept, counts, bounds = list(swaps), {}, []
+        for left, kind in zip((3, 2, 1), ("balanced", "bijective", "total"), strict=True):
+            now = time.monotonic()
+            search = _MapSearch(self, rows, kind, alike, now + (end - now) / left, check_all=support is None)
+            counts[kind] = 0
+            for number, found in enumerate(search.maps()):
+                counts[kind] += alike.orderings(found)
+                kept += [found] if number < KEPT else []
+                if kind == "balanced":
+                    for (network, source), target in found.items():
+                        confused.join((network, source), (network, target))
+            if not search.exact:
+                bounds.append(kind)
+                counts[kind] = max(counts[kind], prod(factorial(len(group)) for group in alike.sets()))
+        if "total" not in bounds:  # a bound that reaches it is exact
+            bounds = [kind for kind in bounds if counts[kind] < counts["total"]]
+        others = [found for found in kept if any(s[1] != t for s, t in found.items())]
         examples = tuple(self._named(found) for found in others[:SHOWN])
         return Diagnosis(
             max(counts.values()),
@@ -134,8 +170,30 @@ class Symbols:
             counts["balanced"],
             tuple(bounds),
             examples,
-            self._confused(kept["balanced"]),
+            self._confused(confused),
         )
+
+    def _swaps(self, deadline: float) -> tuple[list[Map], "_Groups"]:
+        """Swaps of two symbols that keep all solutions and marginals, and the sets of symbols they interchange.
+
+        Concept maps of all solutions compose, so any reordering within these sets is one as well.
+        """
+        ways: dict[Symbol, list[int]] = {}  # of each symbol, at each of its network's levels
+        for network, at_level in zip(self.networks, self.solutions.ways, strict=True):
+            for value, n in enumerate(at_level):
+                ways.setdefault((network, value), []).append(n)
+        present = [symbol for symbol in ways if any(ways[symbol])]
+        swaps: list[Map] = []
+        alike = _Groups()
+        for a, b in combinations(present, 2):
+            if a[0] == b[0] and ways[a] == ways[b] and b not in alike.of(a):
+                if time.monotonic() > deadline:
+                    break
+                swap = {symbol: symbol[1] for symbol in present} | {a: b[1], b: a[1]}
+                if self.counterexample(swap) is None:
+                    swaps.append(swap)
+                    alike.join(a, b)
+        return swaps, alike
 
     def _some_solutions(self) -> list[Row]:
         if self.solutions.total <= STATED:
@@ -150,22 +208,13 @@ class Symbols:
             named[network][self.domains[network][source]] = self.domains[network][target]
         return named
 
-    def _confused(self, maps: Sequence[Map]) -> dict[str, tuple[tuple[Value, ...], ...]]:
-        """For each network the sets of symbols that some map takes to each other."""
-        group = {(network, i): {(network, i)} for network, domain in self.domains.items() for i in range(len(domain))}
-        for found in maps:
-            for source, target in found.items():
-                joined = group[source] | group[source[0], target]
-                group.update(dict.fromkeys(joined, joined))
-        sets = {
-            network: {frozenset(g) for s, g in group.items() if s[0] == network and len(g) > 1}
-            for network in self.domains
-        }
-        return {
-            n: tuple(tuple(self.domains[n][i] for _, i in sorted(g)) for g in sorted(gs, key=min))
-            for n, gs in sets.items()
-            if gs
-        }
+    def _confused(self, groups: "_Groups") -> dict[str, tuple[tuple[Value, ...], ...]]:
+        """The sets by network, as symbols."""
+        named: dict[str, tuple[tuple[Value, ...], ...]] = {}
+        for members in sorted(map(sorted, groups.sets())):
+            network = members[0][0]
+            named[network] = (*named.get(network, ()), tuple(self.domains[network][i] for _, i in members))
+        return named
 
     def align(self, rows: Sequence[Row], seconds: float) -> Alignment:
         """Name clusters so that most rows satisfy the rule, by branch and bound over bijections.
@@ -240,11 +289,16 @@ class _MapSearch:
         symbols: the rule.
         rows: the support, or part of it; counterexamples that the search meets are added.
         kind: "total": any map; "bijective"; or "balanced": every variable's marginal stays as it is.
+        alike: sets of interchangeable symbols; of maps that differ by a reordering within them one is found.
+        deadline: when to give up; `exact` is False then.
         check_all: check a map against all satisfying assignments before it counts.
     """
 
-    def __init__(self, symbols: Symbols, rows: list[Row], kind: str, check_all: bool) -> None:
-        self.symbols, self.rows, self.kind, self.check_all = symbols, rows, kind, check_all
+    def __init__(
+        self, symbols: Symbols, rows: list[Row], kind: str, alike: _Groups, deadline: float, check_all: bool
+    ) -> None:
+        self.symbols, self.rows, self.kind, self.alike, self.check_all = symbols, rows, kind, alike, check_all
+        self.deadline, self.exact = deadline, True
         present = {symbol: None for row in rows for symbol in symbols.symbols_of(row)}
         if check_all:
             levels = zip(symbols.networks, symbols.solutions.ways, strict=True)
@@ -271,7 +325,11 @@ class _MapSearch:
                 self._attach(counterexample)
             return
         symbol = self.order[len(self.assigned)]
-        for target in range(len(self.symbols.domains[symbol[0]])):
+        least = max(self.assigned.get(other, 0) for other in self.alike.of(symbol))
+        for target in range(least, len(self.symbols.domains[symbol[0]])):
+            if time.monotonic() > self.deadline:
+                self.exact = False
+                return
             if self.kind == "bijective" and (symbol[0], target) in self._used():
                 continue
             self._assign(symbol, target, 1)

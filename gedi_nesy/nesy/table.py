@@ -5,6 +5,7 @@ import csv
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gedi_nesy.data.image_file import read_image
 from gedi_nesy.errors import UserError
@@ -27,35 +28,45 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
         UserError: if a column, a value or an image is missing, with the line it is missing from.
     """
     lines = _read_lines(path, list(constraint.query.names))
-    files: dict[str, int] = {}  # each image file's row in the pool
-    rows = {
-        image: torch.tensor([files.setdefault(line[image], len(files)) for line in lines])
-        for image in constraint.query.images
-    }
-    pool = torch.stack([read_image(path.parent / name, size) for name in files])
-    arguments: dict[str, list[object]] = {name: [_value(line[name]) for line in lines] for name in constraint.arguments}
-    names = constraint.arguments
-    for number, values in enumerate(zip(*(arguments[name] for name in names), strict=True), start=2):
-        if names and values not in constraint.answers:
-            given = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
+    images: dict[str, Tensor] = {}  # of each file
+    arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
+    for number, line in lines.items():
+        try:
+            for name in (line[image] for image in constraint.query.images):
+                if name not in images:
+                    images[name] = read_image(path.parent / name, size)
+            values = tuple(_value(line[name]) for name in constraint.arguments)
+        except UserError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
+        if values and values not in constraint.answers:
+            given = ", ".join(f"{name} = {value}" for name, value in zip(constraint.arguments, values, strict=True))
             raise UserError(f"{path}, line {number}: the rule is impossible for {given}.")
+        for name, value in zip(constraint.arguments, values, strict=True):
+            arguments[name].append(value)
+    pool, row_of = torch.stack([*images.values()]), {name: row for row, name in enumerate(images)}
+    rows = {name: torch.tensor([row_of[line[name]] for line in lines.values()]) for name in constraint.query.images}
     uses = sum(len(column.unique()) for column in rows.values())
     return Examples(pool, rows, arguments, symbols={}, reused=uses > len(pool))
 
 
-def _read_lines(path: Path, columns: list[str]) -> list[dict[str, str]]:
+def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
+    """The examples, by the line of the file that they are in."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             missing = sorted(set(columns) - set(reader.fieldnames or ()))
             if missing:
                 raise UserError(f"{path} has no column {missing[0]!r}: its first line must name {', '.join(columns)}.")
-            lines = list(reader)
+            lines: dict[int, dict[str, str]] = {}
+            for line in reader:
+                lines[reader.line_num] = line
     except OSError as error:
         raise UserError(f"The table {path} can't be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is not a CSV table in UTF-8: {error}.") from error
-    for number, line in enumerate(lines, start=2):
+    for number, line in lines.items():
+        if None in line:
+            raise UserError(f'{path}, line {number}: more values than columns; a list needs quotes, as in "[1,2]".')
         empty = [name for name in columns if not line[name]]
         if empty:
             raise UserError(f"{path}, line {number}: no value for {empty[0]}.")

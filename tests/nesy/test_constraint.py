@@ -122,6 +122,14 @@ def test_draws_through_several_layers_satisfy_the_rule_and_have_its_marginals():
         torch.testing.assert_close(shares, posterior[0].exp(), atol=0.014, rtol=0)
 
 
+def test_draws_heed_evidence_and_the_rules_own_facts():
+    rule = Constraint(BIT + "0.3::a. 0.5::b. q(X) :- bit(X,1), b. q(X) :- a. evidence(c). c :- a. c :- b.", "q(X)")
+    n = 20_000
+    drawn = rule.draw({"X": logs(0.4, 0.6).expand(n, -1)}, generator=torch.Generator().manual_seed(0))
+    by_hand = [0.4 * 0.3, 0.6 * (1 - 0.7 * 0.5)]  # with 0, a must hold; with 1, a or b
+    assert drawn["X"].double().mean().item() == pytest.approx(by_hand[1] / sum(by_hand), abs=0.014)
+
+
 def test_a_draw_where_the_rule_is_impossible_warns():
     rule = Constraint.from_file("addition_sum", arguments=("S",))
     inputs = {key: torch.zeros(1, 10).log_softmax(1) for key in ("X", "Y")}
@@ -335,6 +343,10 @@ def test_brute_force_over_mixed_domains() -> None:
     [
         ({"X": torch.zeros(1, 10)}, "needs"),
         (
+            {"X": torch.zeros(1, 10).numpy(), "Y": torch.zeros(1, 10)},
+            "X needs log-probabilities as a tensor, not as nd",
+        ),
+        (
             {"X": torch.randn(2, 10), "Y": torch.zeros(2, 10).log_softmax(1)},
             "X are no log-probabilities: in example 0 ",
         ),
@@ -362,5 +374,18 @@ def test_wrong_inputs_are_named(inputs: dict, message: str) -> None:
 
 def test_missing_argument_is_named() -> None:
     rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",))
-    with pytest.raises(UserError, match=r"the query has \['S'\]"):
-        rule.log_prob(random_inputs(rule, 2))
+    for method in (rule.log_prob, rule.posterior, rule.align):
+        with pytest.raises(UserError, match=r"the query has \['S'\]"):
+            method(random_inputs(rule, 2))
+
+
+@pytest.mark.parametrize("value", [7, "7", torch.tensor(7)])
+def test_an_argument_needs_a_value_for_each_example(value) -> None:
+    rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",))
+    with pytest.raises(UserError, match="argument S needs a list, one value for each example, not 7"):
+        rule.log_prob(random_inputs(rule, 1), {"S": value})
+
+
+def test_no_draw_is_no_sample(addition: Constraint) -> None:
+    with pytest.raises(UserError, match="at least one assignment can be drawn, not 0"):
+        addition.sample(0)

@@ -38,6 +38,10 @@ DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
         ("0.7 :: a; 0.6 :: b. q :- a. q :- b.", "q", "annotated disjunction exceed 1"),
         ("t(0.7) :: a; t(0.6) :: b.", "a", "exceed 1"),
         ("t(0.0) :: a.", "a", "must start between 0 and 1"),
+        ("b.\nt(_,X) :: a(X) :- c(X).", "b", r"2:11: a learnable probability is t\(_\) or t\(0.1\), one for all"),
+        ("b.\na :-\n  b.\n3 :- b.\na.", "a", "the program:4: Unexpected clause head '3'"),
+        ("b.\na :- b<.\nc.", "b", "the program:2: an operator lacks what it needs beside it"),
+        (DIGIT, " nosuch(X)", r"'nosuch/1'$"),  # no line: a place in the query is none in the program
         ("1.5 :: a.", "a", "1.5 is not between 0 and 1"),
         ("? :: a.", "a", r"the probability \? is not a number"),
         ("a :- \\+b. b :- \\+a.", "a", "Negative cycle"),
@@ -50,6 +54,17 @@ DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
 def test_one_sentence_for_each_mistake(text: str, query: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Constraint(text, query=query)
+
+
+def test_a_single_argument_may_be_its_name() -> None:
+    rule = Constraint(DIGIT + "sum(X,Sum) :- digit(X,A), Sum is A+1.", query="sum(X,Sum)", arguments="Sum")
+    assert rule.arguments == ("Sum",)
+
+
+def test_a_program_that_is_no_text(tmp_path) -> None:
+    (tmp_path / "latin.pl").write_bytes("% r\xe9gle\na.".encode("latin1"))
+    with pytest.raises(UserError, match=r"latin\.pl is no text in UTF-8, see its byte 3: save it as UTF-8"):
+        Constraint.from_file(tmp_path / "latin.pl", query="a")
 
 
 def test_argument_that_the_rule_does_not_produce() -> None:

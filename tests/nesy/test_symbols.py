@@ -33,6 +33,13 @@ DIGIT = "nn(d, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: d(X,Y). "
             24,
             {"d": ((0, 1, 2, 3),)},
         ),
+        (  # evens to evens or to odds, and so the odds: 4 (2^2 2^2) maps; apart in 2 (2! 2!)
+            "nn(d, [X], Y, [0,1,2,3]) :: d(X,Y). p([],0). p([X|Xs],P) :- p(Xs,Q), d(X,A), P is (A+Q) mod 2.",
+            "p([A,B,C,D],0)",
+            64,
+            8,
+            {"d": ((0, 1, 2, 3),)},
+        ),
         ("nn(b, [X], Y, [0,1]) :: b(X,Y). q(X,Y,Z) :- b(X,A), b(Y,B), C is A xor B, b(Z,C).", "q(X,Y,Z)", 2, 1, {}),
     ],
 )
@@ -60,27 +67,46 @@ def test_large_support_is_checked_symbolically() -> None:
 
 
 @pytest.fixture
-def a_second_a_map(monkeypatch) -> None:
-    """Each look at the clock, one for each map found, sees a second gone by; each of three searches has a third."""
+def a_second_a_look(monkeypatch) -> None:
+    """Each look at the clock sees a second gone by."""
     monkeypatch.setattr("gedi_nesy.nesy.symbols.time", SimpleNamespace(monotonic=itertools.count().__next__))
 
 
-def test_budget_gives_a_lower_bound(a_second_a_map) -> None:
-    diagnosis = Constraint.from_file("parity").diagnose(seconds=15)
-    assert not diagnosis.exact
+def test_budget_gives_a_lower_bound(a_second_a_look) -> None:
+    """In the two seconds that swaps get, 0 is found to be like 1 and like 2: they have 3! orders."""
+    diagnosis = Constraint.from_file("all_different").diagnose(seconds=10)
+    assert diagnosis.bounds == ("balanced", "bijective", "total")
     assert diagnosis.total == 6
     assert "at least 6 concept maps" in str(diagnosis)
+    assert "It can't tell apart, for digits, at least: 0, 1, 2." in str(diagnosis)
     none = Constraint.from_file("sudoku").diagnose(seconds=0)  # no time to find a second map
     assert not none.exact
+    assert none.total == 1
     assert "pins" not in str(none)
 
 
-def test_each_count_says_for_itself_whether_it_is_a_bound(a_second_a_map) -> None:
-    """Of two digits the larger: any monotone map will do, 92,378 of them; one alone, the identity, keeps marginals."""
-    rule = Constraint(DIGIT + "q(X,Y,Z) :- d(X,A), d(Y,B), C is max(A,B), d(Z,C).", query="q(X,Y,Z)")
-    diagnosis = rule.diagnose(seconds=60)
+def test_budget_ends_a_search_that_finds_nothing(a_second_a_look) -> None:
+    """Whether a graph has an endomorphism besides the identity takes more looks than this one gets."""
+    edges = "".join(f"e({a},{b}). " for a in range(10) for b in range(10) if (7 * a + 3 * b) % 11 > 3 and a != b)
+    diagnosis = Constraint(DIGIT + edges + "q(X,Y) :- d(X,A), d(Y,B), e(A,B).", query="q(X,Y)").diagnose(seconds=40)
+    assert "total" in diagnosis.bounds
+
+
+def test_each_count_says_for_itself_whether_it_is_a_bound(a_second_a_look) -> None:
+    """Of two digits the larger: any monotone map will do, 126 of them; one alone, the identity, keeps marginals."""
+    text = "nn(d, [X], Y, [0,1,2,3,4]) :: d(X,Y). q(X,Y,Z) :- d(X,A), d(Y,B), C is max(A,B), d(Z,C)."
+    diagnosis = Constraint(text, query="q(X,Y,Z)").diagnose(seconds=750)
     assert diagnosis.bounds == ("total",)
-    assert "allows at least 21 concept maps (1 bijective); with balanced marginals it pins them down." in str(diagnosis)
+    assert 1 < diagnosis.total < 126
+    assert f"at least {diagnosis.total} concept maps (1 bijective); with balanced marginals it pins" in str(diagnosis)
+
+
+def test_a_bound_that_reaches_the_exact_total_is_exact(monkeypatch) -> None:
+    """The clock runs in the first search, for balanced maps, and stands still afterwards."""
+    clock = itertools.chain(range(0, 100, 10), itertools.repeat(90))
+    monkeypatch.setattr("gedi_nesy.nesy.symbols.time", SimpleNamespace(monotonic=clock.__next__))
+    diagnosis = Constraint.from_file("less").diagnose(seconds=100)
+    assert (diagnosis.total, diagnosis.balanced, diagnosis.bounds) == (1, 1, ())
 
 
 def test_diagnosis_on_given_examples() -> None:
@@ -90,6 +116,28 @@ def test_diagnosis_on_given_examples() -> None:
     assert rule.diagnose(rule.sample(60, torch.Generator().manual_seed(0))).bijective == 1
     with pytest.raises(UserError, match="assignment 0 of the support does not satisfy"):
         rule.diagnose({key: torch.tensor([1]) for key in "XYZ"})
+
+
+@pytest.mark.parametrize(
+    ("support", "message"),
+    [
+        ({"X": [1], "Y": [1]}, "the support has no S: it needs the form that sample"),
+        ({"X": [1], "S": [2]}, "the support has no Y"),
+        ({"X": [1], "Y": [-1], "S": [2]}, "the support has -1 for Y, no index into its 10 values"),
+        ({"X": [1], "Y": [1, 1], "S": [2]}, r"differ in their number of assignments: \[1, 2\]"),
+    ],
+)
+def test_a_support_that_is_none_is_named(support, message) -> None:
+    with pytest.raises(UserError, match=message):
+        Constraint.from_file("addition_sum", arguments=("S",)).diagnose(support)
+
+
+def test_align_names_what_is_missing() -> None:
+    rule = Constraint.from_file("addition")
+    with pytest.raises(UserError, match=r"were given for \['X'\], but the rule needs \['X', 'Y', 'Z'\]"):
+        rule.align({"X": torch.zeros(1, 10).log_softmax(1)})
+    with pytest.raises(UserError, match="no images to name clusters by"):
+        rule.align({key: torch.zeros(0, 10) for key in "XYZ"})
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -60,8 +60,9 @@ def test_an_argument_may_be_a_fraction_or_a_list(folder):
             "X,Y,S\nimages/1.png,images/2.png,3\nimages/1.png,images/2.png,25\n",
             "line 3: the rule is impossible for S = 25",
         ),
-        ("X,Y,S\nimages/1.png,images/12.png,4\n", "no image file .*12.png"),
-        ("X,Y,S\nimages/1.png,table.csv,4\n", "table.csv is not an image"),
+        ("X,Y,S\nimages/1.png,images/12.png,4\n", "line 2: There is no image file .*12.png"),
+        ("X,Y,S\n\nimages/1.png,table.csv,4\n", "line 3: .*table.csv is not an image"),
+        ("X,Y,S\nimages/1.png,images/2.png,3,4\n", "line 2: more values than columns"),
     ],
 )
 def test_what_is_missing_is_named(text, sentence, folder, given_sum):
