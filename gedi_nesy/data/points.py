@@ -96,9 +96,9 @@ def _images(name: str, n: int, seed: int, data_dir: Path | None) -> Points:
 
 
 def _points(path: Path, key: str, x: np.ndarray) -> Tensor:
-    if x.ndim != 2 or not np.issubdtype(x.dtype, np.number) or len(x) < 2:
+    if x.ndim != 2 or x.dtype.kind not in "iuf" or len(x) < 2 or not x.shape[1]:
         raise UserError(
-            f"{path}: {key} is {x.dtype} {list(x.shape)}; give numbers [points, columns], two points or more."
+            f"{path}: {key} is {x.dtype} {list(x.shape)}; give real numbers [points, columns], two points or more."
         )
     points = torch.from_numpy(x.astype(np.float32))
     if not points.isfinite().all():

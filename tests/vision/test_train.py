@@ -124,7 +124,10 @@ def test_a_table_of_ones_own_needs_no_labels_and_any_number_of_columns(tmp_path)
     ("arrays", "sentence"),
     [
         ({"x": np.zeros((4, 2))}, "no x_train"),
-        ({"x_train": np.zeros(4)}, "give numbers \\[points, columns\\]"),
+        ({"x_train": np.zeros(4)}, "give real numbers \\[points, columns\\]"),
+        ({"x_train": np.zeros((30, 0))}, "float64 \\[30, 0\\]; give real numbers"),
+        ({"x_train": np.zeros((4, 2), complex)}, "complex128 \\[4, 2\\]; give real numbers"),
+        ({"x_train": np.ones((30, 2))}, "All points are the same"),
         ({"x_train": np.full((4, 2), np.nan)}, "not finite"),
         ({"x_train": np.zeros((4, 2)), "x_test": np.zeros((4, 3))}, "2 columns and x_test 3"),
         ({"x_train": np.zeros((4, 2)), "y_train": np.zeros(3, int)}, "one integer for each of the 4 points"),
