@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KernelDensity
 from torch import Tensor
 
@@ -79,6 +79,7 @@ def kde_log_likelihood(train: Tensor, test: Tensor) -> float:
     The bandwidth is the one of BANDWIDTHS, in the points' units, that is best in five-fold cross-validation on the
     training points.
     """
-    search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=5)
+    folds = KFold(min(5, len(train)), shuffle=True, random_state=0)  # shuffled, as points may come sorted
+    search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=folds)
     found = search.fit(train.cpu().numpy()).best_estimator_
     return float(found.score_samples(test.cpu().numpy()).mean())

@@ -45,6 +45,7 @@ class Session:
     """
 
     def __init__(self, recipe: Recipe, data: Sequence[Points], progress: Progress) -> None:
+        self.started = time.monotonic()
         clusters = recipe.clusters or data[0].classes
         if clusters is None:
             raise UserError(f"{recipe.dataset} has no labels to count; say how many clusters with --set clusters=...")
@@ -52,7 +53,6 @@ class Session:
         self.learner = Learner(recipe, [points.x_train for points in data], clusters)
         self.snapshots: list[Snapshot] = []
         self.before = 0.0  # seconds that earlier processes spent on this run
-        self.started = time.monotonic()
 
     @property
     def seconds(self) -> float:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import StopRequest
-from gedi_nesy.vision import session
+from gedi_nesy.vision import learner, session
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for, recipe_names
 from gedi_nesy.vision.run import load_run
 from gedi_nesy.vision.train import resume, train, train_seeds
@@ -108,6 +108,24 @@ def test_seeds_side_by_side_each_get_a_run(tmp_path):
     assert not torch.equal(first.scale.shift, second.scale.shift)  # points of their own
     summary = json.loads((tmp_path / "both" / "summary.json").read_text())
     assert [row["nmi"] for row in summary["seeds"]] == [run.summary["nmi"] for run in runs]
+    with pytest.raises(UserError, match=r"holds 2 runs; name one of them, as .*/seed3"):
+        load_run(tmp_path / "both")
+
+
+def test_restarts_of_barlow_are_judged_by_the_clusters_of_k_means(monkeypatch):
+    called = []
+    for name in ("fit_heads", "choose"):
+        done = getattr(learner, name)
+        monkeypatch.setattr(learner, name, lambda *args, name=name, done=done: called.append(name) or done(*args))
+    learner.Learner(load_recipe("barlow", SMALL), [torch.randn(60, 2)], 2).learn()
+    assert called == ["fit_heads", "choose", "fit_heads"]  # before the choice, and of the one that was trained on
+
+
+def test_a_column_far_from_0_loses_nothing_in_float64():
+    x = torch.randn(60, 2, dtype=torch.float64)
+    near, far = (learner.Learner(load_recipe("gedi", SMALL), [data], 2).inputs.x for data in (x, x + 1e9))
+    torch.testing.assert_close(near, far, rtol=0, atol=1e-5)
+    assert near.dtype == torch.float32
 
 
 def test_a_table_of_ones_own_needs_no_labels_and_any_number_of_columns(tmp_path):
@@ -128,6 +146,7 @@ def test_a_table_of_ones_own_needs_no_labels_and_any_number_of_columns(tmp_path)
         ({"x_train": np.zeros((30, 0))}, "float64 \\[30, 0\\]; give real numbers"),
         ({"x_train": np.zeros((4, 2), complex)}, "complex128 \\[4, 2\\]; give real numbers"),
         ({"x_train": np.ones((30, 2))}, "All points are the same"),
+        ({"x_train": 1e9 + np.arange(8.0).reshape(4, 2)}, "too far from 0 for float32"),
         ({"x_train": np.full((4, 2), np.nan)}, "not finite"),
         ({"x_train": np.zeros((4, 2)), "x_test": np.zeros((4, 3))}, "2 columns and x_test 3"),
         ({"x_train": np.zeros((4, 2)), "y_train": np.zeros(3, int)}, "one integer for each of the 4 points"),
