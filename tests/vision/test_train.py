@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import StopRequest
+from gedi_nesy.runs import RunFolder, StopRequest
 from gedi_nesy.vision import learner, session
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for, recipe_names
 from gedi_nesy.vision.run import load_run
@@ -101,13 +101,18 @@ def test_every_published_method_runs(method, tmp_path):
     assert run.recipe.has_energy_model == (method not in ("gedi-no-gen", "swav", "barlow"))
 
 
-def test_seeds_side_by_side_each_get_a_run(tmp_path):
+def test_seeds_side_by_side_each_get_a_run(tmp_path, monkeypatch):
+    drawn, draw = [], session.draw_pictures
+    monkeypatch.setattr(session, "draw_pictures", lambda *args: drawn.append(args[3]) or draw(*args))
     runs = train_seeds("gedi", out=tmp_path / "both", seeds=2, seed=3, **SMALL)
     assert [run.summary["seed"] for run in runs] == [3, 4]
     first, second = (load_run(tmp_path / "both" / f"seed{seed}") for seed in (3, 4))
     assert not torch.equal(first.scale.shift, second.scale.shift)  # points of their own
     summary = json.loads((tmp_path / "both" / "summary.json").read_text())
     assert [row["nmi"] for row in summary["seeds"]] == [run.summary["nmi"] for run in runs]
+    rows, best = RunFolder(tmp_path / "both").read_metrics(), runs[1].summary["restarts"]["best"]
+    assert drawn[1][1]["loss"]["inv"] == rows[1]["each"]["inv"][2 + best]  # of its own chosen restart, not the mean
+    assert drawn[0][-1]["loss"]["gen"] == rows[-1]["each"]["gen"][0]
     with pytest.raises(UserError, match=r"holds 2 runs; name one of them, as .*/seed3"):
         load_run(tmp_path / "both")
 
