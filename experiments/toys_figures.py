@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 from PIL import Image
+from toys_tables import run_once
 
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.vision.recipe import recipe_for
-from gedi_nesy.vision.train import resume, train
 
 FIGURES = Path(__file__).parent / "results" / "figures"
 # the paper's figure, and the picture of a run that shows the same
@@ -38,27 +38,16 @@ def main(published: bool, methods: str, datasets: str, seed: int, settings: tupl
     FIGURES.mkdir(parents=True, exist_ok=True)
     name = "published" if published else "ours"
     overrides = {"seed": seed} | dict(map(parse_setting, settings))
-    folders = {
-        (method, dataset): run_once(
-            recipe_for(method, published), runs / f"{name}-{method}-{dataset}", overrides, dataset
-        )
-        for method in methods.split(",")
-        for dataset in datasets.split(",")
-    }
+    folders = {}
+    for method in methods.split(","):
+        for dataset in datasets.split(","):
+            folders[method, dataset] = folder = runs / f"{name}-{method}-{dataset}"
+            run_once(recipe_for(method, published), folder, overrides | {"dataset": dataset})
     for kind, picture in KINDS.items():
         rows = [
             [folders[method, dataset] / picture for dataset in datasets.split(",")] for method in methods.split(",")
         ]
         paste(rows, FIGURES / f"toys-{name}-{kind}.png")
-
-
-def run_once(recipe: str, folder: Path, overrides: dict, dataset: str) -> Path:
-    """The folder of a run, trained, resumed or kept."""
-    if not (folder / "config.toml").exists():
-        train(recipe, out=folder, dataset=dataset, **overrides)
-    elif not (folder / "summary.json").exists():
-        resume(folder)
-    return folder
 
 
 def paste(rows: list[list[Path]], path: Path) -> None:

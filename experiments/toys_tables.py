@@ -4,20 +4,26 @@
     python experiments/toys_tables.py --methods gedi,gedi-no-gen --datasets moons,circles --seeds 20
     python experiments/toys_tables.py --methods gedi --datasets moons --noise .1 --seeds 20
 
-All seeds of a method are trained side by side. The result goes to experiments/results/<--name>.json, with every method
-and data set that is finished in --runs; what is finished is not trained again, what was stopped is resumed.
+All seeds of a method are trained side by side. Its row goes to experiments/results/<--name>.json, where others stay,
+and to <--name>.md: the paper's figures beside ours, what the certificate finds in the runs, and the log-likelihood of
+held-out points, with L_GEN (gedi) and without (gedi-no-gen), beside a kernel density estimate's. What is finished in
+--runs is not trained again, what was stopped is resumed.
 """
 
 import json
 import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from gedi_nesy.compare import changed_settings
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.vision.published import TABLES_2_AND_3
-from gedi_nesy.vision.recipe import METHODS, recipe_for
+from gedi_nesy.vision.recipe import METHODS, load_recipe, recipe_for
 from gedi_nesy.vision.train import resume, train_seeds
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,7 +36,7 @@ WRONG = 0.95  # of cluster accuracy: below it clusters are others than the true 
 @click.option("--methods", default=",".join(METHODS), show_default=True)
 @click.option("--datasets", default="moons,circles", show_default=True)
 @click.option("--noise", type=float, default=0.05, show_default=True)
-@click.option("--seeds", default=5, show_default=True)
+@click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--first-seed", default=100, show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/toys"), show_default=True)
@@ -55,32 +61,65 @@ def main(
         for dataset in datasets.split(","):
             folder = runs / name / f"{method}-{dataset}-{noise}"
             run_once(recipe_for(method, published), folder, overrides | {"dataset": dataset})
-            write_results(runs / name, RESULTS / f"{name}.json", command)
+            row = read_row(folder, command)
+            print(" | ".join(cells_of(row)), flush=True)
+            write_results(RESULTS / f"{name}.json", row)
 
 
-def run_once(recipe: str, folder: Path, overrides: dict) -> None:
-    """Train, resume or keep what is in the folder."""
-    if (folder / "summary.json").exists():
-        return
-    if (folder / "config.toml").exists():
-        resume(folder)
-    else:
+def run_once(recipe: str, folder: Path, overrides: Mapping[str, Any]) -> None:
+    """Train, resume or keep what is in the folder, which must have these settings."""
+    config = folder / "config.toml"
+    if not config.exists():
         train_seeds(recipe, out=folder, **overrides)
+        return
+    changed = changed_settings(load_recipe(str(config)).to_toml(), load_recipe(recipe, overrides).to_toml())
+    for key, (old, new) in changed.items():
+        raise click.ClickException(f"{folder} has {key} = {old!r}, and not {new!r}; choose another folder by --runs.")
+    if not (folder / "summary.json").exists():
+        resume(folder)
 
 
-def write_results(runs: Path, path: Path, command: str) -> None:
-    """Gather everything that is finished."""
-    rows = [read_row(folder, command) for folder in sorted(runs.iterdir()) if (folder / "summary.json").exists()]
-    for row in rows:
-        print(f"{row['method']:15} {row['dataset']:8} {row['noise']:4}  NMI {row['nmi']['mean']:.2f} ± ", end="")
-        print(f"{row['nmi']['std']:.2f}  paper {row['paper']}  solved {row['solved']}/{len(row['seeds'])}", end="  ")
-        print(
-            f"certified {row['certified']} (wrong: {row['certified_but_wrong']})  {row['seconds_a_seed']} s", flush=True
-        )
+def write_results(path: Path, row: Mapping[str, Any]) -> None:
+    """Put a row among the others, in place of an older one of its kind."""
+
+    def kind(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return row["dataset"], row["noise"], METHODS.index(row["method"])
+
+    others = json.loads(path.read_text())["rows"] if path.exists() else []
+    rows = sorted([row, *(other for other in others if kind(other) != kind(row))], key=kind)
     path.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+    path.with_suffix(".md").write_text(markdown(rows))
 
 
-def read_row(folder: Path, command: str) -> dict:
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Ours beside the paper's, a line a row."""
+    header = ["data", "noise", "method", "seeds", "steps", "NMI", "paper", f"NMI >= {SOLVED}", "certified", "and wrong"]
+    header += ["what the certificate finds", "log p, held out", "of a KDE", "s a seed"]
+    return "".join(f"| {' | '.join(line)} |\n" for line in [header, ["---"] * len(header), *map(cells_of, rows)])
+
+
+def cells_of(row: Mapping[str, Any]) -> list[str]:
+    """A row in words."""
+    n, found = len(row["seeds"]), Counter(name for seed in row["seeds"] for name in seed["certificate"]["failures"])
+    return [
+        row["dataset"],
+        str(row["noise"]),
+        row["method"],
+        str(n),
+        str(row["steps"]),
+        f"{row['nmi']['mean']:.2f} ± {row['nmi']['std']:.2f}",
+        " ± ".join(f"{value:.2f}" for value in row["paper"] or [] if value is not None),
+        f"{row['solved']} of {n}",
+        str(row["certified"]),
+        str(row["certified_but_wrong"]),
+        ", ".join(f"{name} in {count}" for name, count in found.most_common()),
+        f"{row['log_likelihood']:.2f}",
+        f"{row['kde_log_likelihood']:.2f}",
+        str(row["seconds_a_seed"]),
+    ]
+
+
+def read_row(folder: Path, command: str) -> dict[str, Any]:
     """One method on one data set, all seeds."""
     summary = RunFolder(folder).read_json("summary.json")
     noise = float(folder.name.rsplit("-", 1)[1])

@@ -163,7 +163,8 @@ def _refuse_other_settings(ctx: click.Context) -> None:
 
 def _refuse_pairs(ctx: click.Context) -> None:
     """Options of which one would silently win over the other."""
-    for pair in ({"--recipe", "--method"}, {"--data", "--examples"}, {"--data", "--dataset"}):
+    pairs = ({"--recipe", "--method"}, {"--recipe", "--published"}, {"--data", "--examples"}, {"--data", "--dataset"})
+    for pair in pairs:
         if pair <= _given(ctx):
             raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
 
@@ -251,7 +252,7 @@ def compare(
 
 def _print_comparison(console: Console, comparison: Comparison, out: Path) -> None:
     console.print(text_table(comparison), soft_wrap=True, markup=False, highlight=False)
-    console.print("Median ± standard deviation over the seeds, test images.", highlight=False)
+    console.print("Median ± standard deviation over the seeds, test set.", highlight=False)
     console.print(f"Table, plot, CSV and JSON are in {out}/comparison.*", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -101,9 +101,7 @@ class RunFolder:
             UserError: if the run has not got that far.
         """
         if not (self / name).is_file():
-            raise UserError(
-                f"{self.path} has no {name} yet; finish the run with `gedi-nesy train --resume {self.path}`."
-            )
+            raise UserError(f"{self.path} has no {name} yet; finish the run with --resume {self.path}.")
         try:
             return dict(json.loads((self / name).read_text(encoding="utf-8")))
         except ValueError as error:
@@ -142,9 +140,7 @@ class RunFolder:
         """
         path = self / "model.safetensors"
         if not path.is_file():
-            raise UserError(
-                f"{self.path} has no trained model yet; finish it with `gedi-nesy train --resume {self.path}`."
-            )
+            raise UserError(f"{self.path} has no trained model yet; finish the run with --resume {self.path}.")
         try:
             return dict(load_file(path))
         except Exception as error:  # safetensors raises its own error type, which is not public

@@ -60,6 +60,7 @@ class Logger:
                 "step": training.step,
                 "steps": self.steps,
                 "loss": {name: loss.mean().item() for name, loss in losses.items()},
+                "each": {name: loss.tolist() for name, loss in losses.items() if loss.numel() > 1},  # network's
                 "total": total,
                 "weight": self.objective.weights((training.step - 1) / self.steps),
                 "optimum": self.objective.optima,

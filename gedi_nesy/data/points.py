@@ -13,6 +13,7 @@ from gedi_nesy.data.toys import TOYS, load_toy
 from gedi_nesy.errors import UserError
 
 TEST_POINTS = 1000
+ROUNDING = 1e-3  # of a column's range, which float32 may cost at most
 TEST_SEED = 2**30  # apart from every seed of a training set
 
 
@@ -70,6 +71,11 @@ def load_points(name: str, n: int, seed: int, noise: float, data_dir: Path | Non
     if "x_train" not in arrays:
         raise UserError(f"{path} has no x_train; save the points with numpy.savez(path, x_train=...).")
     x = _points(path, "x_train", arrays["x_train"])
+    exact = arrays["x_train"].astype(np.float64)
+    if (np.ptp(exact - x.numpy(), 0) > ROUNDING * np.ptp(exact, 0)).any():
+        raise UserError(
+            f"{path}: x_train has a column too far from 0 for float32 to tell its values; subtract its mean."
+        )
     if "x_test" not in arrays:
         y_train = _labels(path, "y_train", arrays, len(x))
         return Points(path.stem, x, x, y_train, y_train)
@@ -96,9 +102,9 @@ def _images(name: str, n: int, seed: int, data_dir: Path | None) -> Points:
 
 
 def _points(path: Path, key: str, x: np.ndarray) -> Tensor:
-    if x.ndim != 2 or not np.issubdtype(x.dtype, np.number) or len(x) < 2:
+    if x.ndim != 2 or x.dtype.kind not in "iuf" or len(x) < 2 or not x.shape[1]:
         raise UserError(
-            f"{path}: {key} is {x.dtype} {list(x.shape)}; give numbers [points, columns], two points or more."
+            f"{path}: {key} is {x.dtype} {list(x.shape)}; give real numbers [points, columns], two points or more."
         )
     points = torch.from_numpy(x.astype(np.float32))
     if not points.isfinite().all():

@@ -16,11 +16,12 @@ MEANINGS = {
     "inv": "cross-entropy of an image's two views",
     "prior": "average prediction against the prior",
     "nesy": "−log P(rule | images)",
-    "energy_l2": "mean squared energy of data and samples, in nats²",
+    "energy_l2": "mean squared energy of data and samples",
     "teacher": "cross-entropy to the restarts’ posteriors",
     "swav": "cross-entropy to the other view’s balanced code",
-    "barlow": "two views’ cross-correlation against the identity, no nats",
+    "barlow": "cross-correlation against the identity",
 }
+UNITS = {"energy_l2": "nats²", "barlow": ""}  # where they are no nats
 SMOOTHED = 100  # rows from which on the line drawn strong is a running mean, and the values are drawn faint
 SHARE = 40  # the running mean is over 1/SHARE of the rows, the end too
 
@@ -28,7 +29,7 @@ Curve = list[tuple[int, Mapping[str, Any]]]  # (step since the run began, row of
 
 
 def losses_png(path: Path, history: Sequence[Mapping[str, Any]], optima: Mapping[str, float]) -> None:
-    """One panel a term: its value, unweighted, in nats, over the training steps, and its known optimum dashed.
+    """One panel a term: its value, unweighted, over the training steps, and its known optimum dashed.
 
     Args:
         path: of the PNG.
@@ -89,15 +90,15 @@ def _draw_term(axes: Axes, term: str, stages: Mapping[str, Curve], optimum: floa
     axes.set_title(f"L_{term.upper()}   {MEANINGS.get(term, '')}\n", loc="left", fontsize=9.5, color=INK)
     axes.text(0, 1.03, _facts(term, having, optimum), transform=axes.transAxes, fontsize=8, color=MUTED)
     steps = [step for curve in stages.values() for step, _ in curve]
-    _label(axes, steps[0], steps[-1])
+    _label(axes, steps[0], steps[-1], UNITS.get(term, "nats"))
 
 
-def _label(axes: Axes, first: int, last: int) -> None:
+def _label(axes: Axes, first: int, last: int, unit: str) -> None:
     margin = 0.01 * max(last - first, 1)
     axes.set_xlim(first - margin, last + margin)
     axes.margins(y=0.08)
     axes.set_xlabel("training step", fontsize=8, color=MUTED)
-    axes.set_ylabel("nats", fontsize=8, color=MUTED)
+    axes.set_ylabel(unit, fontsize=8, color=MUTED)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.yaxis.set_major_locator(MaxNLocator(5))

@@ -93,7 +93,8 @@ def _draw_clusters(axes: Axes, plane: Plane, points: np.ndarray) -> None:
 
 def _draw_density(axes: Axes, plane: Plane, points: np.ndarray) -> None:
     _frame(axes, plane)
-    axes.imshow(_lightness(plane), origin="lower", extent=plane.extent, cmap="Blues", interpolation="bilinear")
+    lightness = _lightness(plane)
+    axes.imshow(lightness, origin="lower", extent=plane.extent, cmap="Blues", vmin=0, vmax=1, interpolation="bilinear")
     axes.scatter(points[:, 0], points[:, 1], s=2, color="#D55E00", alpha=0.5, linewidths=0)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, read_outcome, run_cells
+from gedi_nesy.data import TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, write_comparison
 from gedi_nesy.vision.published import TABLES_2_AND_3
@@ -52,6 +53,7 @@ def plan_cells(
     for key, option in OWN.items():
         if key in overrides:
             raise UserError(f"--set {key} has no place in a comparison; use {option}.")
+    _check_names(datasets)
     kinds = [(recipe_for(method, published, dataset), method, dataset) for method in methods for dataset in datasets]
     settled = {
         (method, dataset): settle(load_recipe(name, {**overrides, "dataset": dataset}))
@@ -112,6 +114,14 @@ def train_cell(cell: Cell, folder: Path) -> None:
 def read_config(config: Path) -> str:
     """The complete TOML of a run's config.toml."""
     return load_recipe(str(config)).to_toml()
+
+
+def _check_names(datasets: Sequence[str]) -> None:
+    """A run's folder and the paper's figures are found by the name of its data set: of a file the stem."""
+    for dataset in datasets:
+        for other in (*TOYS, *datasets):
+            if other != dataset and Path(other).stem == Path(dataset).stem:
+                raise UserError(f"{dataset} and {other} would have one name in a comparison; rename the file.")
 
 
 def _cell(recipe: Recipe) -> Cell:

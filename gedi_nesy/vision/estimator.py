@@ -26,7 +26,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
 
     Args:
         n_clusters: how many clusters.
-        restarts: networks to choose from.
+        restarts: networks to choose from; two at least for a certificate, as another one must have found the same.
         walk: steps of a random walk.
         neighbours: of each point on the graph, fewer where there are not so many points.
         noise: standard deviation of the noise on a view, in units of each column's deviation.
@@ -73,7 +73,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         Raises:
             UserError: for settings out of their range, or fewer points than clusters.
         """
-        x = torch.from_numpy(validate_data(self, X, dtype=np.float32, ensure_min_samples=2))
+        x = torch.from_numpy(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
         if len(x) < self.n_clusters:
             raise ValueError(f"{len(x)} points can't make n_clusters={self.n_clusters}; give more points.")
         overrides: dict[str, Any] = {
@@ -108,8 +108,14 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         return probabilities
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Log-density of each point up to a constant, [n], in nats."""
-        log_density: NDArray[np.float64] = -energy(self._logits(self._check(X))).cpu().numpy()
+        """Log-density of each point up to a constant, [n], in nats.
+
+        Raises:
+            ValueError: if it was fitted with density_steps=0.
+        """
+        x = self._check(X)
+        self._check_density()
+        log_density: NDArray[np.float64] = -energy(self._logits(x)).cpu().numpy()
         return log_density
 
     def sample(self, n_samples: int = 1, *, steps: int = 1000) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -126,8 +132,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
             ValueError: if it was fitted with density_steps=0.
         """
         check_is_fitted(self)
-        if self._recipe.sampler is None or not self._recipe.has_energy_model:
-            raise ValueError("There is no density to sample from; fit with density_steps above 0.")
+        self._check_density()
         seed = int(check_random_state(self.random_state).randint(2**28))
         inputs = draw_samples(
             self._recipe, self.networks_.float(), self._scale.shape, self._box, n_samples, steps, seed
@@ -135,6 +140,10 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         self.networks_.double()
         x = self._scale.to_points(inputs)
         return x.double().cpu().numpy(), self._logits(x).argmax(-1).cpu().numpy()
+
+    def _check_density(self) -> None:
+        if not self._recipe.has_energy_model:
+            raise ValueError("Without a density there are no scores and samples; fit with density_steps above 0.")
 
     def _check(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)

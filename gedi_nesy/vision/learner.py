@@ -64,7 +64,7 @@ class Learner:
 
     Args:
         recipe: every setting; where its points come from is not looked at.
-        data: training points of each seed, [n, d], all of one shape, or images uint8 [n, C, H, W].
+        data: training points of each seed, float32 or float64 [n, d], all of one shape, or images uint8 [n, C, H, W].
         clusters: how many to find.
 
     Raises:
@@ -87,7 +87,7 @@ class Learner:
         if recipe.augment is not None:
             x = data[0].unsqueeze(0) if len(data) == 1 else torch.stack(list(data))
             return ImageInputs(x.to(self.device), self.scales, recipe.augment, recipe.view.noise)
-        inputs = [scale.to_inputs(x.to(self.device)) for scale, x in zip(self.scales, data, strict=True)]
+        inputs = [scale.to_inputs(x.to(self.device)).float() for scale, x in zip(self.scales, data, strict=True)]
         return build_inputs(inputs, recipe.view, torch.Generator(self.device).manual_seed(recipe.seed))
 
     def _check_shares(self) -> None:
@@ -134,6 +134,7 @@ class Learner:
         choices = [Choice(**values) for values in state["choices"]] if state and state["choices"] else None
         for phase in self.phases[state["phase"] if state else 0 :]:
             if training and phase.name == "refine":
+                self._fit_heads(networks_of(training))
                 choices = choose(networks_of(training), self.inputs)
             training = self._begin(phase, training, choices)
             self.rollback.begin(phase.name, training)
@@ -144,12 +145,16 @@ class Learner:
             self._fit(phase, training, choices, watch)
         assert training is not None
         networks = networks_of(training)
-        if not self.recipe.train.weights.barlow.is_zero:
-            fit_heads(networks, self.inputs, self.clusters)
+        self._fit_heads(networks)
         if choices is None:
             choices = choose(networks, self.inputs)
             networks = self._best(networks, choices)
         return networks, choices
+
+    def _fit_heads(self, networks: AnyNetworks) -> None:
+        """Give networks the clusters that Barlow Twins does not learn; without them none could be judged."""
+        if not self.recipe.train.weights.barlow.is_zero:
+            fit_heads(networks, self.inputs, self.clusters)
 
     def _begin(self, phase: Phase, before: Training | None, choices: Sequence[Choice] | None) -> Training:
         """Fresh networks, those of the phase before, or in the last phase the best of them."""

@@ -166,10 +166,12 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     """Read a finished run of the vision track from its folder.
 
     Raises:
-        UserError: if it is no run folder, the run is not finished, or a file is damaged.
+        UserError: if it is no run folder, or that of several seeds, the run is not finished, or a file is damaged.
     """
     run_folder = RunFolder.open(Path(folder))
     recipe = load_recipe(str(run_folder / "config.toml"))
+    if recipe.seeds > 1:
+        raise UserError(f"{folder} holds {recipe.seeds} runs; name one of them, as {folder}/seed{recipe.seed}.")
     place = find_device(device)
     try:
         state = {name: tensor.to(place) for name, tensor in run_folder.load_model().items()}

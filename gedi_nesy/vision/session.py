@@ -45,6 +45,7 @@ class Session:
     """
 
     def __init__(self, recipe: Recipe, data: Sequence[Points], progress: Progress) -> None:
+        self.started = time.monotonic()
         clusters = recipe.clusters or data[0].classes
         if clusters is None:
             raise UserError(f"{recipe.dataset} has no labels to count; say how many clusters with --set clusters=...")
@@ -52,7 +53,6 @@ class Session:
         self.learner = Learner(recipe, [points.x_train for points in data], clusters)
         self.snapshots: list[Snapshot] = []
         self.before = 0.0  # seconds that earlier processes spent on this run
-        self.started = time.monotonic()
 
     @property
     def seconds(self) -> float:
@@ -181,7 +181,7 @@ class Session:
             **({"returns": returns} if returns else {}),
             **provenance(self.learner.device),
         }
-        history = [row for row in folder.read_metrics() if "return" not in row]
+        history = [self._row_of(row, k, choice) for row in folder.read_metrics() if "return" not in row]
         if len(self.data) > 1:
             run.folder.path.mkdir(exist_ok=True)
             run.folder.write("config.toml", run.recipe.to_toml())
@@ -201,13 +201,21 @@ class Session:
 
     def _snapshots_of(self, k: int, choice: Choice) -> list[Snapshot]:
         """The snapshots of the network that became the k-th seed's."""
-        seeds = len(self.data)
         picked = []
         for shot in self.snapshots:
-            networks = len(next(iter(shot.weights.values())))
-            which = k if networks == seeds else k * (networks // seeds) + choice.best
+            which = self._which(len(next(iter(shot.weights.values()))), k, choice)
             picked.append(Snapshot(shot.stage, shot.step, pick_networks(shot.weights, [which])))
         return picked
+
+    def _row_of(self, row: dict[str, Any], k: int, choice: Choice) -> dict[str, Any]:
+        """A row of metrics.jsonl with the losses of the network that became the k-th seed's, not the mean of all."""
+        own = {name: values[self._which(len(values), k, choice)] for name, values in row.get("each", {}).items()}
+        return row | {"loss": row["loss"] | own}
+
+    def _which(self, networks: int, k: int, choice: Choice) -> int:
+        """Which of so many networks is the k-th seed's, or, where each seed has several, the one that was chosen."""
+        seeds = len(self.data)
+        return k if networks == seeds else k * (networks // seeds) + choice.best
 
     def _settings(self, folder: RunFolder, k: int) -> dict[str, Any]:
         """What was run, for summary.json."""

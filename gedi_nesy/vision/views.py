@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse import identity
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
@@ -46,7 +47,13 @@ class Inputs:
         return tuple(self.x.shape[2:])
 
     def box(self, margin: float) -> tuple[float, float]:
-        """The range of all points, and `margin` of its width more on each side."""
+        """The range of all points, and `margin` of its width more on each side.
+
+        Raises:
+            UserError: if all points are the same.
+        """
+        if self.x.min() == self.x.max():
+            raise UserError("All points are the same, so there is nothing to learn from them; give points that differ.")
         return find_box(self.x, margin)
 
     def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -195,7 +202,8 @@ def _one_step(x: Tensor, neighbours: int, shared: float, generator: torch.Genera
     """Where WALKS single steps from each point end, [n, WALKS]."""
     nearest = kneighbors_graph(x.cpu().numpy(), neighbours + 1, include_self=True)
     mutual = nearest.minimum(nearest.T)
-    graph = mutual.multiply((nearest @ nearest.T) >= shared * (neighbours + 1)).tocsr()
+    graph = mutual.multiply((nearest @ nearest.T) >= shared * (neighbours + 1))
+    graph = graph.maximum(identity(len(x))).tocsr()  # one of many equal points may not be among its own nearest
     graph.eliminate_zeros()
     first, count = graph.indptr[:-1], np.diff(graph.indptr)
     start, degree, target = (torch.from_numpy(part).to(x.device) for part in (first, count, graph.indices))

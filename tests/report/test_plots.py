@@ -61,6 +61,11 @@ def test_a_loss_that_is_no_number_is_told(figure, tmp_path):
     assert figure["last"].axes[0].texts[0].get_text() == "nan at step 2"
 
 
+def test_a_loss_that_is_in_no_nats_does_not_say_so(figure, tmp_path):
+    losses_png(tmp_path / "x.png", [row(1, barlow=1.0, energy_l2=1.0)], {})
+    assert [axes.get_ylabel() for axes in figure["last"].axes] == ["", "nats²"]
+
+
 def test_three_panels_leave_the_fourth_place_empty(figure, tmp_path):
     losses_png(tmp_path / "x.png", [row(1, gen=1.0, inv=1.0, prior=1.0)], {})
     assert [axes.axison for axes in figure["last"].axes] == [True, True, True, False]

@@ -32,6 +32,7 @@ def test_train_prints_the_summary_and_refuses_a_second_run_in_the_folder(tmp_pat
         (["--dataset", "mooons"], 1, "no data set 'mooons'"),
         (["--method", "gdi"], 2, "gdi"),
         (["--recipe", "gedi", "--method", "swav"], 2, "exclude each other"),
+        (["--recipe", "gedi", "--published"], 2, "exclude each other"),
         (["--resume", "run", "--seed", "3"], 2, "leave out --seed"),
         (["--set", "view.wak=3"], 1, "did you mean 'view.walk'"),
     ],
@@ -53,6 +54,14 @@ def test_compare_puts_methods_beside_the_paper(tmp_path):
         ("swav", "moons", 1),
     ]
     assert table[0]["published"]["nmi"]["median"] == 0.94
+
+
+@pytest.mark.parametrize("datasets", ["a/p.npz,b/p.npz", "own/moons.npz"])
+def test_two_data_sets_of_one_name_are_not_taken_for_one(datasets, tmp_path):
+    result = call("compare", "--datasets", datasets, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "would have one name" in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_recipes_are_listed():

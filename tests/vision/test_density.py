@@ -29,6 +29,14 @@ def test_the_log_likelihood_of_a_point_is_that_of_the_normal():
     assert log_likelihood(Bell(), x, Grid(-6, 6)).item() == pytest.approx(-5 / 2 - math.log(2 * math.pi), abs=1e-3)
 
 
+def test_the_kernel_density_estimate_needs_no_order_and_no_five_points():
+    x = 0.1 * torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
+    x += torch.arange(5).repeat_interleave(80)[:, None]  # five clusters, sorted
+    mixed = x[torch.randperm(400, generator=torch.Generator().manual_seed(1))]
+    assert kde_log_likelihood(x, x) == pytest.approx(kde_log_likelihood(mixed, x), abs=0.1)
+    assert math.isfinite(kde_log_likelihood(x[:3], x))
+
+
 def test_the_kernel_density_estimate_nears_the_entropy_of_its_source():
     x = torch.randn(3000, 2, generator=torch.Generator().manual_seed(0))
     entropy = 1 + math.log(2 * math.pi)  # of the standard normal in the plane

@@ -32,10 +32,11 @@ def test_the_density_is_higher_at_the_points_than_away_from_them(fitted):
     assert np.array_equal(samples, model.sample(40)[0])
 
 
-def test_without_density_steps_there_is_nothing_to_sample(fitted):
+def test_without_density_steps_there_is_nothing_to_sample_or_to_score(fitted):
     model = GEDIClustering(3, **QUICK | {"density_steps": 0}).fit(fitted[1])
-    with pytest.raises(ValueError, match="density_steps above 0"):
-        model.sample(2)
+    for ask in (lambda: model.sample(2), lambda: model.score_samples(fitted[1])):
+        with pytest.raises(ValueError, match="density_steps above 0"):
+            ask()
 
 
 @pytest.mark.slow

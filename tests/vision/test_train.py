@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import StopRequest
-from gedi_nesy.vision import session
+from gedi_nesy.runs import RunFolder, StopRequest
+from gedi_nesy.vision import learner, session
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for, recipe_names
 from gedi_nesy.vision.run import load_run
 from gedi_nesy.vision.train import resume, train, train_seeds
@@ -101,13 +101,36 @@ def test_every_published_method_runs(method, tmp_path):
     assert run.recipe.has_energy_model == (method not in ("gedi-no-gen", "swav", "barlow"))
 
 
-def test_seeds_side_by_side_each_get_a_run(tmp_path):
+def test_seeds_side_by_side_each_get_a_run(tmp_path, monkeypatch):
+    drawn, draw = [], session.draw_pictures
+    monkeypatch.setattr(session, "draw_pictures", lambda *args: drawn.append(args[3]) or draw(*args))
     runs = train_seeds("gedi", out=tmp_path / "both", seeds=2, seed=3, **SMALL)
     assert [run.summary["seed"] for run in runs] == [3, 4]
     first, second = (load_run(tmp_path / "both" / f"seed{seed}") for seed in (3, 4))
     assert not torch.equal(first.scale.shift, second.scale.shift)  # points of their own
     summary = json.loads((tmp_path / "both" / "summary.json").read_text())
     assert [row["nmi"] for row in summary["seeds"]] == [run.summary["nmi"] for run in runs]
+    rows, best = RunFolder(tmp_path / "both").read_metrics(), runs[1].summary["restarts"]["best"]
+    assert drawn[1][1]["loss"]["inv"] == rows[1]["each"]["inv"][2 + best]  # of its own chosen restart, not the mean
+    assert drawn[0][-1]["loss"]["gen"] == rows[-1]["each"]["gen"][0]
+    with pytest.raises(UserError, match=r"holds 2 runs; name one of them, as .*/seed3"):
+        load_run(tmp_path / "both")
+
+
+def test_restarts_of_barlow_are_judged_by_the_clusters_of_k_means(monkeypatch):
+    called = []
+    for name in ("fit_heads", "choose"):
+        done = getattr(learner, name)
+        monkeypatch.setattr(learner, name, lambda *args, name=name, done=done: called.append(name) or done(*args))
+    learner.Learner(load_recipe("barlow", SMALL), [torch.randn(60, 2)], 2).learn()
+    assert called == ["fit_heads", "choose", "fit_heads"]  # before the choice, and of the one that was trained on
+
+
+def test_a_column_far_from_0_loses_nothing_in_float64():
+    x = torch.randn(60, 2, dtype=torch.float64)
+    near, far = (learner.Learner(load_recipe("gedi", SMALL), [data], 2).inputs.x for data in (x, x + 1e9))
+    torch.testing.assert_close(near, far, rtol=0, atol=1e-5)
+    assert near.dtype == torch.float32
 
 
 def test_a_table_of_ones_own_needs_no_labels_and_any_number_of_columns(tmp_path):
@@ -124,7 +147,11 @@ def test_a_table_of_ones_own_needs_no_labels_and_any_number_of_columns(tmp_path)
     ("arrays", "sentence"),
     [
         ({"x": np.zeros((4, 2))}, "no x_train"),
-        ({"x_train": np.zeros(4)}, "give numbers \\[points, columns\\]"),
+        ({"x_train": np.zeros(4)}, "give real numbers \\[points, columns\\]"),
+        ({"x_train": np.zeros((30, 0))}, "float64 \\[30, 0\\]; give real numbers"),
+        ({"x_train": np.zeros((4, 2), complex)}, "complex128 \\[4, 2\\]; give real numbers"),
+        ({"x_train": np.ones((30, 2))}, "All points are the same"),
+        ({"x_train": 1e9 + np.arange(8.0).reshape(4, 2)}, "too far from 0 for float32"),
         ({"x_train": np.full((4, 2), np.nan)}, "not finite"),
         ({"x_train": np.zeros((4, 2)), "x_test": np.zeros((4, 3))}, "2 columns and x_test 3"),
         ({"x_train": np.zeros((4, 2)), "y_train": np.zeros(3, int)}, "one integer for each of the 4 points"),

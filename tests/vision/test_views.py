@@ -30,6 +30,12 @@ def test_walks_stay_in_their_circle_however_long():
     assert (y[random_walks(x, 1000, 10, 0.4, generator())] == y[:, None]).all()
 
 
+def test_walks_from_many_equal_points_stay_with_them():
+    x = torch.tensor([[0.0, 0.0], [5.0, 5.0]]).repeat_interleave(100, 0)
+    ends = random_walks(x, 50, 10, 0.5, generator())
+    assert torch.equal(x[ends], x[:, None].expand(-1, ends.shape[1], -1))
+
+
 def test_two_data_sets_side_by_side_see_their_own_points_only():
     near, far = torch.zeros(20, 2), torch.full((20, 2), 100.0)
     inputs = build_inputs([near, far], View(noise=1.0), generator())
