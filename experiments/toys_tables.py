@@ -22,7 +22,7 @@ import click
 from gedi_nesy.compare import changed_settings
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.settings import parse_setting
-from gedi_nesy.vision.published import TABLES_2_AND_3
+from gedi_nesy.vision.published import NOISE, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import METHODS, load_recipe, recipe_for
 from gedi_nesy.vision.train import resume, train_seeds
 
@@ -35,7 +35,7 @@ WRONG = 0.95  # of cluster accuracy: below it clusters are others than the true 
 @click.option("--published", is_flag=True, help="The paper's recipes instead of ours.")
 @click.option("--methods", default=",".join(METHODS), show_default=True)
 @click.option("--datasets", default="moons,circles", show_default=True)
-@click.option("--noise", type=float, default=0.05, show_default=True)
+@click.option("--noise", type=float, default=NOISE, show_default=True)
 @click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--first-seed", default=100, show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
@@ -126,7 +126,7 @@ def read_row(folder: Path, command: str) -> dict[str, Any]:
     method, dataset = summary["method"], summary["dataset"]
     nmis = [seed["nmi"] for seed in summary["seeds"]]
     likelihoods = [seed["log_likelihood"] for seed in summary["seeds"]]
-    published = TABLES_2_AND_3.get((method, dataset), {}).get("nmi") if noise == 0.05 else None
+    published = TABLES_2_AND_3.get((method, dataset), {}).get("nmi") if noise == NOISE else None
     return {
         "command": f"{command} --methods {method} --datasets {dataset} --noise {noise} --seeds {len(nmis)} "
         f"--first-seed {summary['seeds'][0]['seed']}",

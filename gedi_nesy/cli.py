@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gedi_nesy.compare import Stopped
+from gedi_nesy.data import TOYS
 from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.device import is_first_process
 from gedi_nesy.errors import UserError
@@ -491,8 +492,11 @@ def _start_vision(options: dict[str, Any], shared: dict[str, Any]) -> list[Visio
     names = ("method", "published", "recipe", "out", "settings")
     method, published, recipe, out, settings = (options.pop(name) for name in names)
     overrides = {key: value for key, value in options.items() if value is not None}
+    dataset = overrides.get("dataset")
+    if dataset and dataset not in TOYS and "data_noise" in overrides:
+        raise UserError(f"--noise is that of a toy, and {dataset} is none; leave it out.")
     overrides |= dict(parse_setting(text) for text in settings)
-    name = recipe or vision_recipe_for(method, published, overrides.get("dataset"))
+    name = recipe or vision_recipe_for(method, published, dataset)
     return train_vision_seeds(name, out=out, **shared, **overrides)
 
 

@@ -19,7 +19,7 @@ SECONDS = 3.0  # for the search for a second reading of the rule
 
 
 def certificate(
-    diagnoses: Mapping[str, Diagnosis], matched: Matched | None, selection: Selection | None, readings: int
+    diagnoses: Mapping[str, Diagnosis], matched: Matched | None, selection: Selection | None, readings: int | None
 ) -> dict[str, Any]:
     """The triad diagnosis of each network, whether the search for symbols had one clear result, and whether it could.
 
@@ -30,7 +30,10 @@ def certificate(
     matching had a clear result or, where there is none, another restart agrees with the chosen one.
     """
     failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
-    failures += ["symbols that the rule can't tell apart"] if readings > 1 else []
+    if readings is None:
+        failures.append("readings of the rule not settled")
+    elif readings > 1:
+        failures.append("symbols that the rule can't tell apart")
     support = selection.support if selection else None
     margin = matched.margin if matched else None
     evidence, least = (margin, MARGIN) if matched else (support, AGREED)
@@ -45,14 +48,17 @@ def certificate(
     }
 
 
-def readings(constraint: Constraint, recipe: Recipe) -> int:
+def readings(constraint: Constraint, recipe: Recipe) -> int | None:
     """In how many ways symbols can be renamed such that the rule holds and the first stage is content; 1 is the best.
 
-    Where the search does not end in time it is the number found so far.
+    Where the search does not end in time it is the number found so far, and None if that leaves open whether there is
+    a second one.
     """
     found = constraint.diagnose(seconds=SECONDS)
+    kind = "balanced" if recipe.train.prior == "rule" else "bijective"
     if recipe.matching:
-        return found.bijective  # unlike images resist sharing a symbol
-    if recipe.train.weights.prior.is_zero:
-        return found.total
-    return found.balanced if recipe.train.prior == "rule" else found.bijective
+        kind = "bijective"  # unlike images resist sharing a symbol
+    elif recipe.train.weights.prior.is_zero:
+        kind = "total"
+    count: int = getattr(found, kind)
+    return None if count == 1 and kind in found.bounds else count

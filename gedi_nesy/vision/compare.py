@@ -9,7 +9,7 @@ from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, read_outcome, ru
 from gedi_nesy.data import TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, write_comparison
-from gedi_nesy.vision.published import TABLES_2_AND_3
+from gedi_nesy.vision.published import NOISE, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.vision.train import resume, settle, train
 from gedi_nesy.watch import Interrupted
@@ -95,8 +95,9 @@ def compare(
 
 
 def gather(outcomes: Sequence[Outcome]) -> Comparison:
-    """The outcomes beside what the paper reports."""
-    return Comparison(outcomes, "dataset", FIGURES, TABLES_2_AND_3)
+    """The outcomes beside what the paper reports, where all toys have its noise."""
+    noises = {tomllib.loads(outcome.cell.config)["data_noise"] for outcome in outcomes}
+    return Comparison(outcomes, "dataset", FIGURES, TABLES_2_AND_3 if noises == {NOISE} else {})
 
 
 def train_cell(cell: Cell, folder: Path) -> None:

@@ -73,7 +73,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         Raises:
             UserError: for settings out of their range, or fewer points than clusters.
         """
-        x = torch.from_numpy(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
+        x = torch.tensor(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
         if len(x) < self.n_clusters:
             raise ValueError(f"{len(x)} points can't make n_clusters={self.n_clusters}; give more points.")
         overrides: dict[str, Any] = {
@@ -147,7 +147,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
 
     def _check(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)
-        return torch.from_numpy(validate_data(self, X, dtype=np.float64, reset=False))
+        return torch.tensor(validate_data(self, X, dtype=np.float64, reset=False))
 
     @torch.no_grad()
     def _logits(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ NMI (almost surely a mean over batches of 64), FID, linear probe, and AUROC of t
 
 from gedi_nesy.report.comparison import Kind, Spread
 
+NOISE = 0.05  # of the paper's toys
 TABLES_2_AND_3: dict[Kind, dict[str, Spread]] = {
     ("jem", "moons"): {"nmi": Spread(0.00, None)},
     ("barlow", "moons"): {"nmi": Spread(0.22, 0.10)},

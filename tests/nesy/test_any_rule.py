@@ -4,13 +4,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates, Shape
-from gedi_nesy.nesy.certificate import readings
+from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.picture import draw_samples
 from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.run import load_run
@@ -173,6 +175,16 @@ def test_a_formula_of_digits_and_operators_trains(tmp_path):
 def test_a_rule_with_two_readings_is_known_for_it(name, prior, expected):
     recipe = load_recipe(RECIPE, {"train.weights.prior": prior})
     assert readings(Constraint.from_file(name), recipe) == expected
+
+
+def test_a_search_for_readings_that_was_cut_short_settles_nothing(monkeypatch):
+    monkeypatch.setattr("gedi_nesy.nesy.certificate.SECONDS", 0.0)
+    assert readings(Constraint.from_file("addition_multi"), load_recipe(RECIPE)) is None
+    good, matched = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, Matched(energy=-1.0, margin=0.5, chains=3)
+    assert certificate(good, matched, None, 1)["certified"]
+    unsettled = certificate(good, matched, None, None)
+    assert not unsettled["certified"]
+    assert unsettled["failures"] == ["readings of the rule not settled"]
 
 
 @pytest.mark.parametrize(

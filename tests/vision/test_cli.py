@@ -56,6 +56,13 @@ def test_compare_puts_methods_beside_the_paper(tmp_path):
     assert table[0]["published"]["nmi"]["median"] == 0.94
 
 
+def test_other_points_than_the_paper_s_have_no_figures_of_the_paper_beside_them(tmp_path):
+    few = ["--set", "train.steps=1", "--set", "examples=60", "--set", "data_noise=0.1"]
+    options = ["--methods", "swav", "--datasets", "moons", "--seeds", 1, "--jobs", 1, "--published", *few]
+    table = json.loads(call("compare", *options, "--out", tmp_path, "--json").stdout)["table"]
+    assert table[0]["published"] == {}
+
+
 @pytest.mark.parametrize("datasets", ["a/p.npz,b/p.npz", "own/moons.npz"])
 def test_two_data_sets_of_one_name_are_not_taken_for_one(datasets, tmp_path):
     result = call("compare", "--datasets", datasets, "--out", tmp_path / "out")
@@ -126,6 +133,7 @@ def test_images_are_drawn_and_told_from_noise(on_images):
         (["evaluate", "RUN", "--inception", "weights.pth"], "is a run on points; leave its weights out"),
         (["ood", "RUN", "--against", "mooons"], "no data set 'mooons'"),
         (["sample", "nowhere"], "not a run folder"),
+        (["train", "--dataset", "own.npz", "--noise", "0.1"], "--noise is that of a toy, and own.npz is none"),
     ],
 )
 def test_what_cannot_be_evaluated_is_one_sentence(on_points, arguments, sentence):

@@ -42,4 +42,6 @@ def test_without_density_steps_there_is_nothing_to_sample_or_to_score(fitted):
 @pytest.mark.slow
 def test_scikit_learn_s_own_checks():
     results = check_estimator(GEDIClustering(**QUICK), on_fail=None, on_skip=None)
-    assert [check["check_name"] for check in results if check["status"] == "failed"] == []
+    others = {check["check_name"]: check["status"] for check in results if check["status"] != "passed"}
+    # It can't apply: scikit-learn runs it only with SCIPY_ARRAY_API set, and torch takes numpy's arrays here.
+    assert others == {"check_array_api_input": "skipped"}
