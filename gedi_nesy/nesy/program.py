@@ -120,6 +120,8 @@ class Program:
         self.statements = [self._translate(statement) for statement in source.statements]
 
     def _translate(self, statement: Any) -> Any:
+        if isinstance(statement, Term) and statement.signature == ":-/0":
+            raise UserError(f"{self.source.place(statement)}: a directive, :-, without a goal")
         if isinstance(statement, AnnotatedDisjunction):
             return AnnotatedDisjunction(self._heads(statement.heads), statement.body, location=statement.location)
         if isinstance(statement, Clause):
