@@ -132,7 +132,7 @@ def write_results(runs: Path, result: Path, seed: int, command: str) -> None:
 def read_row(folder: Path) -> dict[str, Any]:
     """All figures of one run, and what they depend on."""
     summary, figures = (RunFolder(folder).read_json(f"{name}.json") for name in ("summary", "evaluation"))
-    kept = ("dataset", "examples", "steps", "seconds", "certificate", "device", "machine", "versions")
+    kept = ("dataset", "examples", "seed", "steps", "seconds", "certificate", "device", "machine", "versions")
     published_steps = sum(stage.steps for stage in load_recipe(summary["recipe"]).stages.values())
     facts = {key: summary[key] for key in kept} | {"returns": summary.get("returns", [])}
     return facts | {"share of the published steps": summary["steps"] / published_steps, "figures": figures}

@@ -51,7 +51,8 @@ def main(
     """Train a piece of the table, then write all of it."""
     mnist, which = {"dataset": "mnist"}, range(first_seed, first_seed + seeds)
     table = plan_cells(METHODS, SIZES, which, mnist)
-    command = shlex.join(["python", "experiments/table6.py", *sys.argv[1:]])
+    trained_by = [argument for argument in sys.argv[1:] if argument != "--only-write"]
+    command = shlex.join(["python", "experiments/table6.py", *trained_by])
     try:
         if not only_write:
             piece = plan_cells(methods, examples, which, mnist | dict(parse_setting(text) for text in settings))
