@@ -29,25 +29,12 @@ SETTINGS += ["--set=checkpoint_seconds=0.5", "--set=log_every=5"]
 @click.option("--out", type=click.Path(path_type=Path), help="Write the result here as JSON.")
 def main(kills: int, seed: int, out: Path | None) -> None:
     """Run the experiment."""
-    moments = random.Random(seed)
     with tempfile.TemporaryDirectory() as scratch:
         whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
         train("--out", str(whole), *SETTINGS).wait()
         seconds = json.loads((whole / "summary.json").read_text())["seconds"]
-        command, reached = ["--out", str(killed), *SETTINGS], []
-        while len(reached) < kills:
-            before = position(killed)
-            process = train(*command)
-            while position(killed) == before and process.poll() is None:
-                time.sleep(0.01)  # until it trains
-            time.sleep(moments.uniform(0, 2 * seconds / (kills + 2)))
-            process.send_signal(signal.SIGKILL)
-            if process.wait() == 0:
-                raise SystemExit(f"The run ended after {len(reached)} kills; ask for fewer.")
-            reached.append(position(killed))
-            print(f"kill {len(reached)}: {reached[-1]}", flush=True)
-            command = ["--resume", str(killed)]
-        train(*command).wait()
+        reached = kill_again_and_again(killed, kills, 2 * seconds / (kills + 2), random.Random(seed))
+        train("--resume", str(killed)).wait()
         first, second = (load_file(folder / "model.safetensors") for folder in (whole, killed))
         summary = json.loads((killed / "summary.json").read_text())
         equal = all(torch.equal(first[name], second[name]) for name in first)
@@ -64,6 +51,24 @@ def main(kills: int, seed: int, out: Path | None) -> None:
             json.dumps(result | {key: summary[key] for key in ("device", "machine", "versions")}, indent=2) + "\n"
         )
     sys.exit(not equal)
+
+
+def kill_again_and_again(folder: Path, kills: int, longest: float, moments: random.Random) -> list[str]:
+    """Where the run stood at each kill, a random moment of at most `longest` seconds after it began to train again."""
+    command, reached = ["--out", str(folder), *SETTINGS], []
+    while len(reached) < kills:
+        before = position(folder)
+        process = train(*command)
+        while position(folder) == before and process.poll() is None:
+            time.sleep(0.01)  # until it trains
+        time.sleep(moments.uniform(0, longest))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == 0:
+            raise SystemExit(f"The run ended after {len(reached)} kills; ask for fewer.")
+        reached.append(position(folder))
+        print(f"kill {len(reached)}: {reached[-1]}", flush=True)
+        command = ["--resume", str(folder)]
+    return reached
 
 
 def train(*arguments: str) -> subprocess.Popen[bytes]:
