@@ -22,7 +22,7 @@ from gedi_nesy.data import load_images
 from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.train import resume
 
-WEIGHTS = {"swav": (25.0, 100.0, 400.0), "barlow": (1.0, 10.0, 100.0)}
+WEIGHTS = {"swav": (25.0, 100.0, 400.0), "barlow": (1.0, 10.0, 100.0, 1000.0)}
 HELD_OUT = 2000  # examples
 FIGURES = ("accuracy", "cluster_accuracy", "nmi", "constraint_satisfaction", "seconds")
 
