@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gedi_nesy.core.augment import add_noise
+from gedi_nesy.core.distortion import distort
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
     barlow_loss,
@@ -107,7 +109,7 @@ class StepLosses:
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
         sampler = self.recipe.sampler
         if sampler and weights.get("gen") and (step + 1) % sampler.every == 0:
-            losses |= self._energy_terms(logits, penalised=bool(weights.get("energy_l2")))
+            losses |= self._energy_terms(logits, clean, penalised=bool(weights.get("energy_l2")))
         return losses
 
     def _view(self, clean: Batch) -> Batch:
@@ -161,9 +163,9 @@ class StepLosses:
         pairs = [(embed(name, view.images[name]), embed(name, other.images[name])) for name in names]
         return torch.stack([barlow_loss(*pair) for pair in pairs]).mean(0)
 
-    def _energy_terms(self, logits: dict[str, Tensor], penalised: bool) -> dict[str, Tensor]:
+    def _energy_terms(self, logits: dict[str, Tensor], clean: Batch, penalised: bool) -> dict[str, Tensor]:
         """L_GEN of the single candidate's networks, and the penalty on their energies where it weighs anything."""
-        pairs = [(logits[name], self._sample(name)[None]) for name in self.training.buffers]
+        pairs = [(logits[name], self._sample(name, clean.images[name])[None]) for name in self.training.buffers]
         gap = torch.stack([generative_loss(*pair) for pair in pairs]).mean(0)
         if gap.abs().item() > LARGEST_GAP:
             raise DivergedError(
@@ -173,16 +175,31 @@ class StepLosses:
             return {"gen": gap}
         return {"gen": gap, "energy_l2": torch.stack([energy_l2_loss(*pair) for pair in pairs]).mean(0)}
 
-    def _sample(self, name: str) -> Tensor:
-        """Advance some of a network's chains; its logits there, [chains, classes]."""
+    def _sample(self, name: str, images: Tensor) -> Tensor:
+        """Advance some of a network's chains; its logits there, [samples, classes].
+
+        Chains from distorted images are short, they end with the step; where they start counts as a sample too.
+        """
         assert self.recipe.sampler is not None
         assert self.sgld is not None
         net, buffer, generator = self.candidates.networks(0)[name], self.training.buffers[name], self.training.generator
         indices, chains = buffer.draw(self.recipe.sampler.chains, generator)
-        samples = self.sgld(net, chains, generator)
-        buffer.store(indices, samples)
-        logits: Tensor = net(samples)
+        distorted = self._distorted(images)
+        samples = self.sgld(net, torch.cat([chains, distorted]), generator)
+        buffer.store(indices, samples[: len(chains)])
+        logits: Tensor = net(torch.cat([samples, distorted]))
         return logits
+
+    def _distorted(self, images: Tensor) -> Tensor:
+        """Where the short chains start, [sampler.distorted, images, height, width]."""
+        settings, scale, generator = self.recipe.sampler, self.loader.scale, self.training.generator
+        assert settings is not None
+        if not settings.distorted:
+            return images[:0]
+        rows = torch.randint(len(images), (settings.distorted,), generator=generator, device=images.device)
+        singly = images[rows].flatten(0, 1).unsqueeze(1)
+        starts = add_noise(distort(singly, scale.low, generator), self.stage.noise, generator)  # as noisy as views are
+        return starts.view(settings.distorted, *images.shape[1:])
 
 
 def build_sgld(settings: Sampler, scale: Scale) -> SGLD:

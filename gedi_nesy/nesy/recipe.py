@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -38,10 +39,13 @@ class Weights(Settings):
 class Sampler(Settings):
     """SGLD (paper, Appendix O): x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
 
-    Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch".
+    Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` more
+    chains a step start from distorted training images and are not kept: where data and distorted images are hard to
+    tell apart, chains from noise hardly ever come.
     """
 
     chains: PositiveInt
+    distorted: NonNegativeInt = 0
     steps: PositiveInt
     step_size: PositiveFloat = 1.0
     noise: NonNegativeFloat = 0.01

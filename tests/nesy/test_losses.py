@@ -60,6 +60,25 @@ def test_chains_move_every_nth_step_and_only_then(addition, loader):
     assert (buffer.samples != before).flatten(1).any(1).sum() == 24
 
 
+def test_short_chains_from_distorted_images_are_samples_where_they_start_and_where_they_end(addition, loader):
+    candidates = Candidates({"digits": Shape(10)}, 1, seed=0)
+    mixed = {"train.weights.gen": 1.0, "sampler.steps": 1, "sampler.noise": 0.0, "sampler.distorted": 6, "restarts": 1}
+    losses = step_losses(addition, loader, candidates, mixed)
+    training = losses.training
+    training.buffers["digits"] = buffer = ReplayBuffer(
+        60, (1, 28, 28), 0.0, 1.0, 0.0, training.generator, torch.device("cpu")
+    )
+    before, state = buffer.samples.clone(), training.generator.get_state()
+    images = loader.batch(torch.arange(8)).images["digits"]
+    logits = losses._sample("digits", images)
+    assert logits.shape == (36, 10)
+    assert (buffer.samples != before).flatten(1).any(1).sum() == 24  # only chains of the buffer are kept
+    training.generator.set_state(state)
+    buffer.draw(24, training.generator)
+    starts = losses._distorted(images)
+    torch.testing.assert_close(logits[30:], candidates.networks(0)["digits"](starts))
+
+
 def test_an_exploding_energy_gap_stops_training(addition, loader):
     candidates = readers(RIGHT)
     candidates.nets[0]["digits"].sharpness.data.fill_(1e6)

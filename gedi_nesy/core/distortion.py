@@ -1,0 +1,43 @@
+"""Images that are no longer what they were: close to the data without being data, so that L_GEN sees a gap there."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gedi_nesy.core.augment import Warp
+
+STRONG = Warp(rotation=180.0, scale=0.6, shear=0.5, shift=0.3, elastic=0.2, knots=5)
+DIMMEST = 0.3  # of an image's contrast
+
+
+def distort(x: Tensor, background: float, generator: torch.Generator) -> Tensor:
+    """Lay some images on others, swap halves, thicken strokes, warp all of them far, take contrast from some.
+
+    Half of the images are laid on another or share halves with it; nothing that a digit's class would survive is left
+    of most, but a few stay readable: L_GEN then weighs them against the data, of which there are more.
+
+    Args:
+        x: images, shape [batch, channels, height, width], brighter than their background.
+        background: the value that comes in from outside the frame.
+        generator: on the device of x.
+
+    Returns:
+        Images of the same shape and range.
+    """
+
+    def some(share: float) -> Tensor:
+        return torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < share
+
+    other = x[torch.randperm(len(x), generator=generator, device=x.device)]
+    x = torch.where(some(0.4), torch.maximum(x, STRONG(other, background, generator)), x)
+    x = torch.where(some(0.3), _halves(x, other), x)
+    x = torch.where(some(0.25), F.max_pool2d(x, 3, 1, 1), x)
+    x = STRONG(x, background, generator)
+    contrast = DIMMEST + (1 - DIMMEST) * torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device)
+    return torch.where(some(0.25), background + contrast * (x - background), x)
+
+
+def _halves(x: Tensor, other: Tensor) -> Tensor:
+    """The left half of one and the right half of the other."""
+    middle = x.shape[-1] // 2
+    return torch.cat([x[..., :middle], other[..., middle:]], -1)
