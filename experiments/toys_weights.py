@@ -35,12 +35,12 @@ WEIGHTS = (1.0, 10.0, 50.0, 200.0)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/weights"), show_default=True)
 def main(published: bool, datasets: str, seeds: int, first_seed: int, settings: tuple[str, ...], runs: Path) -> None:
     """Run the experiment."""
-    recipe = recipe_for("gedi-no-gen", published)
+    recipe = recipe_for("gedi", published)
     command = f"python experiments/toys_weights.py {'--published ' if published else ''}--datasets {datasets} "
     command += f"--seeds {seeds} --first-seed {first_seed}" + "".join(f" --set {text}" for text in settings)
     shared = {"seeds": seeds, "seed": first_seed} | dict(map(parse_setting, settings))
     if not published:
-        shared |= {"refine": None}  # the clusters are there before it
+        shared |= {"refine": None}  # L_GEN, and all that follows the clusters
     cells = []
     for dataset in datasets.split(","):
         for inv in WEIGHTS:

@@ -30,7 +30,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         walk: steps of a random walk.
         neighbours: of each point on the graph, fewer where there are not so many points.
         noise: standard deviation of the noise on a view, in units of each column's deviation.
-        steps: training steps of the clustering.
+        steps: training steps of the clustering; 600 that learn features alone come before them.
         density_steps: training steps with L_GEN after it; with 0 there is no density to sample from or to score.
         random_state: seed of everything random, or None.
         device: cpu, cuda, ...
@@ -53,7 +53,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         neighbours: int = 20,
         noise: float = 0.03,
         steps: int = 600,
-        density_steps: int = 2000,
+        density_steps: int = 1500,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
     ) -> None:
