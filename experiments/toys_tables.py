@@ -54,8 +54,8 @@ def main(
     name: str | None,
 ) -> None:
     """Run the experiment."""
+    command = f"python experiments/toys_tables.py{' --published' * published}{f' --name {name}' if name else ''}"
     name = name or ("toys-published" if published else "toys-ours")
-    command = f"python experiments/toys_tables.py{' --published' * published}"
     command += "".join(f" --set {text}" for text in settings)
     overrides = {"data_noise": noise, "seeds": seeds, "seed": first_seed} | dict(map(parse_setting, settings))
     for method in methods.split(","):
