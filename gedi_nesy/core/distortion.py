@@ -13,8 +13,7 @@ DIMMEST = 0.3  # of an image's contrast
 def distort(x: Tensor, background: float, generator: torch.Generator) -> Tensor:
     """Lay some images on others, swap halves, thicken strokes, warp all of them far, take contrast from some.
 
-    Half of the images are laid on another or share halves with it; nothing that a digit's class would survive is left
-    of most, but a few stay readable: L_GEN then weighs them against the data, of which there are more.
+    Most can no longer be read afterwards. The few that can are outweighed by the data in L_GEN.
 
     Args:
         x: images, shape [batch, channels, height, width], brighter than their background.
