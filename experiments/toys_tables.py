@@ -94,7 +94,7 @@ def write_results(path: Path, row: Mapping[str, Any]) -> None:
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Ours beside the paper's, a line a row."""
-    header = ["data", "noise", "method", "seeds", "steps", "NMI", "paper", "Bayes", f"NMI >= {SOLVED}", "Bayes"]
+    header = ["data", "noise", "method", "seeds", "steps", "NMI", "paper", "of Bayes", f"NMI >= {SOLVED}", "of Bayes"]
     header += ["clusters found", "certified", "and wrong", "what the certificate finds"]
     header += ["log p, held out", "of a KDE", "s a seed"]
     return "".join(f"| {' | '.join(line)} |\n" for line in [header, ["---"] * len(header), *map(cells_of, rows)])
