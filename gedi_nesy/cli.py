@@ -439,7 +439,7 @@ def vision() -> None:
 @click.option("--method", type=click.Choice(VISION_METHODS), default="gedi", show_default=True, help="What to train.")
 @click.option("--published", is_flag=True, help="The method's recipe exactly as the paper has it, instead of ours.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
-@click.option("--examples", type=click.IntRange(2), help="Training points of a toy, or so many of the images.")
+@click.option("--examples", type=click.IntRange(2), help="Training points.  [default: 1000 of a toy, else all]")
 @click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, .05]")
 @click.option("--clusters", type=click.IntRange(1), help="How many to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=click.IntRange(1), help="Networks of which the certificate chooses one.")

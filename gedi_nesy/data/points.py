@@ -12,6 +12,7 @@ from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.data.toys import TOYS, load_toy
 from gedi_nesy.errors import UserError
 
+TOY_POINTS = 1000
 TEST_POINTS = 1000
 ROUNDING = 1e-3  # of a column's range, which float32 may cost at most
 TEST_SEED = 2**30  # apart from every seed of a training set
@@ -44,14 +45,14 @@ class Points:
         return self.x_train.dim() == 2 and self.x_train.shape[1] == 2
 
 
-def load_points(name: str, n: int, seed: int, noise: float, data_dir: Path | None = None) -> Points:
+def load_points(name: str, n: int | None, seed: int, noise: float, data_dir: Path | None = None) -> Points:
     """A toy data set, images, or the user's own table.
 
     Args:
         name: one of TOYS or of DATASETS, the path of an image folder or of an .npz file: images, or a table x_train
             [n, d] and, if given, x_test, y_train and y_test. Without x_test the training points of a table are scored.
-        n: training points of a toy data set, which has TEST_POINTS test points of the same distribution; of images, how
-            many are drawn for training, where there are more.
+        n: training points of a toy data set, TOY_POINTS by default, which has TEST_POINTS test points of the same
+            distribution; of images and tables, how many are drawn for training where there are more, by default all.
         seed: of the draw.
         noise: standard deviation of a toy's noise.
         data_dir: where images are looked for first.
@@ -60,7 +61,7 @@ def load_points(name: str, n: int, seed: int, noise: float, data_dir: Path | Non
         UserError: for an unknown name, or a file without usable points.
     """
     if name in TOYS:
-        return _toy(name, n, seed, noise)
+        return _toy(name, TOY_POINTS if n is None else n, seed, noise)
     if holds_images(name):
         return _images(name, n, seed, data_dir)
     path = Path(name).expanduser()
@@ -76,14 +77,13 @@ def load_points(name: str, n: int, seed: int, noise: float, data_dir: Path | Non
         raise UserError(
             f"{path}: x_train has a column too far from 0 for float32 to tell its values; subtract its mean."
         )
+    x, y_train = _draw(x, _labels(path, "y_train", arrays, len(x)), n, seed)
     if "x_test" not in arrays:
-        y_train = _labels(path, "y_train", arrays, len(x))
         return Points(path.stem, x, x, y_train, y_train)
     x_test = _points(path, "x_test", arrays["x_test"])
     if x_test.shape[1] != x.shape[1]:
         raise UserError(f"{path}: x_train has {x.shape[1]} columns and x_test {x_test.shape[1]}; give both the same.")
-    y_train, y_test = _labels(path, "y_train", arrays, len(x)), _labels(path, "y_test", arrays, len(x_test))
-    return Points(path.stem, x, x_test, y_train, y_test)
+    return Points(path.stem, x, x_test, y_train, _labels(path, "y_test", arrays, len(x_test)))
 
 
 def _toy(name: str, n: int, seed: int, noise: float) -> Points:
@@ -92,13 +92,18 @@ def _toy(name: str, n: int, seed: int, noise: float) -> Points:
     return Points(name, x_train, x_test, y_train, y_test)
 
 
-def _images(name: str, n: int, seed: int, data_dir: Path | None) -> Points:
+def _images(name: str, n: int | None, seed: int, data_dir: Path | None) -> Points:
     found = load_images(name, data_dir)
-    x, y = found.x_train, found.y_train
-    if n < len(x):
-        drawn = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
-        x, y = x[drawn], y[drawn]
+    x, y = _draw(found.x_train, found.y_train, n, seed)
     return Points(found.name, x, found.x_test, y, found.y_test)
+
+
+def _draw(x: Tensor, y: Tensor | None, n: int | None, seed: int) -> tuple[Tensor, Tensor | None]:
+    """So many of them, or all where there are no more."""
+    if n is None or n >= len(x):
+        return x, y
+    drawn = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
+    return x[drawn], None if y is None else y[drawn]
 
 
 def _points(path: Path, key: str, x: np.ndarray) -> Tensor:

@@ -18,20 +18,19 @@ TOLERANCE = 0.01
 AGREED = 0.97  # of the points: two good restarts that differ on more have found two different clusterings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
     """The restart of a data set that is kept, the one with the lowest certificate D.
 
     Attributes:
         best: its number.
         certificates: D of every restart, in nats.
-        agreement: the least share of points that another restart with D below the tolerance puts into the same cluster,
-            clusters being renamed to fit; None if there is no other.
+        others: clusters of the judged points by every other restart with D below the tolerance, int64 [others, n].
     """
 
     best: int
     certificates: list[float]
-    agreement: float | None
+    others: Tensor
 
 
 @torch.no_grad()
@@ -57,29 +56,41 @@ def choose(networks: AnyNetworks, inputs: AnyInputs) -> list[Choice]:
     """For each data set the restart with the lowest certificate."""
     log_probs, view_log_probs = predict(networks, inputs)
     certificates = [found.certificate for found in _diagnose(log_probs, view_log_probs)]
-    labels, clusters = log_probs.argmax(-1), log_probs.shape[-1]
+    labels = log_probs.argmax(-1)
     restarts = networks.count // len(inputs.x)
     return [
-        _choose(certificates[first : first + restarts], labels[first : first + restarts], clusters)
+        _choose(certificates[first : first + restarts], labels[first : first + restarts])
         for first in range(0, networks.count, restarts)
     ]
 
 
-def certificate(diagnosis: Diagnosis, choice: Choice) -> dict[str, Any]:
-    """The verdict on a finished network.
+def certify(networks: AnyNetworks, inputs: AnyInputs, choices: Sequence[Choice]) -> list[dict[str, Any]]:
+    """The verdict on each finished network, the chosen one of its data set, whatever it was trained on afterwards.
 
     It is certified when the diagnosis names no failure, D is below the tolerance (by Proposition 1 none of the three
     failures is possible then), and another restart with as good a D has found the same clusters: where views leave a
     cluster in pieces, several ways to put them together have the same D.
     """
-    agreed = choice.agreement is not None and choice.agreement >= AGREED
+    log_probs, view_log_probs = predict(networks, inputs)
+    diagnoses = _diagnose(log_probs, view_log_probs)
+    return [_verdict(*found) for found in zip(diagnoses, log_probs, choices, strict=True)]
+
+
+def _verdict(diagnosis: Diagnosis, log_probs: Tensor, choice: Choice) -> dict[str, Any]:
+    agreement = _agreement(log_probs.argmax(-1), choice.others, log_probs.shape[-1])
+    agreed = agreement is not None and agreement >= AGREED
     return {
         "certified": not diagnosis.failures and diagnosis.certificate < TOLERANCE and agreed,
         "failures": list(diagnosis.failures),
-        "restart_agreement": choice.agreement,
+        "restart_agreement": agreement,
         "D": diagnosis.certificate,
         "diagnosis": asdict(diagnosis),
     }
+
+
+def _agreement(labels: Tensor, others: Tensor, clusters: int) -> float | None:
+    """The least share of points that another puts into the same cluster, renamed to fit; None if there is no other."""
+    return min((score(other, labels, clusters).cluster_accuracy for other in others), default=None)
 
 
 def _diagnose(log_probs: Tensor, view_log_probs: Tensor) -> list[Diagnosis]:
@@ -88,8 +99,7 @@ def _diagnose(log_probs: Tensor, view_log_probs: Tensor) -> list[Diagnosis]:
     return [diagnose(*pair, prior) for pair in zip(repeated, view_log_probs, strict=True)]
 
 
-def _choose(certificates: Sequence[float], labels: Tensor, clusters: int) -> Choice:
+def _choose(certificates: Sequence[float], labels: Tensor) -> Choice:
     best = min(range(len(certificates)), key=certificates.__getitem__)
     others = [k for k, gap in enumerate(certificates) if gap < TOLERANCE and k != best]
-    shares = [score(labels[k], labels[best], clusters).cluster_accuracy for k in others]
-    return Choice(best, list(certificates), min(shares, default=None))
+    return Choice(best, list(certificates), labels[others])

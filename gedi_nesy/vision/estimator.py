@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from gedi_nesy.core.energy import energy
-from gedi_nesy.vision.certificate import certificate, diagnose_networks
+from gedi_nesy.vision.certificate import certify
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.run import draw_samples
@@ -89,9 +89,8 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         overrides |= {"refine.steps": self.density_steps} if self.density_steps else {"refine": None}
         recipe = load_recipe("gedi", overrides)
         learner = Learner(recipe, [x], self.n_clusters)
-        networks, (choice,) = learner.learn()
-        (diagnosis,) = diagnose_networks(networks, learner.inputs)
-        self.certificate_ = certificate(diagnosis, choice)
+        networks, choices = learner.learn()
+        (self.certificate_,) = certify(networks, learner.inputs, choices)
         self.networks_ = networks.eval().requires_grad_(False).double()  # so that batches of any size agree
         self._recipe, self._scale, self._box = recipe, learner.scales[0], learner.box
         self.labels_ = self._logits(x).argmax(-1).cpu().numpy()

@@ -196,7 +196,7 @@ class Recipe(Settings):
     method: str
     about: str
     dataset: str = "moons"
-    examples: PositiveInt = 1000
+    examples: PositiveInt | None = None  # where it is left out, 1000 of a toy and all there are of the rest
     data_noise: NonNegativeFloat = 0.05
     clusters: PositiveInt | None = None  # as many as there are labels, where it is left out
     scale: Literal["none", "standard", "symmetric"] = "standard"  # symmetric: pixels from -1 to 1

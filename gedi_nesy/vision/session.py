@@ -16,7 +16,7 @@ from gedi_nesy.data.points import Points
 from gedi_nesy.device import cpu_threads
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
-from gedi_nesy.vision.certificate import Choice, certificate, diagnose_networks
+from gedi_nesy.vision.certificate import Choice, certify, diagnose_networks
 from gedi_nesy.vision.learner import Learner, Stand
 from gedi_nesy.vision.network import pick_networks
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
@@ -159,9 +159,8 @@ class Session:
         seconds = round(self.seconds / len(self.data), 2)  # of several seeds trained side by side, each one's share
         runs = [self._build_run(folder, networks, k) for k in range(len(self.data))]
         if processes.rank() == 0:
-            diagnoses = diagnose_networks(networks, self.learner.inputs)
-            for k, (choice, diagnosis) in enumerate(zip(choices, diagnoses, strict=True)):
-                found = certificate(diagnosis, choice)
+            verdicts = certify(networks, self.learner.inputs, choices)
+            for k, (choice, found) in enumerate(zip(choices, verdicts, strict=True)):
                 self._write_results(folder, runs[k], k, choice, {"certificate": found, "seconds": seconds})
             if len(runs) > 1:
                 folder.write_json("summary.json", self._summarise(runs))

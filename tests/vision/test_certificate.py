@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gedi_nesy.core.objective import diagnose, uniform_log_prior
-from gedi_nesy.vision.certificate import certificate, choose, diagnose_networks
+from gedi_nesy.vision.certificate import certify, choose, diagnose_networks
 from gedi_nesy.vision.network import Networks
 from gedi_nesy.vision.recipe import View
 from gedi_nesy.vision.views import build_inputs
@@ -50,9 +50,8 @@ def test_the_restart_with_the_lowest_D_is_chosen_for_each_data_set():
 
 def test_a_run_is_certified_only_when_another_restart_found_the_same_clusters():
     def verdict(*slopes):
-        networks = stack(*slopes)
-        (choice,) = choose(networks, inputs())
-        return certificate(diagnose_networks(networks, inputs())[choice.best], choice)["certified"]
+        (choice,) = choose(stack(*slopes), inputs())
+        return certify(stack(slopes[choice.best]), inputs(), [choice])[0]["certified"]
 
     assert verdict(50.0, -50.0)  # the same clusters under other names
     assert not verdict(50.0, 0.0)  # nobody to confirm it
@@ -65,10 +64,17 @@ def test_two_ways_to_put_four_groups_together_are_no_certificate():
     networks = stack(50.0, 50.0)
     networks.head.weight.data[1] = torch.tensor([[0.0, 0.0], [50.0, -50.0]])  # splits by the second column
     (choice,) = choose(networks, apart)
-    found = diagnose_networks(networks, apart)[choice.best]
-    assert found.certificate < 0.01
-    assert choice.agreement == pytest.approx(0.5)
-    assert not certificate(found, choice)["certified"]
+    (found,) = certify(stack(50.0), apart, [choice])
+    assert choice.best == 0
+    assert found["D"] < 0.01
+    assert found["restart_agreement"] == pytest.approx(0.5)
+    assert not found["certified"]
+
+
+def test_agreement_is_that_of_the_finished_network_not_of_the_one_that_was_chosen():
+    (choice,) = choose(stack(50.0, 40.0), inputs())
+    assert certify(stack(50.0), inputs(), [choice])[0]["restart_agreement"] == 1
+    assert certify(stack(0.0), inputs(), [choice])[0]["restart_agreement"] == pytest.approx(0.5)  # one cluster of two
 
 
 def test_the_diagnosis_of_a_stack_is_that_of_each_network():

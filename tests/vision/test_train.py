@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder, StopRequest
 from gedi_nesy.vision import learner, session
@@ -141,6 +142,17 @@ def test_a_table_of_ones_own_needs_no_labels_and_any_number_of_columns(tmp_path)
     assert "nmi" not in run.summary
     with pytest.raises(UserError, match="no labels to count"):
         train(out=tmp_path / "other", **SMALL, dataset=str(path))
+
+
+def test_so_many_examples_are_drawn_from_a_table_and_all_of_them_by_default(tmp_path):
+    x = np.arange(90.0).reshape(30, 3)
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=np.arange(30))
+    draws = ((None, 0), (8, 0), (8, 1))
+    whole, few, other = (load_points(str(tmp_path / "own.npz"), n, seed, 0.0) for n, seed in draws)
+    assert whole.x_train.tolist() == x.tolist()
+    assert torch.equal(few.x_train, torch.from_numpy(x).float()[few.y_train])  # labels stay with their points
+    assert len(few.y_train.unique()) == 8
+    assert few.y_train.tolist() != other.y_train.tolist()
 
 
 @pytest.mark.parametrize(
