@@ -15,8 +15,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +50,7 @@ def samplers(net: MNIST_Net, noise: float) -> dict[str, Sampler]:
     named = {"plain": plain_loop(net.as_sequential(), noise)}
     for engine in ("torch", "numba") if find_spec("numba") else ("torch",):
         sampler = SGLD(STEPS, STEP_SIZE, noise, CLAMP, engine=engine)
-        named[engine] = lambda x, generator, sampler=sampler: sampler(net, x, generator)
+        named[engine] = partial(sampler, net)
     return named
 
 
@@ -58,7 +60,7 @@ def differences(net: MNIST_Net, x: Tensor, noise: float) -> dict[str, float]:
     return {name: (end - ends["plain"]).abs().max().item() for name, end in ends.items() if name != "plain"}
 
 
-def compare(net: MNIST_Net, chains: int, threads: int, rounds: int) -> dict[str, object]:
+def compare(net: MNIST_Net, chains: int, threads: int, rounds: int) -> dict[str, Any]:
     """One line of the table."""
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 else time.perf_counter

@@ -55,7 +55,8 @@ def main(kills: int, seed: int, out: Path | None) -> None:
 
 def kill_again_and_again(folder: Path, kills: int, longest: float, moments: random.Random) -> list[str]:
     """Where the run stood at each kill, a random moment of at most `longest` seconds after it began to train again."""
-    command, reached = ["--out", str(folder), *SETTINGS], []
+    command = ["--out", str(folder), *SETTINGS]
+    reached: list[str] = []
     while len(reached) < kills:
         before = position(folder)
         process = train(*command)

@@ -41,7 +41,7 @@ def main(published: bool, datasets: str, seeds: int, first_seed: int, settings: 
     shared = {"seeds": seeds, "seed": first_seed} | dict(map(parse_setting, settings))
     if not published:
         shared |= {"refine": None}  # L_GEN, and all that follows the clusters
-    cells = []
+    cells: list[dict[str, Any]] = []
     for dataset in datasets.split(","):
         for inv in WEIGHTS:
             for prior in WEIGHTS:

@@ -19,7 +19,7 @@ import torch
 import gedi_nesy as gn
 from gedi_nesy.core.losses import prior_divergence
 from gedi_nesy.data import load_images
-from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.examples import Examples, draw_examples
 from gedi_nesy.nesy.train import resume
 
 WEIGHTS = {"swav": (25.0, 100.0, 400.0), "barlow": (1.0, 10.0, 100.0, 1000.0)}
@@ -53,8 +53,8 @@ def main(rivals: tuple[str, ...], steps: int, seeds: int, runs: Path, out: Path)
                 "command": f"python experiments/tune_rivals.py --steps {steps} --seeds {seeds}"
                 + "".join(f" --rival {name}" for name in rivals),
                 "criterion": "mean over seeds of score = nll + imbalance on unseen examples, in nats; lowest is chosen",
-                "chosen": choose(rows, "score", min),
-                "labels_would_choose": choose(rows, "accuracy", max),
+                "chosen": choose(rows, "score"),
+                "labels_would_choose": choose(rows, "accuracy", highest=True),
                 "cells": rows,
                 **{key: run.summary[key] for key in ("dataset", "device", "machine", "versions")},
             }
@@ -74,7 +74,7 @@ def score(run: gn.Run) -> dict[str, float]:
     """How well the rule fares on examples that the run has not seen, and how far from its marginals predictions are."""
     images, rule = load_images("mnist"), run.constraint
 
-    def draw(unseen: torch.Tensor, n: int, seed: int):  # noqa: ANN202
+    def draw(unseen: torch.Tensor, n: int, seed: int) -> Examples:
         generator = torch.Generator().manual_seed(seed)
         return draw_examples(rule, images.x_train[unseen], images.y_train[unseen], images.classes, n, generator)
 
@@ -89,15 +89,15 @@ def score(run: gn.Run) -> dict[str, float]:
     return {"score": nll + imbalance, "nll": nll, "imbalance": imbalance}
 
 
-def choose(rows: list[dict], figure: str, best: type[min]) -> dict[str, dict]:
-    """For each rival and number of examples the setting whose mean figure is best."""
+def choose(rows: list[dict], figure: str, highest: bool = False) -> dict[str, dict]:
+    """For each rival and number of examples the setting whose mean figure is lowest, or highest."""
     chosen = {}
     for rival, examples in sorted({(row["rival"], row["examples"]) for row in rows}):
         settings: dict[tuple, list[float]] = {}
         for row in rows:
             if (row["rival"], row["examples"]) == (rival, examples):
                 settings.setdefault((row["weight"], row["warp"]), []).append(row[figure])
-        weight, warp = best(settings, key=lambda setting: statistics.mean(settings[setting]))
+        weight, warp = (max if highest else min)(settings, key=lambda setting: statistics.mean(settings[setting]))
         chosen[f"{rival}, {examples} examples"] = {
             "weight": weight,
             "warp": warp,
