@@ -1,22 +1,26 @@
 """Figures 3, 4 and 5 of the paper: clusters and density of each method, losses with their optima, training.
 
-    python experiments/toys_figures.py --datasets moons,circles --methods gedi,gedi-no-gen,jem
-    python experiments/toys_figures.py --published --datasets moons,circles
+    python experiments/toys_figures.py --published
+    python experiments/toys_figures.py --methods gedi,gedi-no-gen,jem --name toys-ours-5-seeds
 
-For every data set and method the pictures of its run (clusters.png, density.png, losses.png, training.png) are put side
-by side as experiments/results/figures/<name>-<kind>.png; a run that is finished in --runs is not trained again.
+The runs are those of experiments/toys_tables.py with the same --name, and trained where they are not in --runs. For
+every method (a row) and data set (a column) the picture of the first seed's run is put on one sheet,
+experiments/results/figures/<--name>-<figure>.png.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from toys_tables import run_once
 
 from gedi_nesy.settings import parse_setting
+from gedi_nesy.vision.published import NOISE
 from gedi_nesy.vision.recipe import recipe_for
 
 FIGURES = Path(__file__).parent / "results" / "figures"
+WIDTH = 1600  # of a sheet, in pixels, at most
 # the paper's figure, and the picture of a run that shows the same
 KINDS = {
     "figure3": "clusters.png",
@@ -30,35 +34,51 @@ KINDS = {
 @click.option("--published", is_flag=True, help="The paper's recipes instead of ours.")
 @click.option("--methods", default="gedi,gedi-no-gen,jem", show_default=True)
 @click.option("--datasets", default="moons,circles", show_default=True)
-@click.option("--seed", default=100, show_default=True)
+@click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)
+@click.option("--first-seed", default=100, show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/figures"), show_default=True)
-def main(published: bool, methods: str, datasets: str, seed: int, settings: tuple[str, ...], runs: Path) -> None:
-    """Run the experiment."""
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/toys"), show_default=True)
+@click.option("--name", help="Of the runs and the pictures.  [default: toys-published or toys-ours]")
+def main(
+    published: bool,
+    methods: str,
+    datasets: str,
+    seeds: int,
+    first_seed: int,
+    settings: tuple[str, ...],
+    runs: Path,
+    name: str | None,
+) -> None:
+    """Draw the figures."""
     FIGURES.mkdir(parents=True, exist_ok=True)
-    name = "published" if published else "ours"
-    overrides = {"seed": seed} | dict(map(parse_setting, settings))
-    folders = {}
+    name = name or ("toys-published" if published else "toys-ours")
+    overrides = {"data_noise": NOISE, "seeds": seeds, "seed": first_seed} | dict(map(parse_setting, settings))
+    runs_of: dict[str, list[Path]] = {}
     for method in methods.split(","):
         for dataset in datasets.split(","):
-            folders[method, dataset] = folder = runs / f"{name}-{method}-{dataset}"
+            folder = runs / name / f"{method}-{dataset}-{NOISE}"
             run_once(recipe_for(method, published), folder, overrides | {"dataset": dataset})
-    for kind, picture in KINDS.items():
-        rows = [
-            [folders[method, dataset] / picture for dataset in datasets.split(",")] for method in methods.split(",")
-        ]
-        paste(rows, FIGURES / f"toys-{name}-{kind}.png")
+            runs_of.setdefault(method, []).append(folder / f"seed{first_seed}")
+    for figure, picture in KINDS.items():
+        rows = {method: [run / picture for run in found] for method, found in runs_of.items()}
+        paste(rows, datasets.split(","), FIGURES / f"{name}-{figure}.png")
 
 
-def paste(rows: list[list[Path]], path: Path) -> None:
-    """Pictures in rows on one white sheet."""
-    pictures = [[Image.open(picture) for picture in row] for row in rows]
-    width, height = (max(p.size[side] for row in pictures for p in row) for side in (0, 1))
-    sheet = Image.new("RGB", (width * max(map(len, pictures)), height * len(pictures)), "white")
-    for r, row in enumerate(pictures):
-        for c, picture in enumerate(row):
-            sheet.paste(picture, (c * width, r * height))
-    sheet.save(path)
+def paste(rows: Mapping[str, Sequence[Path]], columns: Sequence[str], path: Path) -> None:
+    """Pictures in rows and columns on one white sheet, the names of both above each."""
+    pictures = {name: [Image.open(picture) for picture in row] for name, row in rows.items()}
+    width = max(picture.width for row in pictures.values() for picture in row)
+    caption = width // 20
+    heights = [caption + max(picture.height for picture in row) for row in pictures.values()]
+    sheet = Image.new("RGB", (width * len(columns), sum(heights)), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(caption // 2)
+    for r, (name, row) in enumerate(pictures.items()):
+        for c, (column, picture) in enumerate(zip(columns, row, strict=True)):
+            corner = (c * width, sum(heights[:r]))
+            pen.text((corner[0] + caption // 2, corner[1] + caption // 4), f"{name}, {column}", "black", font)
+            sheet.paste(picture, (corner[0], corner[1] + caption))
+    sheet.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
+    sheet.quantize(256).save(path, optimize=True)  # a quarter of the size
     print(path)
 
 
