@@ -1,0 +1,60 @@
+"""What a seed of the toys costs when several are trained side by side, as `--seeds` does, against one by one.
+
+    python experiments/bench_seeds.py --out experiments/results/bench_seeds.json
+
+Our recipe with a fifteenth of its steps, in turn with each number of seeds, in one process; the median of some rounds.
+"""
+
+import json
+import shlex
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import click
+import torch
+
+from gedi_nesy.cli import Commas
+from gedi_nesy.data.points import load_points
+from gedi_nesy.runs import provenance
+from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.recipe import Recipe, load_recipe
+
+SHORT = {"pretrain.steps": 40, "train.steps": 40, "refine.steps": 100}
+
+
+@click.command()
+@click.option("--recipe", default="gedi", show_default=True)
+@click.option("--numbers", type=Commas(click.INT), default="1,5,20", show_default=True, help="Of seeds; 1 comes first.")
+@click.option("--threads", default=1, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the result here as JSON.")
+def main(recipe: str, numbers: tuple[int, ...], threads: int, rounds: int, out: Path | None) -> None:
+    """Run the experiment."""
+    torch.set_num_threads(threads)
+    settings = load_recipe(recipe, SHORT)
+    learn(settings, 1)  # to warm up
+    taken = [[learn(settings, number) / number for number in numbers] for _ in range(rounds)]
+    lines: list[dict[str, float]] = []
+    for number, times in zip(numbers, zip(*taken, strict=True), strict=True):
+        own = statistics.median(times)
+        first = lines[0]["seconds_a_seed"] if lines else own
+        lines.append({"seeds": number, "seconds_a_seed": own, "times_quicker": first / own})
+        print(f"{number:3} seeds side by side: {own:.2f} s a seed, {first / own:.2f} times quicker", flush=True)
+    if out:
+        about = {"command": shlex.join(["python", "experiments/bench_seeds.py", *sys.argv[1:]]), "recipe": recipe}
+        result = about | {"settings": SHORT, "threads": threads, "rounds": rounds, "lines": lines}
+        out.write_text(json.dumps(result | provenance(torch.device("cpu")), indent=2) + "\n")
+
+
+def learn(recipe: Recipe, number: int) -> float:
+    """Seconds to train so many seeds side by side."""
+    data = [load_points(recipe.dataset, recipe.examples, seed, recipe.data_noise).x_train for seed in range(number)]
+    start = time.perf_counter()
+    Learner(recipe, data, 2).learn()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
