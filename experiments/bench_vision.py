@@ -10,6 +10,9 @@ device can do, both measured here:
   bound, for operations that are compiled into one don't pass their results through memory;
 - the number of operations: what an eager loop has to launch.
 
+Both needs are counted for the types that a variant computes in. On CUDA float32 means TF32 in matrix products too, as
+torch has it in convolutions.
+
 The roofline is the longer of the first two times, and the share of the peak the first over the time that was measured.
 
     python experiments/bench_vision.py --device cuda --out experiments/results/bench_vision.json
@@ -94,16 +97,21 @@ def main(
     torch.set_num_threads(threads)
     cuda = torch.device(device).type == "cuda"
     own = dict(map(parse_setting, settings)) | {"device": device, "examples": 1000}
-    need = measure_need(recipe, own)
+    if cuda:
+        torch.set_float32_matmul_precision("high")
+    needs = {bf16: measure_need(recipe, own | {"speed.bf16": bf16}) for bf16 in (False, True)}
     limits = measure_limits(torch.device(device))
-    print(
-        f"an iteration: {need['flop'] / 1e9:.1f} GFLOP, {need['bytes'] / 1e9:.2f} GB, {need['operations']} operations"
-    )
+    for bf16, need in needs.items():
+        print(
+            f"an iteration{' in bf16' if bf16 else ''}: {need['flop'] / 1e9:.1f} GFLOP, {need['bytes'] / 1e9:.2f} GB, "
+            f"{need['operations']} operations"
+        )
     print(f"{limits['name']}: " + ", ".join(f"{key} {value / 1e12:.3g} T/s" for key, value in limits["peaks"].items()))
     lines: list[dict[str, Any]] = []
     for variant in variants or [name for name in VARIANTS if cuda or not name.endswith("graphs")]:
         settings_of = VARIANTS[variant]
         took = measure(load_recipe(recipe, own | settings_of), iterations)
+        need = needs[settings_of.get("speed.bf16", False)]
         peak = limits["peaks"]["bfloat16" if settings_of.get("speed.bf16") else "float32"]
         least = need["flop"] / peak
         line = {
@@ -121,7 +129,8 @@ def main(
         )
     if out:
         command = shlex.join(["python", "experiments/bench_vision.py", *sys.argv[1:]])
-        about = {"command": command, "recipe": recipe, "settings": own, "iteration": need, "device_limits": limits}
+        iteration = {"float32": needs[False], "bfloat16": needs[True]}
+        about = {"command": command, "recipe": recipe, "settings": own, "iteration": iteration, "device_limits": limits}
         out.write_text(json.dumps(about | {"lines": lines} | provenance(torch.device(device)), indent=2) + "\n")
 
 

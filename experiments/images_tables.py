@@ -2,37 +2,63 @@
 
     python experiments/images_tables.py --device cuda
     python experiments/images_tables.py --datasets cifar10 --methods gedi,jem --budget 2000
+    python experiments/images_tables.py --datasets cifar10 --budget 1000 --set network.encoder=resnet8-16 --name small
     python experiments/images_tables.py --only-write
 
-Of each run: NMI, AMI and Hungarian accuracy on the whole test set and the NMI of batches of 64; linear probe; FID with
---inception, otherwise the Fréchet distance of a classifier's features, under its own name; AUROC against the other data
-sets that can be had. The picture of its samples after 500 SGLD steps (Figures 6, 9 and 10) is copied beside the result.
+Of each run: NMI, AMI and Hungarian accuracy on the whole test set and the NMI of batches of 64; linear probe and
+nearest neighbours; FID and KID with --inception, otherwise distances of a classifier's features, under their own names;
+precision and recall of samples; AUROC against the other data sets that can be had. Its samples after 500 SGLD steps
+(Figures 6, 9 and 10) are copied beside the result.
 
 Each run has a folder in --runs, where a finished one is kept and a stopped one resumed. With --budget runs are so many
-steps long, which the result's name says: experiments/results/images-budget2000.json. What was not run is an empty row.
+steps long, which the result's name says: experiments/results/images-budget2000.json, and .md. A row of the result stays
+until its run is finished anew; what was not run is an empty row, what failed says why.
 """
 
+import json
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from once import run_once
 
 from gedi_nesy.cli import Commas
 from gedi_nesy.data import DataUnavailable, load_images
+from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.vision.evaluate import evaluate
 from gedi_nesy.vision.ood import ood_auroc
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for
 from gedi_nesy.vision.run import load_run
-from gedi_nesy.vision.train import resume, train
 from gedi_nesy.watch import Interrupted
 
 RESULTS = Path(__file__).parent / "results"
 OF_THE_PAPER = ("jem", "barlow", "swav", "gedi-no-gen", "gedi")
+FID_SAMPLES, FD_SAMPLES = 10_000, 1000  # by default: a covariance of Inception's 2,048 features needs more of them
+# of evaluation.json: figure, its title, what of `published` the paper calls it
+CLUSTERS = {
+    "nmi": ("NMI", None),
+    "ami": ("AMI", None),
+    "cluster_accuracy": ("Hungarian accuracy", None),
+    "nmi_batch64": ("NMI of 64s", "nmi_batch64"),
+    "nmi_batch64_chance": ("its chance", None),
+    "linear_probe": ("probe", "linear_probe"),
+    "knn": ("kNN", None),
+}
+SAMPLES = {
+    "FID": ("FID", "FID"),
+    "KID": ("KID", None),
+    "FD(classifier)": ("FD(classifier)", None),
+    "KD(classifier)": ("KD(classifier)", None),
+    "precision": ("precision", None),
+    "recall": ("recall", None),
+}
+SCORES = {"energy": ("energy", None), "gradient": ("gradient", "published"), "max_softmax": ("max softmax", None)}
 
 
 @click.command()
@@ -43,10 +69,10 @@ OF_THE_PAPER = ("jem", "barlow", "swav", "gedi-no-gen", "gedi")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--data-dir", type=click.Path(path_type=Path))
 @click.option("--inception", type=click.Path(path_type=Path), help="torch-fidelity's file of Inception's weights.")
-@click.option("--samples", default=1000, show_default=True, help="For the distances.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
+@click.option("--samples", type=int, help="For the distances.  [default: 10000 with --inception, otherwise 1000]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Needs a --name.")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/images"), show_default=True)
-@click.option("--name", help="Of the result.  [default: images-published, or images-budget<steps>]")
+@click.option("--name", help="Of the result; -budget<steps> is added.  [default: images-published, or images]")
 @click.option("--only-write", is_flag=True, help="Train and evaluate nothing.")
 def main(
     datasets: tuple[str, ...],
@@ -56,50 +82,55 @@ def main(
     device: str,
     data_dir: Path | None,
     inception: Path | None,
-    samples: int,
+    samples: int | None,
     settings: tuple[str, ...],
     runs: Path,
     name: str | None,
     only_write: bool,
 ) -> None:
     """Run the experiment."""
-    name = name or (f"images-budget{budget}" if budget else "images-published")
+    if settings and not name:
+        raise click.UsageError("--set makes runs that are not the paper's; give their result a --name.")
+    name = (name or ("images" if budget else "images-published")) + (f"-budget{budget}" if budget else "")
+    samples = samples or (FID_SAMPLES if inception else FD_SAMPLES)
     command = shlex.join(["python", "experiments/images_tables.py", *sys.argv[1:]])
     overrides = {"seed": seed, "device": device} | dict(map(parse_setting, settings))
     cells = [(method, dataset) for dataset in datasets for method in methods]
     for method, dataset in [] if only_write else cells:
         folder = runs / name / f"{method}-{dataset}-seed{seed}"
+        row: dict[str, Any] = {"method": method, "trained on": dataset, "seed": seed, "command": command}
         try:
-            train_once(recipe_for(method, dataset=dataset), folder, budget, data_dir, overrides)
+            recipe = recipe_for(method, dataset=dataset)
+            run_once(recipe, folder, overrides | {"dataset": dataset} | shares(recipe, budget), data_dir)
             evaluate_once(folder, device, data_dir, inception, samples)
-        except DataUnavailable as error:
-            print(f"{method} on {dataset}: {error}", flush=True)
+            row |= read_row(folder, {**overrides, **shares(recipe, budget)})
+            if (folder / "samples.png").exists():
+                shutil.copy(folder / "samples.png", RESULTS / f"{name}-{method}-{dataset}.png")
+        except UserError as error:  # it can't be had, or diverged: the others go on
+            row |= {"failed": str(error)}
         except Interrupted as stopped:
             sys.exit(f"Stopped in {stopped}; go on with the same command.")
-        write_results(runs / name, RESULTS / name, seed, command)
-    write_results(runs / name, RESULTS / name, seed, command)
+        print(cells_of(row), flush=True)
+        write_results(RESULTS / f"{name}.json", [row])
+    write_results(RESULTS / f"{name}.json", [])
 
 
-def train_once(recipe: str, folder: Path, budget: int | None, data_dir: Path | None, overrides: dict[str, Any]) -> None:
-    """Train, resume or keep what is in the folder."""
-    if (folder / "summary.json").exists():
-        return
-    if (folder / "config.toml").exists():
-        resume(folder, data_dir=data_dir)
-        return
+def shares(recipe: str, budget: int | None) -> dict[str, Any]:
+    """The steps of each stage, where there is a budget."""
     stages = load_recipe(recipe).stages
-    shares = {f"{stage}.steps": budget // len(stages) for stage in stages} if budget else {}
-    train(recipe, out=folder, data_dir=data_dir, **shares | overrides)
+    return {f"{stage}.steps": budget // len(stages) for stage in stages} if budget else {}
 
 
 def evaluate_once(folder: Path, device: str, data_dir: Path | None, inception: Path | None, samples: int) -> None:
-    """Write evaluation.json into a finished run's folder, unless it is there."""
-    if (folder / "evaluation.json").exists():
-        return
+    """Write evaluation.json into a finished run's folder, unless it is there and was made in this way."""
     run = load_run(folder, device)
-    figures = evaluate(run, data_dir=data_dir, inception=inception, samples=samples)
     others = [name for name in IMAGES if name != run.recipe.dataset and is_there(name, data_dir)]
-    figures["auroc"] = ood_auroc(run, others, data_dir)
+    how = {"samples": samples, "against": others, "extractor": "inception" if inception else "classifier"}
+    place = folder / "evaluation.json"
+    if place.exists() and json.loads(place.read_text()).get("how") == how:
+        return
+    figures = evaluate(run, data_dir=data_dir, inception=inception, samples=samples)
+    figures |= {"auroc": ood_auroc(run, others, data_dir), "how": how}
     RunFolder(folder).write_json("evaluation.json", figures)
 
 
@@ -112,38 +143,58 @@ def is_there(name: str, data_dir: Path | None) -> bool:
     return True
 
 
-def write_results(runs: Path, result: Path, seed: int, command: str) -> None:
-    """Gather everything that is finished; what is not is an empty row."""
-    rows = []
-    for dataset in IMAGES:
-        for method in OF_THE_PAPER:
-            folder = runs / f"{method}-{dataset}-seed{seed}"
-            row = {"method": method, "trained on": dataset, "finished": (folder / "evaluation.json").exists()}
-            rows.append(row | (read_row(folder) if row["finished"] else {}))
-            if row["finished"] and (folder / "samples.png").exists():
-                shutil.copy(folder / "samples.png", f"{result}-{method}-{dataset}.png")
-    RunFolder(result.parent).write_json(f"{result.name}.json", {"command": command, "rows": rows})
-    for row in rows:
-        print(
-            f"{row['method']:12} {row['trained on']:9} " + (describe(row) if row["finished"] else "not run"), flush=True
-        )
-
-
-def read_row(folder: Path) -> dict[str, Any]:
+def read_row(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """All figures of one run, and what they depend on."""
     summary, figures = (RunFolder(folder).read_json(f"{name}.json") for name in ("summary", "evaluation"))
-    kept = ("dataset", "examples", "seed", "steps", "seconds", "certificate", "device", "machine", "versions")
+    kept = ("dataset", "examples", "steps", "seconds", "certificate", "device", "machine", "versions")
     published_steps = sum(stage.steps for stage in load_recipe(summary["recipe"]).stages.values())
-    facts = {key: summary[key] for key in kept} | {"returns": summary.get("returns", [])}
+    facts = {key: summary[key] for key in kept} | {"returns": summary.get("returns", []), "settings": dict(settings)}
     return facts | {"share of the published steps": summary["steps"] / published_steps, "figures": figures}
 
 
-def describe(row: dict[str, Any]) -> str:
-    """A line of what was found, with what the paper reports."""
-    figures, share = row["figures"], row["share of the published steps"]
-    names = ("nmi", "ami", "cluster_accuracy", "nmi_batch64", "linear_probe")
-    found = "  ".join(f"{name} {figures[name]:.3f}" for name in names if name in figures)
-    return f"{share:.1%} of the steps  {found}  paper {figures.get('published')}"
+def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows among the others, in place of older ones of their kind; of the paper's, what is missing is empty."""
+
+    def kind(row: Mapping[str, Any]) -> tuple[int, int]:
+        return IMAGES.index(row["trained on"]), METHODS.index(row["method"])
+
+    table = {kind(empty): empty for empty in ({"method": m, "trained on": d} for d in IMAGES for m in OF_THE_PAPER)}
+    table |= {kind(row): row for row in (json.loads(path.read_text())["rows"] if path.exists() else [])}
+    table |= {kind(row): dict(row) for row in rows}
+    ordered = [table[key] for key in sorted(table)]
+    path.write_text(json.dumps({"rows": ordered}, indent=2) + "\n")
+    path.with_suffix(".md").write_text(markdown(ordered))
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Ours beside the paper's, a line a row; figures that no row has are left out."""
+    lines = [cells_of(row) for row in rows]
+    header = list(dict.fromkeys(title for line in lines for title in line))
+    table = [header, ["---"] * len(header), *([line.get(title, "") for title in header] for line in lines)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in table)
+
+
+def cells_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """A row in words, by column."""
+    cells = {"method": row["method"], "trained on": row["trained on"]}
+    if "figures" not in row:
+        return cells | {"share of the steps": f"failed: {row['failed']}" if "failed" in row else "not run"}
+    figures, published = row["figures"], row["figures"]["published"]
+    cells["share of the steps"] = f"{row['share of the published steps']:.1%}"
+    cells |= beside(CLUSTERS, figures, published) | beside(SAMPLES, figures.get("samples", {}), published)
+    for other, scores in figures["auroc"].items():
+        found = beside(SCORES, scores, scores)
+        cells |= {f"AUROC {other}, {title}": text for title, text in found.items()}
+    return cells | {"seconds": f"{row['seconds']:.0f}"}
+
+
+def beside(titles: Mapping[str, tuple[str, str | None]], ours: Mapping[str, Any], paper: Mapping[str, Any]) -> Any:
+    """Our figures by their titles, the paper's in brackets."""
+    cells = {}
+    for key, (title, theirs) in titles.items():
+        if key in ours:
+            cells[title] = f"{ours[key]:.3f}" + (f" (paper: {paper[theirs]:.2f})" if theirs and theirs in paper else "")
+    return cells
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+from once import run_once
 from PIL import Image, ImageDraw, ImageFont
-from toys_tables import run_once
 
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.vision.published import NOISE

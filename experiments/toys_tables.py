@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from once import run_once
 from toys_bayes import bayes_nmi
 
-from gedi_nesy.compare import changed_settings
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.vision.published import NOISE, TABLES_2_AND_3
-from gedi_nesy.vision.recipe import METHODS, load_recipe, recipe_for
-from gedi_nesy.vision.train import resume, train_seeds
+from gedi_nesy.vision.recipe import METHODS, recipe_for
 
 RESULTS = Path(__file__).parent / "results"
 SOLVED = 0.99  # of NMI
@@ -65,19 +64,6 @@ def main(
             row = read_row(folder, command)
             print(" | ".join(cells_of(row)), flush=True)
             write_results(RESULTS / f"{name}.json", row)
-
-
-def run_once(recipe: str, folder: Path, overrides: Mapping[str, Any]) -> None:
-    """Train, resume or keep what is in the folder, which must have these settings."""
-    config = folder / "config.toml"
-    if not config.exists():
-        train_seeds(recipe, out=folder, **overrides)
-        return
-    changed = changed_settings(load_recipe(str(config)).to_toml(), load_recipe(recipe, overrides).to_toml())
-    for key, (old, new) in changed.items():
-        raise click.ClickException(f"{folder} has {key} = {old!r}, and not {new!r}; choose another folder by --runs.")
-    if not (folder / "summary.json").exists():
-        resume(folder)
 
 
 def write_results(path: Path, row: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 import numpy as np
-from toys_tables import run_once
+from once import run_once
 
 from gedi_nesy.report.figure import INK, new_figure, save
 from gedi_nesy.runs import RunFolder

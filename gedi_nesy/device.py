@@ -22,6 +22,8 @@ def find_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"The device {name!r} can't be used here; try --device cpu.") from error
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True  # so that a resumed run ends with the weights of one never stopped
     return device
 
 
@@ -44,11 +46,16 @@ def joined_processes(device: str) -> Iterator[None]:
 
     Args:
         device: where they compute, "cpu" or "cuda".
+
+    Raises:
+        UserError: if the device is one certain GPU.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
     cuda = torch.device(device).type == "cuda"
+    if cuda and torch.device(device).index is not None:
+        raise UserError(f"Each process takes a GPU of its own; give --device cuda instead of {device}.")
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=2))  # one evaluates, all wait

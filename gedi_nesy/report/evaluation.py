@@ -23,7 +23,7 @@ def evaluation_table(figures: Mapping[str, Any]) -> Group:
     published = figures["published"]
     table = _table("test set", "", "chance", "paper")
     for key, chance, label in CLUSTERS:
-        table.add_row(label, _show(figures[key]), _show(figures.get(chance or "")), _show(published.get(key)))
+        table.add_row(label, _show(figures.get(key)), _show(figures.get(chance or "")), _show(published.get(key)))
     if "samples" not in figures:
         return Group(table)
     samples, test = figures["samples"], figures["test_images"]

@@ -9,7 +9,7 @@ from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, read_outcome, ru
 from gedi_nesy.data import TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, write_comparison
-from gedi_nesy.vision.published import NOISE, TABLES_2_AND_3
+from gedi_nesy.vision.published import NMI_ON_IMAGES, NOISE, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.vision.train import resume, settle, train
 from gedi_nesy.watch import Interrupted
@@ -21,10 +21,14 @@ FIGURES = {
     "cluster_accuracy": "Hungarian",
     "certificate.certified": "certified",
     "certificate.D": "D",
+    "nmi_batch64": "NMI of 64s",
+    "nmi_batch64_chance": "chance",
     "log_likelihood": "log p",
     "kde_log_likelihood": "log p (KDE)",
     "seconds": "seconds",
 }
+# figures of runs on images alone, and on points alone
+ONLY = {True: ("nmi_batch64", "nmi_batch64_chance"), False: ("log_likelihood", "kde_log_likelihood")}
 # settings that the comparison itself gives, and where they come from
 OWN = {"method": "--methods", "recipe": "--methods", "dataset": "--datasets", "seed": "--seeds", "seeds": "--seeds"}
 
@@ -95,9 +99,13 @@ def compare(
 
 
 def gather(outcomes: Sequence[Outcome]) -> Comparison:
-    """The outcomes beside what the paper reports, where all toys have its noise."""
-    noises = {tomllib.loads(outcome.cell.config)["data_noise"] for outcome in outcomes}
-    return Comparison(outcomes, "dataset", FIGURES, TABLES_2_AND_3 if noises == {NOISE} else {})
+    """The outcomes beside what the paper reports, on toys where all have its noise."""
+    configs = [tomllib.loads(outcome.cell.config) for outcome in outcomes]
+    kinds = {"augment" in config for config in configs}  # True: on images
+    missing = [key for kind, keys in ONLY.items() if kind not in kinds for key in keys]
+    figures = {key: label for key, label in FIGURES.items() if key not in missing}
+    as_published = {config["data_noise"] for config in configs} == {NOISE}
+    return Comparison(outcomes, "dataset", figures, NMI_ON_IMAGES | (TABLES_2_AND_3 if as_published else {}))
 
 
 def train_cell(cell: Cell, folder: Path) -> None:

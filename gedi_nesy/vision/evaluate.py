@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.metrics import batch_nmi, chance_batch_nmi, score
 from gedi_nesy.data.images import Images
 from gedi_nesy.data.load import load_images
 from gedi_nesy.errors import UserError
+from gedi_nesy.vision.agreement import score_clusters
 from gedi_nesy.vision.extractor import Extractor, classifier_extractor, inception_extractor
 from gedi_nesy.vision.fidelity import frechet_distance, kernel_distance, precision_recall
 from gedi_nesy.vision.probe import knn_accuracy, linear_probe
@@ -18,7 +18,6 @@ from gedi_nesy.vision.published import FIGURES_ON_IMAGES
 from gedi_nesy.vision.run import Run
 from gedi_nesy.vision.samples import draw_images
 
-PAPERS_BATCH = 64  # over which the paper's NMI of images seems to be averaged
 REFERENCE = 10_000  # training images that samples are compared with, at most
 
 
@@ -54,7 +53,8 @@ def evaluate(
     images = load_images(run.recipe.dataset, data_dir)
     progress("clusters")
     predictions = run.predict(images.x_test).cpu()
-    figures: dict[str, Any] = score_clusters(predictions, images.y_test, max(run.clusters, len(images.classes)))
+    classes = max(run.clusters, len(images.classes))
+    figures: dict[str, Any] = score_clusters(predictions, images.y_test, classes, in_batches=True)
     progress("features")
     figures |= score_features(run, images)
     if samples and run.recipe.has_energy_model:
@@ -65,23 +65,6 @@ def evaluate(
         progress("distances of samples")
         figures |= score_samples(drawn, images, extractor) | {"steps": steps}
     return figures | {"published": FIGURES_ON_IMAGES.get((run.recipe.method, run.recipe.dataset), {})}
-
-
-def score_clusters(predictions: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
-    """Agreement of clusters and labels, int64 [images] both: on all images, and as the paper seems to have it.
-
-    Returns:
-        `nmi`, `ami`, `cluster_accuracy` (Hungarian); `nmi_batch64`, the mean over batches of 64, beside which
-        `nmi_batch64_chance` is what it gives the same clusters dealt out at random.
-    """
-    found = score(predictions, labels, classes)
-    return {
-        "nmi": found.nmi,
-        "ami": found.ami,
-        "cluster_accuracy": found.cluster_accuracy,
-        "nmi_batch64": batch_nmi(predictions.cpu(), labels.cpu(), PAPERS_BATCH),
-        "nmi_batch64_chance": chance_batch_nmi(predictions.cpu(), labels.cpu(), PAPERS_BATCH),
-    }
 
 
 def score_features(run: Run, images: Images) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Features of images in which samples are compared with real ones, and what the figures may be called."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.vision.classifier import load_classifier
 
 CHUNK = 250  # images whose features are computed at a time
+INCEPTION = "6726825d"  # what the SHA-256 of torch-fidelity's file of weights begins with, as its name says
 
 
 @dataclass(frozen=True)
@@ -49,20 +51,20 @@ def inception_extractor(weights: Path, device: torch.device | str = "cpu") -> Ex
         device: where it computes.
 
     Raises:
-        UserError: the file is missing, or holds something else.
+        UserError: the file is missing, or is another one.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
-        torch.load(weights, weights_only=True)  # torch-fidelity itself would run whatever code a file holds
-        net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights))
-    except FileNotFoundError as error:
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError as error:
         raise UserError(f"There is no file {weights} with Inception's weights.") from error
-    except Exception as error:  # torch and pickle raise whatever the bytes make them raise
+    if not digest.startswith(INCEPTION):
         raise UserError(
             f"{weights} does not hold the weights of Inception as torch-fidelity has them; download "
-            "weights-inception-2015-12-05-6726825d.pth from its releases."
-        ) from error
+            f"weights-inception-2015-12-05-{INCEPTION}.pth from its releases."
+        )
+    net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights))
     net = net.to(device)
 
     def extract(images: Tensor) -> Tensor:

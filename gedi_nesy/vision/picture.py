@@ -40,38 +40,49 @@ def draw_pictures(
     """Write losses.png and report.html.
 
     For points in the plane clusters.png, density.png and training.png too, for images samples.png if there is an energy
-    model.
+    model that can be sampled from; the report says so if it can't.
     """
     folder = run.folder
     optima = {name: value for row in history for name, value in row["optimum"].items()}
     losses_png(folder / "losses.png", history, optima)
     pictures = [folder / "losses.png"]
-    if points.are_images and run.recipe.has_energy_model:
-        draw_image_samples(run)
+    samples, lost = _draw_samples(run, points)
+    if points.are_images and samples is not None:
+        draw_image_samples(run, samples)
         pictures = [folder / "samples.png", *pictures]
     if points.in_plane:
-        draw_planes(run, points, snapshots)
+        draw_planes(run, points, snapshots, samples)
         pictures = [folder / name for name in ("clusters.png", "density.png", "training.png")] + pictures
-    report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
+    said = {**summary, "samples": lost} if lost else summary
+    report_html(folder / "report.html", said, run.recipe.to_toml(), pictures)
 
 
-def draw_image_samples(run: Run) -> None:
+def _draw_samples(run: Run, points: Points) -> tuple[Tensor | None, str | None]:
+    """Samples for the pictures, or why there are none though there is an energy model."""
+    if not run.recipe.has_energy_model or not (points.are_images or points.in_plane):
+        return None, None
+    number, steps = (IMAGES, IMAGE_STEPS) if points.are_images else (SAMPLES, SAMPLE_STEPS)
+    try:
+        return run.sample(number, steps=steps), None
+    except FloatingPointError as error:  # a finished run is worth keeping without them
+        return None, str(error)
+
+
+def draw_image_samples(run: Run, samples: Tensor) -> None:
     """Write samples.png of a run on images: chains from noise, a row for each cluster that the network sees in them."""
-    samples = run.sample(IMAGES, steps=IMAGE_STEPS)
     confidence, clusters = run.log_probs(samples).exp().max(-1)
     names = [str(k) for k in range(run.clusters)] if run.clusters <= IMAGES else None
     samples_png(run.folder / "samples.png", samples / 255, clusters, confidence, names)
 
 
-def draw_planes(run: Run, points: Points, snapshots: Sequence[Snapshot]) -> None:
+def draw_planes(run: Run, points: Points, snapshots: Sequence[Snapshot], samples: Tensor | None) -> None:
     """Write clusters.png, density.png and training.png of a run on points in the plane."""
     grid = plane_around(run.scale.to_inputs(points.x_train.to(run.scale.shift)))
     grid = Grid(grid.low, grid.high, CELLS)
     test = points.x_test.numpy()
     final = show_plane(run.networks, run.scale, grid, "test points")
     clusters_png(run.folder / "clusters.png", final, test)
-    samples = run.sample(SAMPLES, steps=SAMPLE_STEPS).cpu().numpy() if run.recipe.has_energy_model else None
-    density_png(run.folder / "density.png", final, test, samples)
+    density_png(run.folder / "density.png", final, test, None if samples is None else samples.cpu().numpy())
     planes = []
     for shot in snapshots:
         networks = new_networks(run.recipe, 1, (2,), run.clusters, 0).to(run.scale.shift.device)

@@ -58,4 +58,7 @@ def _by_kind(rows: dict[str, dict[str, tuple[float, ...]]]) -> dict[Kind, dict[s
 
 
 FIGURES_ON_IMAGES = _by_kind(_FIGURES)  # (method, trained on): {figure: value}
+NMI_ON_IMAGES: dict[Kind, dict[str, Spread]] = {
+    kind: {"nmi_batch64": Spread(figures["nmi_batch64"], None)} for kind, figures in FIGURES_ON_IMAGES.items()
+}
 AUROC_ON_IMAGES = _by_kind(_AUROC)  # (method, trained on): {foreign data set: value}

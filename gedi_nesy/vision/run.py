@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.core.energy import energy, log_density_gradient
-from gedi_nesy.core.metrics import score
 from gedi_nesy.data.points import Points, load_points
 from gedi_nesy.device import find_device
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder
+from gedi_nesy.vision.agreement import score_clusters
 from gedi_nesy.vision.density import Grid, kde_log_likelihood, log_likelihood
 from gedi_nesy.vision.losses import build_sgld
 from gedi_nesy.vision.networks import AnyNetworks, clusters_in, new_networks
@@ -109,8 +109,8 @@ class Run:
         figures: dict[str, Any] = {}
         if points.y_test is not None:
             _, labels = points.y_test.unique(return_inverse=True)
-            found = score(self.predict(points.x_test), labels, max(self.clusters, int(labels.max()) + 1))
-            figures |= {"nmi": found.nmi, "ami": found.ami, "cluster_accuracy": found.cluster_accuracy}
+            classes = max(self.clusters, int(labels.max()) + 1)
+            figures |= score_clusters(self.predict(points.x_test), labels, classes, in_batches=points.are_images)
         if points.in_plane:
             device = self.scale.shift.device
             train, test = (self.scale.to_inputs(x.to(device)) for x in (points.x_train, points.x_test))

@@ -76,9 +76,10 @@ class Session:
             except Interrupted as stopped:
                 raise Interrupted(folder.path) from stopped
             except DivergedError as error:
+                half = max(rate for _, rate in self.recipe.train.learning_rate.points) / 2
                 raise UserError(
                     f"Training diverged ({error}); {folder.path} keeps the last good checkpoint. Start a new run with "
-                    f"smaller learning rates, for example --set train.learning_rate=0.0001."
+                    f"smaller learning rates, for example --set train.learning_rate={half:g}."
                 ) from error
             return self._finish(folder, networks, choices)
 

@@ -7,7 +7,8 @@ import torch
 
 from gedi_nesy.core.energy import ood_score
 from gedi_nesy.core.metrics import score
-from gedi_nesy.vision.evaluate import score_clusters, score_features, score_samples
+from gedi_nesy.vision.agreement import score_clusters
+from gedi_nesy.vision.evaluate import score_features, score_samples
 from gedi_nesy.vision.extractor import Extractor
 from gedi_nesy.vision.published import AUROC_ON_IMAGES, FIGURES_ON_IMAGES
 from gedi_nesy.vision.samples import CHAINS, draw_images
@@ -26,10 +27,12 @@ def run(tmp_path):
 def test_clusters_are_scored_on_the_whole_set_and_beside_chance():
     generator = torch.Generator().manual_seed(0)
     labels, guesses = torch.randint(10, (2, 1000), generator=generator)
-    figures = score_clusters(guesses, labels, 10)
+    figures = score_clusters(guesses, labels, 10, in_batches=True)
     assert figures["nmi"] == score(guesses, labels, 10).nmi < 0.05
     assert figures["nmi_batch64"] == pytest.approx(figures["nmi_batch64_chance"], abs=0.03)
     assert figures["nmi_batch64"] > 0.25
+    few = score_clusters(guesses[:63], labels[:63], 10, in_batches=True)
+    assert set(few) == {"nmi", "ami", "cluster_accuracy"}  # there is no batch of 64
 
 
 def test_features_are_read_from_the_encoder(run):
