@@ -441,6 +441,7 @@ def vision() -> None:
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--examples", type=click.IntRange(2), help="Training points.  [default: 1000 of a toy, else all]")
 @click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, .05]")
+@click.option("--scale", "data_scale", type=click.FloatRange(0, min_open=True), help="Of a toy's points.  [default: 1]")
 @click.option("--clusters", type=click.IntRange(1), help="How many to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=click.IntRange(1), help="Networks of which the certificate chooses one.")
 @click.option("--seed", type=click.IntRange(0), help="Of points, weights and noise.  [default: 0]")
@@ -493,8 +494,9 @@ def _start_vision(options: dict[str, Any], shared: dict[str, Any]) -> list[Visio
     method, published, recipe, out, settings = (options.pop(name) for name in names)
     overrides = {key: value for key, value in options.items() if value is not None}
     dataset = overrides.get("dataset")
-    if dataset and dataset not in TOYS and "data_noise" in overrides:
-        raise UserError(f"--noise is that of a toy, and {dataset} is none; leave it out.")
+    for option, key in {"--noise": "data_noise", "--scale": "data_scale"}.items():
+        if dataset and dataset not in TOYS and key in overrides:
+            raise UserError(f"{option} is that of a toy, and {dataset} is none; leave it out.")
     overrides |= dict(parse_setting(text) for text in settings)
     name = recipe or vision_recipe_for(method, published, dataset)
     return train_vision_seeds(name, out=out, **shared, **overrides)

@@ -65,7 +65,8 @@ def _points(run: Run, against: Sequence[str], data_dir: Path | None) -> tuple[Te
 
 
 def _load(run: Run, name: str) -> Tensor:
-    return load_points(name, run.recipe.examples, run.recipe.seed, run.recipe.data_noise).x_test
+    of = run.recipe
+    return load_points(name, of.examples, of.seed, of.data_noise, of.data_scale).x_test
 
 
 def _noise(run: Run, familiar: Tensor) -> Tensor:

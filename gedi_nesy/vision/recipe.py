@@ -197,7 +197,8 @@ class Recipe(Settings):
     about: str
     dataset: str = "moons"
     examples: PositiveInt | None = None  # where it is left out, 1000 of a toy and all there are of the rest
-    data_noise: NonNegativeFloat = 0.05
+    data_noise: NonNegativeFloat = 0.05  # of a toy, before it is scaled
+    data_scale: PositiveFloat = 1.0  # of a toy
     clusters: PositiveInt | None = None  # as many as there are labels, where it is left out
     scale: Literal["none", "standard", "symmetric"] = "standard"  # symmetric: pixels from -1 to 1
     seed: Annotated[int, Field(ge=0, lt=2**28)] = 0

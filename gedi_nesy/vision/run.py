@@ -98,7 +98,7 @@ class Run:
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
         """Score on the test points of the data set that the run was trained on; images are looked for in `data_dir`."""
         of = self.recipe
-        return self.score(load_points(of.dataset, of.examples, of.seed, of.data_noise, data_dir))
+        return self.score(load_points(of.dataset, of.examples, of.seed, of.data_noise, of.data_scale, data_dir))
 
     def score(self, points: Points) -> dict[str, Any]:
         """Agreement with labels, and in the plane the log-likelihood of the test points, in nats a point.

@@ -96,7 +96,8 @@ def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> Sessi
     if recipe.dataset not in {**TOYS, **DATASETS} and Path(recipe.dataset).exists():
         recipe = recipe.model_copy(update={"dataset": str(Path(recipe.dataset).resolve())})
     seeds: Sequence[int] = range(recipe.seed, recipe.seed + recipe.seeds)
-    data = [load_points(recipe.dataset, recipe.examples, seed, recipe.data_noise, data_dir) for seed in seeds]
+    of = (recipe.data_noise, recipe.data_scale, data_dir)
+    data = [load_points(recipe.dataset, recipe.examples, seed, *of) for seed in seeds]
     if not len(data[0].x_train):
         raise UserError(f"{data[0].name} has test images only, to compare others with; train on another data set.")
     if data[0].are_images != recipe.network.reads_images:

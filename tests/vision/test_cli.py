@@ -6,6 +6,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gedi_nesy.cli import main
+from gedi_nesy.compare import Cell, Outcome
+from gedi_nesy.vision.compare import gather
+from gedi_nesy.vision.recipe import load_recipe
 from tests.vision.tiny import tiny_images, tiny_run
 
 FEW = ["--set", "restarts=1", "--set", "view.walk=4", "--set", "pretrain.steps=2", "--set", "train.steps=3"]
@@ -61,6 +64,19 @@ def test_other_points_than_the_paper_s_have_no_figures_of_the_paper_beside_them(
     options = ["--methods", "swav", "--datasets", "moons", "--seeds", 1, "--jobs", 1, "--published", *few]
     table = json.loads(call("compare", *options, "--out", tmp_path, "--json").stdout)["table"]
     assert table[0]["published"] == {}
+
+
+def test_on_images_the_papers_nmi_stands_beside_chance_and_there_is_no_density():
+    def compared(*recipes):
+        cells = [Cell(name, "gedi", "cifar10", 0, load_recipe(name).to_toml()) for name in recipes]
+        return gather([Outcome(cell) for cell in cells])
+
+    (line,) = compared("paper-cifar10-gedi").lines()
+    assert line.published["nmi_batch64"].median == 0.44
+    assert {"nmi_batch64", "nmi_batch64_chance"} <= set(compared("paper-cifar10-gedi").figures)
+    assert "log_likelihood" not in compared("paper-cifar10-gedi").figures
+    assert "nmi_batch64" not in compared("gedi").figures
+    assert {"nmi_batch64", "log_likelihood"} <= set(compared("gedi", "paper-cifar10-gedi").figures)
 
 
 @pytest.mark.parametrize("datasets", ["a/p.npz,b/p.npz", "own/moons.npz"])
@@ -134,6 +150,7 @@ def test_images_are_drawn_and_told_from_noise(on_images):
         (["ood", "RUN", "--against", "mooons"], "no data set 'mooons'"),
         (["sample", "nowhere"], "not a run folder"),
         (["train", "--dataset", "own.npz", "--noise", "0.1"], "--noise is that of a toy, and own.npz is none"),
+        (["train", "--dataset", "own.npz", "--scale", "2"], "--scale is that of a toy, and own.npz is none"),
     ],
 )
 def test_what_cannot_be_evaluated_is_one_sentence(on_points, arguments, sentence):

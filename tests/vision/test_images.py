@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.runs import StopRequest
 from gedi_nesy.vision import picture, session
 from gedi_nesy.vision.learner import Learner
-from gedi_nesy.vision.recipe import METHODS, Augment, load_recipe, recipe_for
-from gedi_nesy.vision.run import load_run
+from gedi_nesy.vision.recipe import IMAGES, METHODS, Augment, load_recipe, recipe_for
+from gedi_nesy.vision.run import Run, load_run
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.train import resume, train
 from gedi_nesy.vision.views import ImageInputs
@@ -65,7 +66,7 @@ def test_the_run_folder_is_complete(run):
 
 
 def test_a_loaded_run_is_the_trained_one_and_says_what_it_reads(run, cifar):
-    loaded, x = load_run(run.folder.path), load_points("cifar10", 9, 0, 0.0, cifar).x_test[:7]
+    loaded, x = load_run(run.folder.path), load_points("cifar10", 9, 0, 0.0, data_dir=cifar).x_test[:7]
     assert torch.equal(loaded.log_probs(x), run.log_probs(x))
     assert loaded.features(x).shape == (7, 8)
     assert loaded.sample(2, steps=1).shape == (2, 3, 32, 32)
@@ -77,7 +78,7 @@ def test_a_loaded_run_is_the_trained_one_and_says_what_it_reads(run, cifar):
 def learn(name, cifar, **overrides):
     """The losses of every step, without files."""
     recipe = load_recipe(name, TINY | overrides)
-    data = load_points("cifar10", recipe.examples, recipe.seed, 0.0, cifar)
+    data = load_points("cifar10", recipe.examples, recipe.seed, 0.0, data_dir=cifar)
     rows = []
 
     def watch(stand):
@@ -267,3 +268,31 @@ def assert_same_weights(first, second):
     histories = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (first, second)]
     losses = [[json.loads(line).get("loss") for line in lines] for lines in histories]
     assert losses[0] == losses[1]
+
+
+def test_samples_that_leave_the_numbers_cost_a_picture_and_not_the_run(cifar, tmp_path, monkeypatch):
+    def explode(*arguments, **settings):
+        raise FloatingPointError("a chain has left the finite numbers")
+
+    monkeypatch.setattr(Run, "sample", explode)
+    run = train("paper-cifar10-gedi", out=tmp_path / "run", data_dir=cifar, **TINY | {"train.steps": 2})
+    assert "nmi" in run.summary
+    assert not (run.folder / "samples.png").exists()
+    assert "a chain has left the finite numbers" in (run.folder / "report.html").read_text()
+
+
+def test_the_guard_of_every_published_recipe_can_fire():
+    """Logits are cosines over a temperature, so energies lie at most 2 / temperature apart."""
+    for name in (recipe_for(method, dataset=dataset) for method in METHODS for dataset in IMAGES):
+        recipe = load_recipe(name)
+        if recipe.has_energy_model:
+            assert recipe.guard.largest_gap < 2 / recipe.network.temperature
+            assert recipe.guard.retries
+
+
+def test_data_that_only_others_are_compared_with_are_not_trained_on(cifar, tmp_path, monkeypatch):
+    whole = load_points("cifar10", None, 0, 0.0, data_dir=cifar)
+    monkeypatch.setattr("gedi_nesy.vision.train.load_points", lambda *a: replace(whole, x_train=whole.x_train[:0]))
+    with pytest.raises(UserError, match="has test images only"):
+        train("paper-cifar10-gedi", out=tmp_path / "run", data_dir=cifar, **TINY)
+    assert not (tmp_path / "run").exists()

@@ -77,7 +77,7 @@ def with_port(port: int) -> None:
 def first_losses(name: str, overrides: dict, data: Path):
     """The losses of the first step, ready to be computed."""
     recipe = load_recipe(name, TINY | overrides)
-    points = load_points("cifar10", recipe.examples, 0, 0.0, data)
+    points = load_points("cifar10", recipe.examples, 0, 0.0, data_dir=data)
     found = []
 
     class Enough(Exception):
