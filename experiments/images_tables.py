@@ -39,7 +39,6 @@ from gedi_nesy.watch import Interrupted
 
 RESULTS = Path(__file__).parent / "results"
 OF_THE_PAPER = ("jem", "barlow", "swav", "gedi-no-gen", "gedi")
-FID_SAMPLES, FD_SAMPLES = 10_000, 1000  # by default: a covariance of Inception's 2,048 features needs more of them
 # of evaluation.json: figure, its title, what of `published` the paper calls it
 CLUSTERS = {
     "nmi": ("NMI", None),
@@ -69,7 +68,7 @@ SCORES = {"energy": ("energy", None), "gradient": ("gradient", "published"), "ma
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--data-dir", type=click.Path(path_type=Path))
 @click.option("--inception", type=click.Path(path_type=Path), help="torch-fidelity's file of Inception's weights.")
-@click.option("--samples", type=int, help="For the distances.  [default: 10000 with --inception, otherwise 1000]")
+@click.option("--samples", type=int, help="For the distances.  [default: 1000; with --inception 10000]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Needs a --name.")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/images"), show_default=True)
 @click.option("--name", help="Of the result; -budget<steps> is added.  [default: images-published, or images]")
@@ -92,7 +91,6 @@ def main(
     if settings and not name:
         raise click.UsageError("--set makes runs that are not the paper's; give their result a --name.")
     name = (name or ("images" if budget else "images-published")) + (f"-budget{budget}" if budget else "")
-    samples = samples or (FID_SAMPLES if inception else FD_SAMPLES)
     command = shlex.join(["python", "experiments/images_tables.py", *sys.argv[1:]])
     overrides = {"seed": seed, "device": device} | dict(map(parse_setting, settings))
     cells = [(method, dataset) for dataset in datasets for method in methods]
@@ -121,7 +119,9 @@ def shares(recipe: str, budget: int | None) -> dict[str, Any]:
     return {f"{stage}.steps": budget // len(stages) for stage in stages} if budget else {}
 
 
-def evaluate_once(folder: Path, device: str, data_dir: Path | None, inception: Path | None, samples: int) -> None:
+def evaluate_once(
+    folder: Path, device: str, data_dir: Path | None, inception: Path | None, samples: int | None
+) -> None:
     """Write evaluation.json into a finished run's folder, unless it is there and was made in this way."""
     run = load_run(folder, device)
     others = [name for name in IMAGES if name != run.recipe.dataset and is_there(name, data_dir)]

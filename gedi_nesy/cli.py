@@ -561,7 +561,9 @@ def compare_vision(
 
 @vision.command("evaluate")
 @click.argument("run", type=FOLDER)
-@click.option("--samples", type=click.IntRange(0), default=1000, show_default=True, help="To draw, of images; 0: none.")
+@click.option(
+    "--samples", type=click.IntRange(0), help="To draw, of images; 0: none.  [default: 1000; with --inception 10000]"
+)
 @click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="SGLD steps of each.")
 @click.option(
     "--inception",

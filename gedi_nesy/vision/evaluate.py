@@ -26,7 +26,7 @@ def evaluate(
     *,
     data_dir: Path | None = None,
     inception: Path | None = None,
-    samples: int = 1000,
+    samples: int | None = None,
     steps: int = 500,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -36,7 +36,8 @@ def evaluate(
         run: on images, or on points, which have the figures of `Run.evaluate` only.
         data_dir: where images are looked for first.
         inception: the file with Inception's weights, for FID and KID; without it features are a small classifier's.
-        samples: how many to draw where L_GEN was on; 0 leaves their figures out.
+        samples: how many to draw where L_GEN was on; 0 leaves their figures out. By default 1000, and with Inception's
+            2,048 features, whose covariance needs more of them, 10,000.
         steps: SGLD steps of each.
         progress: told what is being done.
 
@@ -50,6 +51,8 @@ def evaluate(
         if inception:
             raise UserError(f"Inception reads images, and {run.folder.path} is a run on points; leave its weights out.")
         return run.evaluate()
+    if samples is None:
+        samples = 10_000 if inception else 1000
     images = load_images(run.recipe.dataset, data_dir)
     progress("clusters")
     predictions = run.predict(images.x_test).cpu()
