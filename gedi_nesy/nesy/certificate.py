@@ -27,7 +27,8 @@ def certificate(
     swapped. Restarts from other starting points, trapped elsewhere if trapped, can; where they all learn from matched
     symbols, the margin by which those lead all others can. Neither sees what the rule leaves open, and there restarts
     may agree by luck. So a run is certified only when the diagnosis finds nothing, the rule has a single reading, and
-    matching had a clear result or, where there is none, another restart agrees with the chosen one.
+    matching had a clear result or, where there is none, another restart agrees with the chosen one. What stands
+    against it is named among the failures; only a single restart of its own is none, and no evidence either.
     """
     failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
     if readings is None:
@@ -35,17 +36,24 @@ def certificate(
     elif readings > 1:
         failures.append("symbols that the rule can't tell apart")
     support = selection.support if selection else None
-    margin = matched.margin if matched else None
-    evidence, least = (margin, MARGIN) if matched else (support, AGREED)
-    clear = evidence is not None and evidence >= least
+    failures += _unclear(matched, support)
     return {
-        "certified": not failures and clear,
+        "certified": not failures and bool(matched or support is not None),
         "failures": failures,
         "restart_agreement": support,
-        "matching_margin": margin,
+        "matching_margin": matched.margin if matched else None,
         "D": max(found.certificate for found in diagnoses.values()),
         "networks": {name: asdict(found) for name, found in diagnoses.items()},
     }
+
+
+def _unclear(matched: Matched | None, support: float | None) -> list[str]:
+    """What of the search for symbols speaks against those found."""
+    if matched and matched.margin is None:
+        return ["no other symbols that those found by shape could lead"]
+    if matched and matched.margin is not None and matched.margin < MARGIN:
+        return ["no clear lead of the symbols found by shape"]
+    return ["restarts that disagree"] if not matched and support is not None and support < AGREED else []
 
 
 def readings(constraint: Constraint, recipe: Recipe) -> int | None:

@@ -16,6 +16,7 @@ from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.picture import draw_samples
 from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.run import load_run
+from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.train import resume, train
 from tests.nesy.readers import Reader
 
@@ -185,6 +186,30 @@ def test_a_search_for_readings_that_was_cut_short_settles_nothing(monkeypatch):
     unsettled = certificate(good, matched, None, None)
     assert not unsettled["certified"]
     assert unsettled["failures"] == ["readings of the rule not settled"]
+
+
+@pytest.mark.parametrize(
+    ("margin", "agreement", "reason"),
+    [
+        (0.11, None, None),
+        (0.09, [1.0, 1.0], "no clear lead of the symbols found by shape"),  # restarts taught by matching prove nothing
+        (None, [1.0, 1.0], "no other symbols that those found by shape could lead"),
+        ("no matching", [1.0, 0.98], None),
+        ("no matching", [0.9, 1.0], "restarts that disagree"),
+    ],
+)
+def test_a_run_that_is_not_certified_says_what_speaks_against_it(margin, agreement, reason):
+    good = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}
+    matched = None if margin == "no matching" else Matched(energy=-1.0, margin=margin, chains=3)
+    best = agreement.index(1.0) if agreement else 0
+    selection = Selection([1.0, 1.0], best, agreement, [0, 1]) if agreement else None
+    found = certificate(good, matched, selection, 1)
+    assert (found["certified"], found["failures"]) == (reason is None, [reason] if reason else [])
+
+
+def test_a_single_restart_without_matching_is_no_evidence():
+    found = certificate({"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, None, None, 1)
+    assert not found["certified"]
 
 
 @pytest.mark.parametrize(
