@@ -3,22 +3,24 @@
     python experiments/ablation.py --seeds 500-504 --set sampler.engine=numba
     python experiments/ablation.py --cell "no EMA" --cell "no warp"
 
-A run that is finished in --runs is read, a stopped one is resumed. The result, every figure of every seed, is written
-after each cell to experiments/results/ablation.json.
+A run that is finished in --runs is read, a stopped one is resumed. Each cell, every figure of every seed, is put among
+the others in experiments/results/ablation.json.
 """
 
 import json
+import shlex
 import statistics
 from pathlib import Path
 from typing import Any
 
 import click
-from train_seeds import run_once
+from once import run_once
 
 from gedi_nesy.settings import parse_setting
 
 OURS = "gedi-nesy-few"
 RESTARTS = "gedi-nesy-restarts"  # finds the symbols by restarts under a strong prior, not by matching
+ONCE = {"rounds": 1}  # without a second attempt, so that a cell shows what its change does to the first
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": (OURS, {}),
     "no L_GEN": (OURS, {"student.weights.gen": 0.0, "student.weights.energy_l2": 0.0}),
@@ -31,11 +33,11 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "one restart": (OURS, {"restarts": 1}),
     "no student": (OURS, {"restarts": 1, "student": None}),
     "no matching": (RESTARTS, {}),
-    "no matching, L_PRIOR 0": (RESTARTS, {"train.weights.prior": 0.0}),
-    "no matching, L_PRIOR entropy": (RESTARTS, {"train.prior": "entropy"}),
-    "no matching, L_PRIOR uniform": (RESTARTS, {"train.prior": "uniform"}),
-    "no matching, L_PRIOR 40 throughout": (RESTARTS, {"train.weights.prior": 40.0}),
-    "no matching, one cycle": (RESTARTS, {"cycles": 1}),
+    "no matching, L_PRIOR 0": (RESTARTS, ONCE | {"train.weights.prior": 0.0}),
+    "no matching, L_PRIOR entropy": (RESTARTS, ONCE | {"train.prior": "entropy"}),
+    "no matching, L_PRIOR uniform": (RESTARTS, ONCE | {"train.prior": "uniform"}),
+    "no matching, L_PRIOR 40 throughout": (RESTARTS, ONCE | {"train.weights.prior": 40.0}),
+    "no matching, one cycle": (RESTARTS, ONCE | {"cycles": 1}),
 }
 FIGURES = ("accuracy", "cluster_accuracy", "nmi", "ami", "constraint_satisfaction", "seconds")
 
@@ -54,23 +56,22 @@ def main(
     """Run the experiment."""
     first, _, last = seeds.partition("-")
     shared = {"examples": examples, "dataset": dataset} | dict(parse_setting(text) for text in settings)
-    result: dict[str, Any] = {
-        "command": f"python experiments/ablation.py --seeds {seeds} --examples {examples} --dataset {dataset}"
-        + "".join(f' --cell "{name}"' for name in cells)
-        + "".join(f" --set {text}" for text in settings),
-        "cells": {},
-    }
+    found: dict[str, Any] = json.loads(out.read_text())["cells"] if out.exists() else {}
     for name in cells or CELLS:
         recipe, changed = CELLS[name]
         slug = name.lower().replace(" ", "-").replace(",", "").replace("%", "")
         summaries = []
         for seed in range(int(first), int(last or first) + 1):
             folder = runs / f"{slug}-{dataset}-{examples}-seed{seed}"
-            summaries.append(run_once(recipe, folder, seed, shared | changed))
+            summaries.append(run_once(recipe, folder, shared | changed | {"seed": seed}).summary)
             print(f"{name}, seed {seed}: {json.dumps(row(summaries[-1]))}", flush=True)
-        result["cells"][name] = summarise(summaries) | {"recipe": recipe, "changed": changed}
-        result |= {key: summaries[0][key] for key in ("dataset", "examples", "device", "machine", "versions")}
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        command = ["python", "experiments/ablation.py", "--seeds", seeds, "--examples", str(examples)]
+        command += ["--dataset", dataset, "--cell", name, *(part for text in settings for part in ("--set", text))]
+        about = {key: summaries[0][key] for key in ("dataset", "examples", "device", "machine", "versions")}
+        how = {"command": shlex.join(command), "recipe": recipe, "changed": changed}
+        found[name] = how | summarise(summaries) | about
+        ordered = {name: found[name] for name in CELLS if name in found}
+        out.write_text(json.dumps({"cells": ordered}, indent=2) + "\n")
 
 
 def row(summary: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def summarise(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """A cell's median, spread and worst seed, and every seed; `certified` counts runs."""
     return {
         "median": {key: statistics.median(s[key] for s in summaries) for key in FIGURES},
-        "std": {key: statistics.pstdev(s[key] for s in summaries) for key in FIGURES},
+        "std": {key: statistics.stdev(s[key] for s in summaries) for key in FIGURES},
         "worst accuracy": min(s["accuracy"] for s in summaries),
         "certified": sum(s["certificate"]["certified"] for s in summaries),
         "seeds": [row(summary) for summary in summaries],

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from once import run_once
+from once import vision_run_once
 
 from gedi_nesy.cli import Commas
 from gedi_nesy.data import DataUnavailable, load_images
@@ -99,7 +99,7 @@ def main(
         row: dict[str, Any] = {"method": method, "trained on": dataset, "seed": seed, "command": command}
         try:
             recipe = recipe_for(method, dataset=dataset)
-            run_once(recipe, folder, overrides | {"dataset": dataset} | shares(recipe, budget), data_dir)
+            vision_run_once(recipe, folder, overrides | {"dataset": dataset} | shares(recipe, budget), data_dir)
             evaluate_once(folder, device, data_dir, inception, samples)
             row |= read_row(folder, {**overrides, **shares(recipe, budget)})
             if (folder / "samples.png").exists():

@@ -6,19 +6,35 @@ from typing import Any
 
 import click
 
+import gedi_nesy as gn
 from gedi_nesy.compare import changed_settings
-from gedi_nesy.vision.recipe import load_recipe
-from gedi_nesy.vision.train import resume, train_seeds
+from gedi_nesy.nesy import train as nesy
+from gedi_nesy.nesy.compare import read_config
+from gedi_nesy.nesy.recipe import load_recipe
+from gedi_nesy.vision import train as vision
+from gedi_nesy.vision.compare import read_config as read_vision_config
+from gedi_nesy.vision.recipe import load_recipe as load_vision_recipe
 
 
-def run_once(recipe: str, folder: Path, overrides: Mapping[str, Any], data_dir: Path | None = None) -> None:
-    """Train, resume or keep what is in the folder, which must have these settings."""
-    config = folder / "config.toml"
-    if not config.exists():
-        train_seeds(recipe, out=folder, data_dir=data_dir, **overrides)
+def run_once(recipe: str, folder: Path, overrides: Mapping[str, Any], data_dir: Path | None = None) -> gn.Run:
+    """A finished run with these settings, which those of a folder that is there must be."""
+    if not (folder / "config.toml").exists():
+        return gn.train(recipe, out=folder, data_dir=data_dir, **overrides)
+    wanted = nesy.settle(load_recipe(recipe, overrides), data_dir=data_dir)
+    _check(folder, read_config(folder / "config.toml"), wanted.to_toml())
+    return gn.load_run(folder) if (folder / "summary.json").exists() else nesy.resume(folder, data_dir=data_dir)
+
+
+def vision_run_once(recipe: str, folder: Path, overrides: Mapping[str, Any], data_dir: Path | None = None) -> None:
+    """Likewise for runs of the vision track: one, or several seeds side by side."""
+    if not (folder / "config.toml").exists():
+        vision.train_seeds(recipe, out=folder, data_dir=data_dir, **overrides)
         return
-    changed = changed_settings(load_recipe(str(config)).to_toml(), load_recipe(recipe, overrides).to_toml())
-    for key, (old, new) in changed.items():
-        raise click.ClickException(f"{folder} has {key} = {old!r}, and not {new!r}; choose another folder by --runs.")
+    _check(folder, read_vision_config(folder / "config.toml"), load_vision_recipe(recipe, overrides).to_toml())
     if not (folder / "summary.json").exists():
-        resume(folder, data_dir=data_dir)
+        vision.resume(folder, data_dir=data_dir)
+
+
+def _check(folder: Path, found: str, wanted: str) -> None:
+    for key, (old, new) in changed_settings(found, wanted).items():
+        raise click.ClickException(f"{folder} has {key} = {old!r}, and not {new!r}; choose another folder by --runs.")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 import torch
+from once import run_once
 from torch import Tensor, nn
-from train_seeds import run_once
 
 import gedi_nesy as gn
 from gedi_nesy.core.augment import Warp
@@ -46,6 +46,8 @@ SAMPLES, STEPS = 500, 1000  # chains from uniform noise, and SGLD steps of each
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "ood.json", show_default=True)
 def main(seeds: str, examples: int, variants: tuple[str, ...], data_dir: Path, runs: Path, out: Path) -> None:
     """Run the experiment."""
+    if variants and out == RESULTS / "ood.json":
+        raise click.UsageError("--variant measures a part; give it a place of its own with --out.")
     torch.set_num_threads(1)
     images = load_images("mnist", data_dir)
     outliers = {name: load_outliers(name, images.x_test, data_dir) for name in AGAINST}
@@ -57,7 +59,7 @@ def main(seeds: str, examples: int, variants: tuple[str, ...], data_dir: Path, r
         for seed in range(int(first), int(last or first) + 1):
             folder = runs / f"{variant}-{examples}-seed{seed}"
             overrides = SHARED | {"examples": examples} | VARIANTS[variant]
-            run_once("gedi-nesy", folder, seed, overrides | {"data_dir": data_dir})
+            run_once("gedi-nesy", folder, overrides | {"seed": seed}, data_dir)
             rows[variant].append(measured(folder, images, outliers, judge))
             print(variant, seed, json.dumps(rows[variant][-1]), flush=True)
     result = {

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 import click
-from train_seeds import FIGURES, RESULTS, run_once
+from once import run_once
+from train_seeds import FIGURES, RESULTS
 
 from gedi_nesy.nesy.recipe import recipe_for
 
@@ -44,7 +45,8 @@ def main(programs: str, examples: int, recipe: str | None, seed: int, runs: Path
     out = RESULTS / f"programs-{recipe}-{examples}.json"
     for program in programs.split(","):
         settings = {"dataset": "mnist", "examples": examples, "program": program} | PROGRAMS.get(program, {})
-        summary = run_once(recipe, runs / f"{recipe}-{Path(program).stem}-{examples}-seed{seed}", seed, settings)
+        folder = runs / f"{recipe}-{Path(program).stem}-{examples}-seed{seed}"
+        summary = run_once(recipe, folder, settings | {"seed": seed}).summary
         rows[program] = {
             **{key: summary[key] for key in ("recipe", "dataset", "examples", "seed", *FIGURES, "seconds")},
             "by_network": summary.get("networks"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-from once import run_once
+from once import vision_run_once
 from PIL import Image, ImageDraw, ImageFont
 
 from gedi_nesy.settings import parse_setting
@@ -57,7 +57,7 @@ def main(
     for method in methods.split(","):
         for dataset in datasets.split(","):
             folder = runs / name / f"{method}-{dataset}-{NOISE}"
-            run_once(recipe_for(method, published), folder, overrides | {"dataset": dataset})
+            vision_run_once(recipe_for(method, published), folder, overrides | {"dataset": dataset})
             runs_of.setdefault(method, []).append(folder / f"seed{first_seed}")
     for figure, picture in KINDS.items():
         rows = {method: [run / picture for run in found] for method, found in runs_of.items()}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from once import run_once
+from once import vision_run_once
 from toys_bayes import bayes_nmi
 
 from gedi_nesy.runs import RunFolder
@@ -60,7 +60,7 @@ def main(
     for method in methods.split(","):
         for dataset in datasets.split(","):
             folder = runs / name / f"{method}-{dataset}-{noise}"
-            run_once(recipe_for(method, published), folder, overrides | {"dataset": dataset})
+            vision_run_once(recipe_for(method, published), folder, overrides | {"dataset": dataset})
             row = read_row(folder, command)
             print(" | ".join(cells_of(row)), flush=True)
             write_results(RESULTS / f"{name}.json", row)

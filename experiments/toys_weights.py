@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 import numpy as np
-from once import run_once
+from once import vision_run_once
 
 from gedi_nesy.report.figure import INK, new_figure, save
 from gedi_nesy.runs import RunFolder
@@ -47,7 +47,7 @@ def main(published: bool, datasets: str, seeds: int, first_seed: int, settings: 
             for prior in WEIGHTS:
                 folder = runs / f"{recipe}-{dataset}-{inv:g}-{prior:g}"
                 weights = {"train.weights.inv": inv, "train.weights.prior": prior, "dataset": dataset}
-                run_once(recipe, folder, shared | weights)
+                vision_run_once(recipe, folder, shared | weights)
                 cells.append({"dataset": dataset, "inv": inv, "prior": prior} | read_cell(folder))
                 print(cells[-1]["dataset"], inv, prior, f"NMI {statistics.median(cells[-1]['nmi']):.3f}", flush=True)
                 text = json.dumps({"command": command, "cells": cells}, indent=2)

@@ -14,10 +14,9 @@ import statistics
 from pathlib import Path
 
 import click
+from once import run_once
 
-import gedi_nesy as gn
 from gedi_nesy.nesy.recipe import load_recipe
-from gedi_nesy.nesy.train import resume
 from gedi_nesy.settings import parse_setting
 
 FIGURES = ("accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood")
@@ -50,7 +49,7 @@ def main(
     first, _, last = seeds.partition("-")
     summaries = []
     for seed in range(int(first), int(last or first) + 1):
-        summary = run_once(recipe, runs / f"{name}-seed{seed}", seed, overrides)
+        summary = run_once(recipe, runs / f"{name}-seed{seed}", overrides | {"seed": seed}).summary
         summaries.append(summary)
         print(f"seed {seed}: " + "  ".join(f"{key} {summary[key]:.4f}" for key in FIGURES[:3]), end="  ")
         print(f"certified {summary['certificate']['certified']}  {summary['seconds']} s", flush=True)
@@ -72,15 +71,6 @@ def gather(command: str, summaries: list[dict]) -> dict:
         "seeds": [{key: s[key] for key in ("seed", *FIGURES, "certificate", "restarts", "seconds")} for s in summaries],
         **{key: summaries[0][key] for key in ("dataset", "examples", "device", "machine", "versions")},
     }
-
-
-def run_once(recipe: str, folder: Path, seed: int, overrides: dict) -> dict:
-    """The summary of one seed, trained, resumed or read."""
-    if (folder / "summary.json").exists():
-        return gn.load_run(folder).summary
-    if (folder / "config.toml").exists():
-        return resume(folder).summary
-    return gn.train(recipe, out=folder, seed=seed, **overrides).summary
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import click
 import torch
+from once import run_once
 
 import gedi_nesy as gn
 from gedi_nesy.core.losses import prior_divergence
 from gedi_nesy.data import load_images
 from gedi_nesy.nesy.examples import Examples, draw_examples
-from gedi_nesy.nesy.train import resume
 
 WEIGHTS = {"swav": (25.0, 100.0, 400.0), "barlow": (1.0, 10.0, 100.0, 1000.0)}
 HELD_OUT = 2000  # examples
@@ -40,13 +40,15 @@ def main(rivals: tuple[str, ...], steps: int, seeds: int, runs: Path, out: Path)
         for weight in WEIGHTS[rival]:
             cell = {"rival": rival, "examples": examples, "warp": warp, "weight": weight}
             folder = runs / f"{rival}-{examples}-{'warp' if warp else 'noise'}-{weight:g}-{seed}"
-            overrides = {"train.warp": warp, f"train.weights.{rival}": weight, "train.epochs": None}
-            run = run_once(
-                f"{rival}-nesy-addition-{examples}",
-                folder,
-                seed,
-                overrides | {"train.steps": steps, "log_every": steps},
-            )
+            overrides = {
+                "dataset": "mnist",
+                "seed": seed,
+                "train.steps": steps,
+                "train.epochs": None,
+                "log_every": steps,
+            }
+            overrides |= {"train.warp": warp, f"train.weights.{rival}": weight}
+            run = run_once(f"{rival}-nesy-addition-{examples}", folder, overrides)
             rows.append(cell | {"seed": seed} | score(run) | {key: run.summary[key] for key in FIGURES})
             print(json.dumps(rows[-1]), flush=True)
             result = {
@@ -59,15 +61,6 @@ def main(rivals: tuple[str, ...], steps: int, seeds: int, runs: Path, out: Path)
                 **{key: run.summary[key] for key in ("dataset", "device", "machine", "versions")},
             }
             out.write_text(json.dumps(result, indent=2) + "\n")
-
-
-def run_once(recipe: str, folder: Path, seed: int, overrides: dict) -> gn.Run:
-    """A cell's run, trained, resumed or read."""
-    if (folder / "summary.json").exists():
-        return gn.load_run(folder)
-    if (folder / "config.toml").exists():
-        return resume(folder)
-    return gn.train(recipe, out=folder, dataset="mnist", seed=seed, **overrides)
 
 
 def score(run: gn.Run) -> dict[str, float]:
