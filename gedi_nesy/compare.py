@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -180,18 +181,33 @@ def _train_alone(cell: Cell, out: Path, train: Train) -> Outcome:
         processes.shutdown(kill_workers=True)
 
 
-def _train_on_cluster(client: "Client", cells: Sequence[Cell], out: Path, train: Train) -> Iterator[Outcome]:
-    """Train cells on Dask; not through joblib, which waits for ever for a cell whose worker died."""
-    from distributed import KilledWorker, as_completed
+def _train_on_cluster(
+    client: "Client", workers: int, cells: Sequence[Cell], out: Path, train: Train
+) -> Iterator[Outcome]:
+    """Train cells on Dask; not through joblib, which waits for ever for a cell whose worker died.
 
-    cell_of = {client.submit(_run_cell, cell, out, train, pure=False): cell for cell in cells}
-    for future in as_completed(cell_of, loop=client.loop):
+    No more cells are sent than there are workers: Dask holds a worker's death against all that wait for it.
+    """
+    from distributed import Future, KilledWorker, as_completed
+
+    waiting, running = iter(cells), as_completed([], loop=client.loop)
+    cell_of: dict[Future, Cell] = {}
+
+    def send(count: int) -> None:
+        for cell in islice(waiting, count):
+            future = client.submit(_run_cell, cell, out, train, pure=False)
+            cell_of[future] = cell
+            running.add(future)
+
+    send(workers)
+    for future in running:
         try:
             outcome = future.result()
         except KilledWorker:
             outcome = _killed(cell_of[future], out)
         except CancelledError as error:
             raise UserError("The Dask scheduler was lost; start it again, and the same command goes on.") from error
+        send(1)
         yield outcome
 
 
@@ -312,4 +328,4 @@ def _workers(jobs: int | None, cluster: str | None) -> Iterator[tuple[int, Train
                 f"The Dask cluster at {cluster} needs workers of one thread each, since runs in one process would "
                 f"disturb each other; start them with `dask worker {cluster} --nthreads 1`."
             )
-        yield len(threads), partial(_train_on_cluster, client)
+        yield len(threads), partial(_train_on_cluster, client, len(threads))
