@@ -7,18 +7,29 @@ import threading
 import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder, write_atomically
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 IN_WORDS = {"about"}  # entries of a config.toml that describe a run and set nothing
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+KILLED = (
+    "The process that trained it was killed, most often for lack of memory; the same command tries it again, smaller "
+    "settings (--set) need another folder (--out)."
+)
 
 
 class Stopped(Exception):
@@ -46,6 +57,7 @@ class Cell:
 
 Train = Callable[[Cell, Path], object]
 ReadConfig = Callable[[Path], str]
+TrainAll = Callable[[Sequence[Cell], Path, Train], Iterator["Outcome"]]
 
 
 @dataclass(frozen=True)
@@ -97,15 +109,19 @@ def run_cells(
         train: trains a cell in its folder, or resumes it where there is a config.toml; must be picklable, and raise
             KeyboardInterrupt when it was asked to stop.
         read_config: the complete TOML of a config.toml, with a value for every setting that there is now.
-        jobs: processes at a time; by default one a core.
-        cluster: the address of a Dask scheduler whose workers train, instead of processes here.
+        jobs: processes at a time; by default one a core. A single one is this process.
+        cluster: the address of a Dask scheduler whose workers train, instead of processes here. While it has no worker
+            left, cells wait for a new one.
         watch: told once at the start, and after every cell.
 
     Returns:
-        The outcome of each cell. One that failed does not stop the rest, and is tried again by the next call.
+        The outcome of each cell. One that failed does not stop the rest, and is tried again by the next call. Once a
+        process here was killed, what is not finished goes on one cell at a time, each in a new process, so that a cell
+        whose process is killed again has failed and the others finish. On a cluster a cell has failed when so many of
+        its workers died as the scheduler's setting `distributed.scheduler.allowed-failures` says, and one more.
 
     Raises:
-        UserError: if the folder can't be written or holds the same cells with other settings, or the workers are lost.
+        UserError: if the folder can't be written or holds the same cells with other settings, or the scheduler is lost.
         Stopped: on Ctrl-C or SIGTERM; runs in other processes are resumed from their last checkpoint by the next call,
             those on a cluster can't be interrupted and end there.
     """
@@ -113,24 +129,22 @@ def run_cells(
     _make_folder(out)
     _check_settings(cells, out, read_config)
     outcomes = {cell.name: read_outcome(cell, out) for cell in cells}
-    todo = [cell for cell in cells if outcomes[cell.name].summary is None]
+    todo = [cell for cell in cells if not (out / cell.name / "summary.json").is_file()]
     outcomes |= {cell.name: Outcome(cell) for cell in todo}  # an old failure is tried again
-    with _on_signal(signal.SIGTERM, signal.default_int_handler), _workers(jobs, cluster) as workers:
+
+    def take(ended: Iterable[Outcome], workers: int) -> None:
+        for outcome in ended:
+            outcomes[outcome.cell.name] = outcome
+            watch(_progress(outcome, outcomes.values(), workers))
+
+    with _on_signal(signal.SIGTERM, signal.default_int_handler), _workers(jobs, cluster) as (workers, train_all):
         watch(_progress(None, outcomes.values(), workers))
         try:
-            calls = (joblib.delayed(_run_cell)(cell, out, train) for cell in todo)
-            with _on_signal(signal.SIGINT, signal.SIG_IGN):  # the processes inherit it: Ctrl-C is for this one
-                ended = joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)
-            for outcome in ended:
-                outcomes[outcome.cell.name] = outcome
-                watch(_progress(outcome, outcomes.values(), workers))
+            with contextlib.suppress(TerminatedWorkerError):  # it ends all, and does not say whose process was killed
+                take(train_all(todo, out, train), workers)
+            take((_train_alone(cell, out, train) for cell in todo if outcomes[cell.name].is_open), 1)
         except KeyboardInterrupt as interrupt:
             raise Stopped(_stand(cells, out)) from interrupt
-        except TerminatedWorkerError as error:
-            raise UserError(
-                f"A process was killed, most often for lack of memory, with {_stand(cells, out)}; the same command "
-                f"goes on, with a smaller --jobs if need be."
-            ) from error
     return list(outcomes.values())
 
 
@@ -138,8 +152,69 @@ def read_outcome(cell: Cell, out: Path) -> Outcome:
     """What has become of a cell so far, read from the folder of the comparison."""
     folder, failure = RunFolder(out / cell.name), _failure_file(cell, out)
     if (folder / "summary.json").is_file():
-        return Outcome(cell, summary=folder.read_json("summary.json"))
+        try:
+            return Outcome(cell, summary=folder.read_json("summary.json"))
+        except UserError as damaged:
+            return Outcome(cell, failure=str(damaged))
     return Outcome(cell, failure=failure.read_text(encoding="utf-8").split("\n")[0] if failure.is_file() else None)
+
+
+def _train_here(cells: Sequence[Cell], out: Path, train: Train) -> Iterator[Outcome]:
+    """Train cells with joblib; their outcomes in the order in which they end."""
+    calls = (joblib.delayed(_run_cell)(cell, out, train) for cell in cells)
+    with _on_signal(signal.SIGINT, signal.SIG_IGN):  # the processes inherit it: Ctrl-C is for this one
+        ended: Iterator[Outcome] = joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)
+    return ended
+
+
+def _train_alone(cell: Cell, out: Path, train: Train) -> Outcome:
+    """Train a cell in a new process while nothing else trains; if that is killed, the cell has failed."""
+    processes = ProcessPoolExecutor(1, env=ONE_THREAD)
+    try:
+        with _on_signal(signal.SIGINT, signal.SIG_IGN):
+            ended = processes.submit(_run_cell, cell, out, train)
+        outcome: Outcome = ended.result()
+        return outcome
+    except TerminatedWorkerError:
+        return _killed(cell, out)
+    finally:
+        processes.shutdown(kill_workers=True)
+
+
+def _train_on_cluster(
+    client: "Client", workers: int, cells: Sequence[Cell], out: Path, train: Train
+) -> Iterator[Outcome]:
+    """Train cells on Dask; not through joblib, which waits for ever for a cell whose worker died.
+
+    No more cells are sent than there are workers: Dask holds a worker's death against all that wait for it.
+    """
+    from distributed import Future, KilledWorker, as_completed
+
+    waiting, running = iter(cells), as_completed([], loop=client.loop)
+    cell_of: dict[Future, Cell] = {}
+
+    def send(count: int) -> None:
+        for cell in islice(waiting, count):
+            future = client.submit(_run_cell, cell, out, train, pure=False)
+            cell_of[future] = cell
+            running.add(future)
+
+    send(workers)
+    for future in running:
+        try:
+            outcome = future.result()
+        except KilledWorker:
+            outcome = _killed(cell_of[future], out)
+        except CancelledError as error:
+            raise UserError("The Dask scheduler was lost; start it again, and the same command goes on.") from error
+        send(1)
+        yield outcome
+
+
+def _killed(cell: Cell, out: Path) -> Outcome:
+    """Write down that a cell failed since its process was killed, which could not do so itself."""
+    write_atomically(_failure_file(cell, out), f"{KILLED}\n".encode())
+    return read_outcome(cell, out)
 
 
 def _run_cell(cell: Cell, out: Path, train: Train) -> Outcome:
@@ -147,7 +222,8 @@ def _run_cell(cell: Cell, out: Path, train: Train) -> Outcome:
     failure = _failure_file(cell, out)
     failure.unlink(missing_ok=True)
     try:
-        train(cell, out / cell.name)
+        if read_outcome(cell, out).is_open:  # else it had ended when its process was killed
+            train(cell, out / cell.name)
     except UserError as error:
         write_atomically(failure, f"{error}\n".encode())
     except Exception as error:  # a defect in one method must not cost the others
@@ -230,12 +306,12 @@ def _on_signal(number: int, handler: Callable[[int, FrameType | None], Any] | si
 
 
 @contextlib.contextmanager
-def _workers(jobs: int | None, cluster: str | None) -> Iterator[int]:
-    """Where joblib sends the cells, and how many it trains at a time: processes of one thread, or a Dask cluster."""
+def _workers(jobs: int | None, cluster: str | None) -> Iterator[tuple[int, TrainAll]]:
+    """How many cells are trained at a time, and what trains them: processes of one thread here, or a Dask cluster."""
     if cluster is None:
         jobs = jobs or joblib.cpu_count()
         with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
-            yield jobs
+            yield jobs, _train_here
         return
     try:
         from distributed import Client
@@ -245,11 +321,11 @@ def _workers(jobs: int | None, cluster: str | None) -> Iterator[int]:
         client = Client(cluster, set_as_default=False, timeout=15)
     except (OSError, ValueError) as error:
         raise UserError(f"No Dask scheduler answers at {cluster!r}; start one with `dask scheduler`.") from error
-    with client, joblib.parallel_config("dask", client=client, n_jobs=-1):
+    with client:
         threads = client.nthreads()
         if not threads or max(threads.values()) > 1:
             raise UserError(
                 f"The Dask cluster at {cluster} needs workers of one thread each, since runs in one process would "
                 f"disturb each other; start them with `dask worker {cluster} --nthreads 1`."
             )
-        yield len(threads)
+        yield len(threads), partial(_train_on_cluster, client, len(threads))

@@ -8,9 +8,10 @@ import platform
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -30,15 +31,21 @@ class RunFolder:
         self.path = Path(path)
 
     @classmethod
-    def create(cls, path: Path) -> "RunFolder":
+    def create(cls, path: Path, begun: Mapping[str, str] = MappingProxyType({})) -> "RunFolder":
         """A new, empty run folder.
+
+        Args:
+            path: where.
+            begun: texts, by file name, that a run writes before its config.toml; a folder that holds some of these and
+                nothing else is of a run that was killed while it began, and is as good as new.
 
         Raises:
             UserError: if the folder already holds something, or can't be written.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
-            occupied = any(not entry.name.startswith(".") for entry in path.iterdir())
+            visible = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+            occupied = any(entry.name not in begun or not _holds(entry, begun[entry.name]) for entry in visible)
         except OSError as error:
             raise UserError(
                 f"Can't make the run folder {path}: {error.strerror}; choose another with --out."
@@ -104,8 +111,11 @@ class RunFolder:
             raise UserError(f"{self.path} has no {name} yet; finish the run with --resume {self.path}.")
         try:
             return dict(json.loads((self / name).read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise UserError(f"{self / name} is damaged and can't be read.") from error
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"{self / name} is damaged and can't be read; delete it, and finish the run again with "
+                f"--resume {self.path}."
+            ) from error
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Save the training state as a whole or not at all; a crash leaves the checkpoint before."""
@@ -169,6 +179,10 @@ class RunFolder:
             write_atomically(self / name, data)
         except OSError as error:
             raise UserError(f"Can't write {self / name}: {error.strerror}.") from error
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

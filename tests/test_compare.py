@@ -8,8 +8,12 @@ import signal
 import time
 from pathlib import Path
 
+import dask
 import pytest
+from distributed import LocalCluster
 
+import gedi_nesy.nesy.compare
+import gedi_nesy.vision.compare
 from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, read_outcome, run_cells
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, Spread, markdown_table, text_table, write_comparison
@@ -34,6 +38,8 @@ def train(cell, folder):
         return 1 / 0
     if cell.method == "stopped":
         raise KeyboardInterrupt
+    if cell.method == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     (folder / "summary.json").write_text(json.dumps({"accuracy": 0.5 + cell.seed / 10, "seconds": 3.0}))
 
 
@@ -71,6 +77,80 @@ def test_a_stop_ends_the_processes_too(tmp_path):
     assert not multiprocessing.active_children()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def train_beside_killed(cell, folder):
+    """The killed cell waits for the good one to begin, which waits until its process is ended too; then a stop."""
+    if cell.method == "stop":
+        stop_parent(cell, folder)
+    good = folder.parent / "good-10-seed0"
+    while cell.method == "killed" and not (good / "config.toml").is_file():
+        time.sleep(0.01)
+    if folder == good and not good.exists():
+        good.mkdir()
+        (good / "config.toml").write_text(cell.config)
+        time.sleep(600)
+    train(cell, folder)
+
+
+def test_a_killed_process_costs_its_own_cell_and_a_stop_still_ends_all(tmp_path):
+    killed, good, stop = (cell(method) for method in ("killed", "good", "stop"))
+    told = []
+    with pytest.raises(Stopped, match="1 of 3 runs finished"):
+        run_cells([killed, good, stop], tmp_path, train_beside_killed, Path.read_text, jobs=2, watch=told.append)
+    assert [progress.outcome and progress.outcome.cell for progress in told] == [None, killed, good]
+    assert told[1].outcome.failure.startswith("The process that trained it was killed, most often for lack of memory")
+    assert [read_outcome(each, tmp_path) for each in (killed, good)] == [progress.outcome for progress in told[1:]]
+    assert told[2].outcome.summary
+    assert worked(tmp_path, good) == ["resumed"]
+    assert not multiprocessing.active_children()
+
+
+def test_on_a_cluster_too_failed_and_killed_cells_do_not_stop_the_rest_and_a_lost_scheduler_is_said(tmp_path):
+    cells = [cell("broken"), cell("good"), cell("killed"), cell("good", seed=1)]
+    told = []
+
+    def watch(progress):
+        told.append(progress.outcome)
+        if progress.done == 3:
+            cluster.close()
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        pytest.raises(UserError, match="The Dask scheduler was lost; start it again"),
+    ):
+        run(cells, tmp_path, cluster=cluster.scheduler_address, watch=watch)
+    assert [outcome and outcome.cell for outcome in told] == [None, *cells[:3]]
+    assert told[1].failure.startswith("ZeroDivisionError")
+    assert told[2].summary == {"accuracy": 0.5, "seconds": 3.0}
+    assert told[3].failure.startswith("The process that trained it was killed")
+    assert told[3] == read_outcome(cells[2], tmp_path)
+
+
+@pytest.mark.parametrize("damaged", ['{"accuracy": 0.', "[1]"])
+def test_a_damaged_summary_fails_its_cell_until_it_is_deleted(damaged, tmp_path):
+    cells = [cell("good"), cell("good", seed=1)]
+    run(cells[:1], tmp_path, jobs=1)
+    summary = tmp_path / cells[0].name / "summary.json"
+    summary.write_text(damaged)
+    outcomes = run(cells, tmp_path, jobs=1)
+    assert f"{summary} is damaged and can't be read; delete it" in outcomes[0].failure
+    assert outcomes[1].summary
+    assert worked(tmp_path, cells[0]) == ["trained"]
+    summary.unlink()
+    assert run(cells, tmp_path, jobs=1)[0].summary
+    assert worked(tmp_path, cells[0]) == ["trained", "resumed"]
+
+
+@pytest.mark.parametrize("track", [gedi_nesy.nesy.compare, gedi_nesy.vision.compare])
+def test_a_damaged_config_is_one_sentence_that_names_it(track, tmp_path):
+    config = tmp_path / "good-10-seed0" / "config.toml"
+    config.parent.mkdir()
+    config.write_text("[train")
+    with pytest.raises(UserError, match=r"good-10-seed0/config\.toml is not valid TOML"):
+        run_cells([cell("good", seed=1), cell("good")], tmp_path, train, track.read_config, jobs=1)
+    assert not (tmp_path / "good-10-seed1").exists()
 
 
 def test_finished_cells_are_kept_and_the_others_go_on(tmp_path):

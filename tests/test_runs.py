@@ -15,6 +15,16 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_start_that_was_killed_is_made_again_and_a_users_file_left_alone(tmp_path):
+    (tmp_path / "program.pl").write_text("rule.\n")
+    RunFolder.create(tmp_path, begun={"program.pl": "rule.\n"})
+    with pytest.raises(UserError, match="not empty"):
+        RunFolder.create(tmp_path, begun={"program.pl": "another rule.\n"})
+    (tmp_path / "config.toml").write_text("")
+    with pytest.raises(UserError, match="not empty"):
+        RunFolder.create(tmp_path, begun={"program.pl": "rule.\n"})
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Can't make the run folder"):

@@ -98,7 +98,7 @@ def compare(
         watch: told once at the start, and after every cell.
 
     Raises:
-        UserError: if the folder can't be used, or the workers are lost.
+        UserError: if the folder can't be used, or the cluster's scheduler is lost.
         Stopped: on Ctrl-C or SIGTERM.
     """
     work = partial(train_cell, data_dir=data_dir and data_dir.absolute())

@@ -47,7 +47,7 @@ def train(
     settings = load_recipe(recipe, overrides)
     program = read_source(find_program(settings.program))
     session = _prepare(settings, program, data_dir, notify, progress)
-    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe))
+    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun={PROGRAM: program.text})
     folder.write(PROGRAM, program.text)
     folder.write("config.toml", session.recipe.to_toml())
     return session.run(folder)

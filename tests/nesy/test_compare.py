@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from gedi_nesy.cli import main
 from gedi_nesy.compare import Outcome
 from gedi_nesy.nesy.compare import FIGURES, gather, plan_cells
+from gedi_nesy.nesy.program import find_program, read_source
 from gedi_nesy.nesy.published import TABLE_6
 from gedi_nesy.report.comparison import Spread
 
@@ -23,6 +24,8 @@ def invoke(*arguments):
 
 def test_compare_trains_resumes_and_keeps(tmp_path):
     out = tmp_path / "out"
+    (out / "nesy-digits-100-seed0").mkdir(parents=True)  # and program.pl is all that a start killed at once has left
+    (out / "nesy-digits-100-seed0" / "program.pl").write_text(read_source(find_program("addition")).text)
     command = [*NESY, "--seeds=2", "--out", out]
     first = invoke(*command, "--json")
     assert first.exit_code == 0, first.output
