@@ -10,8 +10,6 @@ from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 
-# Restarts that found the true symbols agreed on .98 and more of the images, restarts in different traps on .36 to .96.
-AGREED = 0.97
 # Matching, tuning seeds: wrong symbols led all others by .08 at most (20 and 30 examples), right ones by .06 to .23 of
 # 30 examples, so that some go without a certificate, and by .16 and more of 100.
 MARGIN = 0.1
@@ -36,8 +34,8 @@ def certificate(
         failures.append("symbols that the rule can't tell apart")
     support = selection.support if selection else None
     margin = matched.margin if matched else None
-    evidence, least = (margin, MARGIN) if matched else (support, AGREED)
-    clear = evidence is not None and evidence >= least
+    led = margin is not None and margin >= MARGIN
+    clear = led if matched else selection is not None and selection.agreed
     return {
         "certified": not failures and clear,
         "failures": failures,
