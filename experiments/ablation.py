@@ -32,7 +32,7 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "one learning rate in the student": (OURS, {"student.learning_rate": 2e-3}),
     "one restart": (OURS, {"restarts": 1}),
     "no student": (OURS, {"restarts": 1, "student": None}),
-    "no matching": (RESTARTS, {}),
+    "no matching": (RESTARTS, ONCE),
     "no matching, L_PRIOR 0": (RESTARTS, ONCE | {"train.weights.prior": 0.0}),
     "no matching, L_PRIOR entropy": (RESTARTS, ONCE | {"train.prior": "entropy"}),
     "no matching, L_PRIOR uniform": (RESTARTS, ONCE | {"train.prior": "uniform"}),

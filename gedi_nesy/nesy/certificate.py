@@ -10,8 +10,6 @@ from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 
-# Restarts that found the true symbols agreed on .98 and more of the images, restarts in different traps on .36 to .96.
-AGREED = 0.97
 # Matching, tuning seeds: wrong symbols led all others by .08 at most (20 and 30 examples), right ones by .06 to .23 of
 # 30 examples, so that some go without a certificate, and by .16 and more of 100.
 MARGIN = 0.1
@@ -36,7 +34,7 @@ def certificate(
     elif readings > 1:
         failures.append("symbols that the rule can't tell apart")
     support = selection.support if selection else None
-    failures += _unclear(matched, support)
+    failures += _unclear(matched, selection)
     return {
         "certified": not failures and bool(matched or support is not None),
         "failures": failures,
@@ -47,13 +45,15 @@ def certificate(
     }
 
 
-def _unclear(matched: Matched | None, support: float | None) -> list[str]:
+def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
     """What of the search for symbols speaks against those found."""
     if matched and matched.margin is None:
         return ["no other symbols that those found by shape could lead"]
     if matched and matched.margin is not None and matched.margin < MARGIN:
         return ["no clear lead of the symbols found by shape"]
-    return ["restarts that disagree"] if not matched and support is not None and support < AGREED else []
+    if matched or selection is None or selection.support is None:
+        return []
+    return [] if selection.agreed else ["restarts that disagree"]
 
 
 def readings(constraint: Constraint, recipe: Recipe) -> int | None:

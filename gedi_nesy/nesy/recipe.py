@@ -120,6 +120,7 @@ class Recipe(Settings):
     width: PositiveInt = 1  # of the networks' layers, in those of MNIST_Net
     head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"
     restarts: PositiveInt = 1
+    rounds: PositiveInt = 1  # stage one begins anew, with fresh networks, while no other restart agrees with the best
     cycles: PositiveInt = 1
     views: PositiveInt = 25
     agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
@@ -158,8 +159,10 @@ class Recipe(Settings):
             raise ValueError("train.weights.teacher goes with [matching], which is its teacher")
         if self.head != "cosine" and not all(stage.weights.swav.is_zero for stage in stages):
             raise ValueError('weights.swav needs head = "cosine", whose prototypes it learns')
-        if self.restarts > 1 and self.student is None:
-            raise ValueError("restarts > 1 needs a [student] that learns from the restarts kept")
+        if self.matching and self.rounds > 1:
+            raise ValueError("[matching] gives the restarts of every round the same symbols, so rounds must be 1")
+        if max(self.restarts, self.rounds) > 1 and self.student is None:
+            raise ValueError("restarts > 1 or rounds > 1 needs a [student] that learns from the restarts kept")
         return self
 
     @property

@@ -1,8 +1,8 @@
 """One process's work on a run: its phases from wherever the checkpoint left them, then the results."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,10 +24,11 @@ from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evalu
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
+from gedi_nesy.nesy.phases import STUDENT, Phase, list_phases
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe, Stage
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.nesy.select import Selection, select
+from gedi_nesy.nesy.select import Judged, Selection, choose, judge
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
 from gedi_nesy.watch import Interrupted, Logger, Saver, restore
 
@@ -36,27 +37,19 @@ Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A stretch of training: which one, what it is called, its settings, the seed of its randomness."""
-
-    number: int
-    name: str
-    stage: Stage
-    seed: int
-
-
-@dataclass(frozen=True)
 class Search:
     """What a stage with a teacher learns from, and how it was found.
 
     Attributes:
-        targets: the teacher's posteriors.
+        targets: the teacher's posteriors, once there is a teacher.
         matched: what matching found, where the recipe has it.
-        selection: which restarts were trusted, once they are trained.
+        judged: the restarts of all rounds that are over.
+        selection: which of them the student trusts.
     """
 
-    targets: Targets
+    targets: Targets | None = None
     matched: Matched | None = None
+    judged: Judged | None = None
     selection: Selection | None = None
 
 
@@ -81,6 +74,7 @@ class Session:
         self.images, self.progress = images, progress
         self.device = find_device(recipe.device)
         self.scale = SCALES[recipe.scale]
+        self.phases = list_phases(recipe)
         self.shapes = network_shapes(constraint, examples.pool.shape[1:])
         self.loader = Loader(examples, constraint, self.scale, self.device)
         if recipe.sampler:
@@ -118,29 +112,39 @@ class Session:
                 ) from error
             return self._finish(folder, training, search)
 
-    def _train(
-        self, folder: RunFolder, state: Mapping[str, Any] | None, stop: StopRequest
-    ) -> tuple[Training, Search | None]:
-        """All phases, from the one in the checkpoint on: the cycles of the first stage, then the student."""
+    def _train(self, folder: RunFolder, state: Mapping[str, Any] | None, stop: StopRequest) -> tuple[Training, Search]:
+        """All phases, from the one in the checkpoint on: the rounds of the first stage, then the student."""
         training, search = None, _read_search(state)
         for phase in self.phases[state["phase"] if state else 0 :]:
             if state is None:
-                search = self._search(phase, training, search, stop)
+                if training and phase.fresh:  # a round is over
+                    search, training = self._judge(training, search), None
+                if phase.round > 1 and self._agreed(search):
+                    continue
+                search = self._search(phase, search, stop)
             training = self._new_training(phase, training, search)
             self._fit(phase, training, search, folder, state, stop)
             state = None
         assert training is not None
         return training, search
 
-    def _search(
-        self, phase: Phase, training: Training | None, before: Search | None, stop: StopRequest
-    ) -> Search | None:
+    def _judge(self, training: Training, before: Search) -> Search:
+        """Adds the restarts of a round to those of the rounds before; their networks are needed no more."""
+        judged = judge(_candidates(training), self.constraint, self.loader, self.recipe)
+        return replace(before, judged=before.judged.joined(judged) if before.judged else judged)
+
+    def _agreed(self, search: Search) -> bool:
+        """Whether the restarts judged so far make another round needless."""
+        assert search.judged is not None
+        return choose(search.judged, self.recipe)[0].agreed
+
+    def _search(self, phase: Phase, before: Search, stop: StopRequest) -> Search:
         """The phase's teacher: the restarts trained before, for the student; the images' shapes, where they matched."""
-        if phase.stage is self.recipe.student:
-            assert training is not None
-            selection, targets = select(_candidates(training), self.constraint, self.loader, self.recipe)
-            return Search(targets, before.matched if before else None, selection)
-        if self.recipe.matching and before is None:
+        if phase.round == STUDENT:
+            assert before.judged is not None
+            selection, targets = choose(before.judged, self.recipe)
+            return replace(before, targets=targets, selection=selection)
+        if self.recipe.matching and before.matched is None:
 
             def swept(sweep: int, sweeps: int) -> None:
                 if stop:
@@ -151,17 +155,7 @@ class Session:
             return Search(targets, matched)
         return before
 
-    @property
-    def phases(self) -> list[Phase]:
-        """The stretches of training, each with an optimiser and a random stream of its own."""
-        stages = [self.recipe.train] * self.recipe.cycles
-        names = ["train"] if len(stages) == 1 else [f"train {k + 1}" for k in range(len(stages))]
-        if self.recipe.student:
-            stages, names = [*stages, self.recipe.student], [*names, "student"]
-        first_seed = self.recipe.seed * len(stages)
-        return [Phase(k, names[k], stages[k], first_seed + k) for k in range(len(stages))]
-
-    def _new_training(self, phase: Phase, before: Training | None, search: Search | None) -> Training:
+    def _new_training(self, phase: Phase, before: Training | None, search: Search) -> Training:
         """Networks to train, with an optimiser and a random stream of their own."""
         stage = phase.stage
         model = self._new_candidates(phase, before, search)
@@ -176,25 +170,25 @@ class Session:
         generator = torch.Generator(self.device).manual_seed(phase.seed)
         return Training(model, optimizer, generator, moving_average(model, stage.ema), self._buffers(stage, generator))
 
-    def _new_candidates(self, phase: Phase, before: Training | None, search: Search | None) -> Candidates:
+    def _new_candidates(self, phase: Phase, before: Training | None, search: Search) -> Candidates:
         """Fresh networks, or in a later cycle those of the cycle before with fresh heads.
 
         Probabilities of the rule start as the program says; the student's start from those of the best restart.
         """
-        rule = self.constraint
-        if before and phase.stage is not self.recipe.student:
+        rule = self.constraint.state_dict()
+        if before:
             model = _candidates(before)
             model.redraw_heads(phase.seed)
-            for own in model.own_rules:
-                own.load_state_dict(rule.state_dict())
-            return model
-        if before and search and search.selection:
-            rules = _candidates(before).rules(rule)
-            rule = rules[search.selection.best % len(rules)]
-        restarts = 1 if phase.stage is self.recipe.student else self.recipe.restarts
-        projected = not phase.stage.weights.barlow.is_zero
-        width, head = self.recipe.width, self.recipe.head
-        return Candidates(self.shapes, restarts, phase.seed, width, head, projected, rule).to(self.device)
+        else:
+            restarts = 1 if phase.round == STUDENT else self.recipe.restarts
+            projected = not phase.stage.weights.barlow.is_zero
+            width, head = self.recipe.width, self.recipe.head
+            model = Candidates(self.shapes, restarts, phase.seed, width, head, projected, self.constraint)
+        if search.judged and search.selection:
+            rule = search.judged.rules[search.selection.best]
+        for own in model.own_rules:
+            own.load_state_dict(rule)
+        return model.to(self.device)
 
     def _buffers(self, stage: Stage, generator: torch.Generator) -> dict[str, ReplayBuffer]:
         """A replay buffer for each network where L_GEN is on."""
@@ -211,14 +205,15 @@ class Session:
         self,
         phase: Phase,
         training: Training,
-        search: Search | None,
+        search: Search,
         folder: RunFolder,
         state: Mapping[str, Any] | None,
         stop: StopRequest,
     ) -> None:
         """One phase to its end, from the checkpoint's state if there is one, logging and saving on the way."""
-        targets = search.targets if search else None
-        losses = StepLosses(self.recipe, phase.stage, self.constraint, self.loader, training, phase.seed, targets)
+        losses = StepLosses(
+            self.recipe, phase.stage, self.constraint, self.loader, training, phase.seed, search.targets
+        )
         save = partial(self._save, phase, training, search, folder)
         if state:
             restore(training, state["training"], folder)
@@ -229,7 +224,7 @@ class Session:
         rate = phase.stage.learning_rate
         fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=watchers)
 
-    def _save(self, phase: Phase, training: Training, search: Search | None, folder: RunFolder) -> None:
+    def _save(self, phase: Phase, training: Training, search: Search, folder: RunFolder) -> None:
         place = {"phase": phase.number, "training": training.state_dict(), "seconds": self.seconds}
         folder.save_checkpoint(place | {"search": _search_state(search)})
 
@@ -244,32 +239,34 @@ class Session:
         def found() -> dict[str, Diagnosis]:
             return diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader)
 
-        later = sum(other.stage.length(len(self.loader)) for other in self.phases[phase.number + 1 :])
+        certain = [other for other in self.phases[phase.number + 1 :] if other.round in (phase.round, STUDENT)]
+        later = self._steps(certain)
         return Logger(phase.name, losses.steps, later, self.recipe.log_every, losses.objective, found, write)
 
-    def _finish(self, folder: RunFolder, training: Training, search: Search | None) -> Run:
+    def _finish(self, folder: RunFolder, training: Training, search: Search) -> Run:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         seconds = round(self.seconds, 2)
         trained = _candidates(training)
         run = Run(folder, self.recipe, trained.rules(self.constraint)[0], trained.networks(0), self.device)
         figures, scores = self._evaluate(run)
         diagnoses = diagnose_networks(run.networks, run.constraint, self.loader)
-        learnt, findings = run.probabilities, search or Search({})
+        learnt = run.probabilities
         readings_left = readings(self.constraint, self.recipe)
         results = {
             **figures,
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, findings.matched, findings.selection, readings_left),
-            **_in_plain_values(findings),
+            "certificate": certificate(diagnoses, search.matched, search.selection, readings_left),
+            **_in_plain_values(search),
         }
-        summary = self._settings(folder) | results | {"seconds": seconds} | provenance(self.device)
+        summary = self._settings(folder, search.selection) | results | {"seconds": seconds} | provenance(self.device)
         run.save()
         draw_pictures(run, summary, scores)
         folder.write_json("summary.json", summary)
         return run
 
-    def _settings(self, folder: RunFolder) -> dict[str, Any]:
+    def _settings(self, folder: RunFolder, selection: Selection | None) -> dict[str, Any]:
         """What was run, for summary.json."""
+        rounds = len(selection.nll) // self.recipe.restarts if selection else 1
         return {
             **({"notice": NOT_MNIST} if self.recipe.dataset in ("digits", "digits+operators") else {}),
             "command": f"gedi-nesy train --recipe {folder / 'config.toml'}",
@@ -280,8 +277,12 @@ class Session:
             "examples": self.recipe.examples,
             "images_reused": self.examples.reused,
             "seed": self.recipe.seed,
-            "steps": sum(phase.stage.length(len(self.loader)) for phase in self.phases),
+            "steps": self._steps(phase for phase in self.phases if phase.round <= rounds),
         }
+
+    def _steps(self, phases: Iterable[Phase]) -> int:
+        """The optimiser steps of these phases."""
+        return sum(phase.stage.length(len(self.loader)) for phase in phases)
 
     def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
         """The test figures; without labelled images only how the rule fares on the training examples."""
@@ -297,8 +298,9 @@ def _candidates(training: Training) -> Candidates:
     return result
 
 
-def _search_state(search: Search | None) -> dict[str, Any] | None:
-    return None if search is None else {"targets": search.targets} | _in_plain_values(search)
+def _search_state(search: Search) -> dict[str, Any]:
+    judged = search.judged if search.selection is None else None  # a student that has begun needs them no more
+    return {"targets": search.targets, "judged": vars(judged) if judged else None} | _in_plain_values(search)
 
 
 def _in_plain_values(search: Search) -> dict[str, Any]:
@@ -310,9 +312,10 @@ def _in_plain_values(search: Search) -> dict[str, Any]:
     }
 
 
-def _read_search(state: Mapping[str, Any] | None) -> Search | None:
-    if not state or not state["search"]:
-        return None
-    saved = state["search"]
+def _read_search(state: Mapping[str, Any] | None) -> Search:
+    saved = state["search"] if state else None
+    if not saved:
+        return Search()
     matched = Matched(**saved["matching"]) if saved["matching"] else None
-    return Search(dict(saved["targets"]), matched, Selection(**saved["restarts"]) if saved["restarts"] else None)
+    judged = Judged(**saved["judged"]) if saved.get("judged") else None  # runs without rounds saved none
+    return Search(saved["targets"], matched, judged, Selection(**saved["restarts"]) if saved["restarts"] else None)

@@ -43,6 +43,7 @@ TINY = {
     "arguments": ["S"],
     "examples": 40,
     "restarts": 2,
+    "rounds": 1,
     "views": 1,
     "log_every": 3,
     "checkpoint_seconds": 0.0,

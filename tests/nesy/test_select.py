@@ -1,7 +1,7 @@
 import torch
 
 from gedi_nesy.nesy.recipe import load_recipe
-from gedi_nesy.nesy.select import select
+from gedi_nesy.nesy.select import choose, judge
 from tests.nesy.readers import readers
 
 RIGHT = list(range(10))
@@ -12,8 +12,12 @@ RECIPE = load_recipe(
 )
 
 
+def select(candidates, rule, loader):
+    return choose(judge(candidates, rule, loader, RECIPE), RECIPE)
+
+
 def test_the_restart_that_satisfies_the_rule_is_chosen_and_the_trapped_one_dropped(addition, loader):
-    selection, targets = select(readers(SWAPPED, RIGHT, ALMOST), addition, loader, RECIPE)
+    selection, targets = select(readers(SWAPPED, RIGHT, ALMOST), addition, loader)
     assert selection.best == 1
     assert selection.nll[1] < 0.1 < selection.nll[0]
     assert selection.agreement[1] == 1.0
@@ -25,14 +29,14 @@ def test_the_restart_that_satisfies_the_rule_is_chosen_and_the_trapped_one_dropp
 
 
 def test_support_is_what_another_restart_thinks(addition, loader):
-    assert select(readers(RIGHT, RIGHT), addition, loader, RECIPE)[0].support == 1.0
-    assert select(readers(RIGHT, SWAPPED), addition, loader, RECIPE)[0].support < 0.8
-    assert select(readers(RIGHT), addition, loader, RECIPE)[0].support is None
+    assert select(readers(RIGHT, RIGHT), addition, loader)[0].support == 1.0
+    assert select(readers(RIGHT, SWAPPED), addition, loader)[0].support < 0.8
+    assert select(readers(RIGHT), addition, loader)[0].support is None
 
 
 def test_the_likelihood_is_that_of_the_rule(addition, loader):
     """For a certain reader -log P(rule) is 3 times the cost of its certainty."""
-    selection, _ = select(readers(RIGHT), addition, loader, RECIPE)
+    selection, _ = select(readers(RIGHT), addition, loader)
     log_right = torch.eye(10)[0].mul(8.0).log_softmax(-1)[0]
     # other digit triples that satisfy the rule add a little to exp(3 * log_right)
     assert 0 <= -3 * log_right - selection.nll[0] < 1e-4

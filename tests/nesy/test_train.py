@@ -22,6 +22,7 @@ SMALL = {
     "dataset": "digits",
     "examples": 60,
     "restarts": 2,
+    "rounds": 1,
     "views": 2,
     "log_every": 10,
     "train.steps": 20,
