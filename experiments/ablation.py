@@ -19,7 +19,7 @@ from gedi_nesy.settings import parse_setting
 
 OURS = "gedi-nesy-few"
 RESTARTS = "gedi-nesy-restarts"  # finds the symbols by restarts under a strong prior, not by matching
-ONE = {"rounds": 1}  # what the restarts of a single round come to
+ONE: dict[str, Any] = {"rounds": 1}  # what the restarts of a single round come to
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": (OURS, {}),
     "no L_GEN": (OURS, {"student.weights.gen": 0.0, "student.weights.energy_l2": 0.0}),
