@@ -12,6 +12,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from once import run_once
@@ -41,22 +42,24 @@ PROGRAMS: dict[str, dict[str, object]] = {
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/programs"), show_default=True)
 def main(programs: str, examples: int, recipe: str | None, seed: int, runs: Path) -> None:
     """Run the experiment."""
-    recipe, rows = recipe or recipe_for("gedi+nesy", examples), {}
+    recipe = recipe or recipe_for("gedi+nesy", examples)
     out = RESULTS / f"programs-{recipe}-{examples}.json"
+    rows: dict[str, Any] = json.loads(out.read_text())["programs"] if out.exists() else {}
     for program in programs.split(","):
         settings = {"dataset": "mnist", "examples": examples, "program": program} | PROGRAMS.get(program, {})
         folder = runs / f"{recipe}-{Path(program).stem}-{examples}-seed{seed}"
         summary = run_once(recipe, folder, settings | {"seed": seed}).summary
         rows[program] = {
+            "command": shlex.join(["python", *sys.argv]),
             **{key: summary[key] for key in ("recipe", "dataset", "examples", "seed", *FIGURES, "seconds")},
             "by_network": summary.get("networks"),
             "certificate": summary["certificate"],
+            "restarts": summary["restarts"],
+            **{key: summary[key] for key in ("device", "machine", "versions")},
         }
         figures = "  ".join(f"{key} {summary[key]:.3f}" for key in FIGURES[:5])
         print(f"{program:16} {figures}  certified {summary['certificate']['certified']}  {summary['seconds']} s")
-        about = {key: summary[key] for key in ("device", "machine", "versions")}
-        result = {"command": shlex.join(["python", *sys.argv]), "programs": rows} | about
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        out.write_text(json.dumps({"programs": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

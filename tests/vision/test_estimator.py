@@ -39,7 +39,6 @@ def test_without_density_steps_there_is_nothing_to_sample_or_to_score(fitted):
             ask()
 
 
-@pytest.mark.slow
 def test_scikit_learn_s_own_checks():
     results = check_estimator(GEDIClustering(**QUICK), on_fail=None, on_skip=None)
     others = {check["check_name"]: check["status"] for check in results if check["status"] != "passed"}
