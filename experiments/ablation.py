@@ -55,6 +55,8 @@ def main(
 ) -> None:
     """Run the experiment."""
     first, _, last = seeds.partition("-")
+    if int(last or first) <= int(first):
+        raise click.UsageError("A cell's spread needs two seeds or more, --seeds 500-501.")
     shared = {"examples": examples, "dataset": dataset} | dict(parse_setting(text) for text in settings)
     found: dict[str, Any] = json.loads(out.read_text())["cells"] if out.exists() else {}
     for name in cells or CELLS:

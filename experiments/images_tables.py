@@ -92,23 +92,25 @@ def main(
         raise click.UsageError("--set makes runs that are not the paper's; give their result a --name.")
     name = (name or ("images" if budget else "images-published")) + (f"-budget{budget}" if budget else "")
     command = shlex.join(["python", "experiments/images_tables.py", *sys.argv[1:]])
-    overrides = {"seed": seed, "device": device} | dict(map(parse_setting, settings))
+    shared = {"seed": seed, "device": device}
+    own = dict(map(parse_setting, settings))
     cells = [(method, dataset) for dataset in datasets for method in methods]
     for method, dataset in [] if only_write else cells:
         folder = runs / name / f"{method}-{dataset}-seed{seed}"
         row: dict[str, Any] = {"method": method, "trained on": dataset, "seed": seed, "command": command}
         try:
             recipe = recipe_for(method, dataset=dataset)
-            vision_run_once(recipe, folder, overrides | {"dataset": dataset} | shares(recipe, budget), data_dir)
+            overrides = shared | shares(recipe, budget) | own
+            vision_run_once(recipe, folder, overrides | {"dataset": dataset}, data_dir)
             evaluate_once(folder, device, data_dir, inception, samples)
-            row |= read_row(folder, {**overrides, **shares(recipe, budget)})
+            row |= read_row(folder, overrides)
             if (folder / "samples.png").exists():
                 shutil.copy(folder / "samples.png", RESULTS / f"{name}-{method}-{dataset}.png")
         except UserError as error:  # it can't be had, or diverged: the others go on
             row |= {"failed": str(error)}
         except Interrupted as stopped:
             sys.exit(f"Stopped in {stopped}; go on with the same command.")
-        print(cells_of(row), flush=True)
+        print("  ".join(f"{title} {text}" for title, text in cells_of(row).items()), flush=True)
         write_results(RESULTS / f"{name}.json", [row])
     write_results(RESULTS / f"{name}.json", [])
 
@@ -155,12 +157,16 @@ def read_row(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows among the others, in place of older ones of their kind; of the paper's, what is missing is empty."""
 
-    def kind(row: Mapping[str, Any]) -> tuple[int, int]:
-        return IMAGES.index(row["trained on"]), METHODS.index(row["method"])
+    def kind(row: Mapping[str, Any]) -> tuple[int, int, int]:
+        return IMAGES.index(row["trained on"]), METHODS.index(row["method"]), row["seed"]
 
-    table = {kind(empty): empty for empty in ({"method": m, "trained on": d} for d in IMAGES for m in OF_THE_PAPER)}
-    table |= {kind(row): row for row in (json.loads(path.read_text())["rows"] if path.exists() else [])}
-    table |= {kind(row): dict(row) for row in rows}
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    seed = next((row["seed"] for row in [*before, *rows]), 0)
+    empty = ({"method": method, "trained on": name, "seed": seed} for name in IMAGES for method in OF_THE_PAPER)
+    table = {kind(row): row for row in [*empty, *before]}
+    for row in rows:
+        if "figures" in row or "figures" not in table.get(kind(row), {}):  # a failure leaves a finished run's row alone
+            table[kind(row)] = dict(row)
     ordered = [table[key] for key in sorted(table)]
     path.write_text(json.dumps({"rows": ordered}, indent=2) + "\n")
     path.with_suffix(".md").write_text(markdown(ordered))
@@ -176,7 +182,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def cells_of(row: Mapping[str, Any]) -> dict[str, str]:
     """A row in words, by column."""
-    cells = {"method": row["method"], "trained on": row["trained on"]}
+    cells = {"method": row["method"], "trained on": row["trained on"], "seed": str(row["seed"])}
     if "figures" not in row:
         return cells | {"share of the steps": f"failed: {row['failed']}" if "failed" in row else "not run"}
     figures, published = row["figures"], row["figures"]["published"]
@@ -188,7 +194,9 @@ def cells_of(row: Mapping[str, Any]) -> dict[str, str]:
     return cells | {"seconds": f"{row['seconds']:.0f}"}
 
 
-def beside(titles: Mapping[str, tuple[str, str | None]], ours: Mapping[str, Any], paper: Mapping[str, Any]) -> Any:
+def beside(
+    titles: Mapping[str, tuple[str, str | None]], ours: Mapping[str, Any], paper: Mapping[str, Any]
+) -> dict[str, str]:
     """Our figures by their titles, the paper's in brackets."""
     cells = {}
     for key, (title, theirs) in titles.items():

@@ -181,9 +181,7 @@ def _train_alone(cell: Cell, out: Path, train: Train) -> Outcome:
         processes.shutdown(kill_workers=True)
 
 
-def _train_on_cluster(
-    client: "Client", workers: int, cells: Sequence[Cell], out: Path, train: Train
-) -> Iterator[Outcome]:
+def _train_on_cluster(client: "Client", cells: Sequence[Cell], out: Path, train: Train) -> Iterator[Outcome]:
     """Train cells on Dask; not through joblib, which waits for ever for a cell whose worker died.
 
     No more cells are sent than there are workers: Dask holds a worker's death against all that wait for it.
@@ -193,27 +191,30 @@ def _train_on_cluster(
     waiting, running = iter(cells), as_completed([], loop=client.loop)
     cell_of: dict[Future, Cell] = {}
 
-    def send(count: int) -> None:
-        for cell in islice(waiting, count):
+    def send() -> None:
+        free = max(len(client.nthreads()), 1) - running.count()
+        for cell in islice(waiting, max(free, 0)):
             future = client.submit(_run_cell, cell, out, train, pure=False)
             cell_of[future] = cell
             running.add(future)
 
-    send(workers)
-    for future in running:
-        try:
-            outcome = future.result()
-        except KilledWorker:
-            outcome = _killed(cell_of[future], out)
-        except CancelledError as error:
-            raise UserError("The Dask scheduler was lost; start it again, and the same command goes on.") from error
-        send(1)
-        yield outcome
+    try:
+        send()
+        for future in running:
+            try:
+                outcome = future.result()
+            except KilledWorker:
+                outcome = _killed(cell_of[future], out)
+            yield outcome
+            send()
+    except (CancelledError, OSError) as error:
+        raise UserError("The Dask scheduler was lost; start it again, and the same command goes on.") from error
 
 
 def _killed(cell: Cell, out: Path) -> Outcome:
     """Write down that a cell failed since its process was killed, which could not do so itself."""
-    write_atomically(_failure_file(cell, out), f"{KILLED}\n".encode())
+    if read_outcome(cell, out).is_open:  # else it had just ended
+        write_atomically(_failure_file(cell, out), f"{KILLED}\n".encode())
     return read_outcome(cell, out)
 
 
@@ -328,4 +329,4 @@ def _workers(jobs: int | None, cluster: str | None) -> Iterator[tuple[int, Train
                 f"The Dask cluster at {cluster} needs workers of one thread each, since runs in one process would "
                 f"disturb each other; start them with `dask worker {cluster} --nthreads 1`."
             )
-        yield len(threads), partial(_train_on_cluster, client, len(threads))
+        yield len(threads), partial(_train_on_cluster, client)

@@ -12,7 +12,7 @@ from gedi_nesy.errors import UserError
 
 
 def find_device(name: str) -> torch.device:
-    """The device of that name.
+    """The device of that name; from then on cuDNN computes on CUDA in ways that give the same result every time.
 
     Raises:
         UserError: if it can't be used here.

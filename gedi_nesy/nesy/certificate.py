@@ -26,7 +26,7 @@ def certificate(
     symbols, the margin by which those lead all others can. Neither sees what the rule leaves open, and there restarts
     may agree by luck. So a run is certified only when the diagnosis finds nothing, the rule has a single reading, and
     matching had a clear result or, where there is none, another restart agrees with the chosen one. What stands
-    against it is named among the failures; only a single restart of its own is none, and no evidence either.
+    against it is named among the failures. A single restart is neither a failure nor evidence.
     """
     failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
     if readings is None:
@@ -49,9 +49,9 @@ def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
     """What of the search for symbols speaks against those found."""
     if matched and matched.margin is None:
         return ["no other symbols that those found by shape could lead"]
-    if matched and matched.margin is not None and matched.margin < MARGIN:
-        return ["no clear lead of the symbols found by shape"]
-    if matched or selection is None or selection.support is None:
+    if matched and matched.margin is not None:
+        return [] if matched.margin >= MARGIN else ["no clear lead of the symbols found by shape"]
+    if selection is None or selection.support is None:
         return []
     return [] if selection.agreed else ["restarts that disagree"]
 

@@ -99,12 +99,12 @@ def compare(
 
 
 def gather(outcomes: Sequence[Outcome]) -> Comparison:
-    """The outcomes beside what the paper reports, on toys where all have its noise."""
+    """The outcomes beside what the paper reports, on toys where all are drawn as there."""
     configs = [tomllib.loads(outcome.cell.config) for outcome in outcomes]
     kinds = {"augment" in config for config in configs}  # True: on images
     missing = [key for kind, keys in ONLY.items() if kind not in kinds for key in keys]
     figures = {key: label for key, label in FIGURES.items() if key not in missing}
-    as_published = {config["data_noise"] for config in configs} == {NOISE}
+    as_published = {(config["data_noise"], config["data_scale"]) for config in configs} == {(NOISE, 1.0)}
     return Comparison(outcomes, "dataset", figures, NMI_ON_IMAGES | (TABLES_2_AND_3 if as_published else {}))
 
 

@@ -64,6 +64,7 @@ def inception_extractor(weights: Path, device: torch.device | str = "cpu") -> Ex
             f"{weights} does not hold the weights of Inception as torch-fidelity has them; download "
             f"weights-inception-2015-12-05-{INCEPTION}.pth from its releases."
         )
+    torch.load(weights, weights_only=True)  # torch-fidelity itself would run whatever code a file holds
     net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights))
     net = net.to(device)
 

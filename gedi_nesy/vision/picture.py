@@ -32,7 +32,7 @@ class Snapshot:
 
 def draw_pictures(
     run: Run,
-    summary: Mapping[str, Any],
+    summary: dict[str, Any],
     points: Points,
     history: Sequence[Mapping[str, Any]],
     snapshots: Sequence[Snapshot],
@@ -40,7 +40,7 @@ def draw_pictures(
     """Write losses.png and report.html.
 
     For points in the plane clusters.png, density.png and training.png too, for images samples.png if there is an energy
-    model that can be sampled from; the report says so if it can't.
+    model. If it can't be sampled from, `samples` of the summary says why.
     """
     folder = run.folder
     optima = {name: value for row in history for name, value in row["optimum"].items()}
@@ -53,8 +53,9 @@ def draw_pictures(
     if points.in_plane:
         draw_planes(run, points, snapshots, samples)
         pictures = [folder / name for name in ("clusters.png", "density.png", "training.png")] + pictures
-    said = {**summary, "samples": lost} if lost else summary
-    report_html(folder / "report.html", said, run.recipe.to_toml(), pictures)
+    if lost:
+        summary["samples"] = lost
+    report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
 
 
 def _draw_samples(run: Run, points: Points) -> tuple[Tensor | None, str | None]:

@@ -59,8 +59,9 @@ def test_compare_puts_methods_beside_the_paper(tmp_path):
     assert table[0]["published"]["nmi"]["median"] == 0.94
 
 
-def test_other_points_than_the_paper_s_have_no_figures_of_the_paper_beside_them(tmp_path):
-    few = ["--set", "train.steps=1", "--set", "examples=60", "--set", "data_noise=0.1"]
+@pytest.mark.parametrize("other", ["data_noise=0.1", "data_scale=2"])
+def test_other_points_than_the_paper_s_have_no_figures_of_the_paper_beside_them(other, tmp_path):
+    few = ["--set", "train.steps=1", "--set", "examples=60", "--set", other]
     options = ["--methods", "swav", "--datasets", "moons", "--seeds", 1, "--jobs", 1, "--published", *few]
     table = json.loads(call("compare", *options, "--out", tmp_path, "--json").stdout)["table"]
     assert table[0]["published"] == {}

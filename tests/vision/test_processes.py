@@ -9,11 +9,18 @@ from safetensors.torch import load_file
 from torch import multiprocessing
 
 from gedi_nesy.core import processes
+from gedi_nesy.device import joined_processes
 from gedi_nesy.errors import UserError
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.train import resume
 from tests.vision.two_processes import CASES, TINY, first_losses, main
+
+
+def test_one_gpu_can_not_be_that_of_all_processes(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="a GPU of its own; give --device cuda"), joined_processes("cuda:0"):
+        pass
 
 
 @pytest.fixture(scope="module")
