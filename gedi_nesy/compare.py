@@ -187,6 +187,7 @@ def _train_on_cluster(client: "Client", cells: Sequence[Cell], out: Path, train:
     No more cells are sent than there are workers: Dask holds a worker's death against all that wait for it.
     """
     from distributed import Future, KilledWorker, as_completed
+    from distributed.comm import CommClosedError
 
     waiting, running = iter(cells), as_completed([], loop=client.loop)
     cell_of: dict[Future, Cell] = {}
@@ -207,7 +208,7 @@ def _train_on_cluster(client: "Client", cells: Sequence[Cell], out: Path, train:
                 outcome = _killed(cell_of[future], out)
             yield outcome
             send()
-    except (CancelledError, OSError) as error:
+    except (CancelledError, CommClosedError, TimeoutError) as error:
         raise UserError("The Dask scheduler was lost; start it again, and the same command goes on.") from error
 
 
