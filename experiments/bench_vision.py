@@ -24,7 +24,7 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,39 +99,38 @@ def main(
     own = dict(map(parse_setting, settings)) | {"device": device, "examples": 1000}
     if cuda:
         torch.set_float32_matmul_precision("high")
-    needs = {bf16: measure_need(recipe, own | {"speed.bf16": bf16}) for bf16 in (False, True)}
+    needs = {kind: measure_need(recipe, own | {"speed.bf16": kind == "bfloat16"}) for kind in ("float32", "bfloat16")}
     limits = measure_limits(torch.device(device))
-    for bf16, need in needs.items():
-        print(
-            f"an iteration{' in bf16' if bf16 else ''}: {need['flop'] / 1e9:.1f} GFLOP, {need['bytes'] / 1e9:.2f} GB, "
-            f"{need['operations']} operations"
-        )
+    for kind, need in needs.items():
+        print(f"an iteration in {kind}: {need['flop'] / 1e9:.1f} GFLOP, {need['bytes'] / 1e9:.2f} GB, ", end="")
+        print(f"{need['operations']} operations")
     print(f"{limits['name']}: " + ", ".join(f"{key} {value / 1e12:.3g} T/s" for key, value in limits["peaks"].items()))
     lines: list[dict[str, Any]] = []
     for variant in variants or [name for name in VARIANTS if cuda or not name.endswith("graphs")]:
-        settings_of = VARIANTS[variant]
-        took = measure(load_recipe(recipe, own | settings_of), iterations)
-        need = needs[settings_of.get("speed.bf16", False)]
-        peak = limits["peaks"]["bfloat16" if settings_of.get("speed.bf16") else "float32"]
-        least = need["flop"] / peak
-        line = {
-            "variant": variant,
-            "iterations_per_second": 1 / took,
-            "share_of_peak": least / took,
-            "roofline_iterations_per_second": 1 / max(least, need["bytes"] / limits["peaks"]["bytes"]),
-        }
+        took = measure(load_recipe(recipe, own | VARIANTS[variant]), iterations)
+        line = reached(variant, took, needs, limits["peaks"])
         first = lines[0] if lines else line
         lines.append(line | {"times_first": line["iterations_per_second"] / first["iterations_per_second"]})
-        print(
-            f"{variant:28} {line['iterations_per_second']:8.3f} it/s  {lines[-1]['times_first']:5.2f} x the first  "
-            f"{line['share_of_peak']:6.1%} of the peak  roofline {line['roofline_iterations_per_second']:8.3f} it/s",
-            flush=True,
-        )
+        figures = {key: value for key, value in lines[-1].items() if key != "variant"}
+        print(f"{variant}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()), flush=True)
     if out:
         command = shlex.join(["python", "experiments/bench_vision.py", *sys.argv[1:]])
-        iteration = {"float32": needs[False], "bfloat16": needs[True]}
-        about = {"command": command, "recipe": recipe, "settings": own, "iteration": iteration, "device_limits": limits}
+        about = {"command": command, "recipe": recipe, "settings": own, "iteration": needs, "device_limits": limits}
         out.write_text(json.dumps(about | {"lines": lines} | provenance(torch.device(device)), indent=2) + "\n")
+
+
+def reached(
+    variant: str, took: float, needs: Mapping[str, Mapping[str, int]], peaks: Mapping[str, float]
+) -> dict[str, Any]:
+    """A variant's speed beside what the device can do, given the seconds that an iteration took."""
+    kind = "bfloat16" if VARIANTS[variant].get("speed.bf16") else "float32"
+    least = needs[kind]["flop"] / peaks[kind]
+    return {
+        "variant": variant,
+        "iterations_per_second": 1 / took,
+        "share_of_peak": least / took,
+        "roofline_iterations_per_second": 1 / max(least, needs[kind]["bytes"] / peaks["bytes"]),
+    }
 
 
 def steps(recipe: Any) -> Iterator[Any]:

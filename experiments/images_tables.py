@@ -105,7 +105,7 @@ def main(
             evaluate_once(folder, device, data_dir, inception, samples)
             row |= read_row(folder, overrides)
             if (folder / "samples.png").exists():
-                shutil.copy(folder / "samples.png", RESULTS / f"{name}-{method}-{dataset}.png")
+                shutil.copy(folder / "samples.png", RESULTS / f"{name}-{folder.name}.png")
         except UserError as error:  # it can't be had, or diverged: the others go on
             row |= {"failed": str(error)}
         except Interrupted as stopped:
