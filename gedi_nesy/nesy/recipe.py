@@ -206,6 +206,6 @@ def recipe_for(method: str, examples: int) -> str:
     if name not in recipe_names():
         raise UserError(
             f"{method!r} is trained, as in the paper, on 100, 1000 or 10000 examples, not on {examples}; choose one of "
-            f"these, or take its settings with --recipe {family}-1000 --examples {examples}."
+            f"these, or take its settings with gedi-nesy train --recipe {family}-1000 --examples {examples}."
         )
     return name
