@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from gedi_nesy.errors import UserError
@@ -144,6 +145,8 @@ def run_cells(
                 take(train_all(todo, out, train), workers)
             take((_train_alone(cell, out, train) for cell in todo if outcomes[cell.name].is_open), 1)
         except KeyboardInterrupt as interrupt:
+            with _on_signal(signal.SIGTERM, signal.SIG_IGN), _on_signal(signal.SIGINT, signal.SIG_IGN):
+                get_reusable_executor().shutdown(kill_workers=True)  # a second signal cuts joblib's own ending short
             raise Stopped(_stand(cells, out)) from interrupt
     return list(outcomes.values())
 
