@@ -138,7 +138,7 @@ def run_cells(
             outcomes[outcome.cell.name] = outcome
             watch(_progress(outcome, outcomes.values(), workers))
 
-    with _on_signal(signal.SIGTERM, signal.default_int_handler), _workers(jobs, cluster) as (workers, train_all):
+    with _on_signal(signal.SIGTERM, _stop_once), _workers(jobs, cluster) as (workers, train_all):
         watch(_progress(None, outcomes.values(), workers))
         try:
             with contextlib.suppress(TerminatedWorkerError):  # it ends all, and does not say whose process was killed
@@ -295,6 +295,12 @@ def _progress(outcome: Outcome | None, outcomes: Iterable[Outcome], workers: int
 def _stand(cells: Sequence[Cell], out: Path) -> str:
     finished = sum(read_outcome(cell, out).summary is not None for cell in cells)
     return f"{finished} of {len(cells)} runs finished"
+
+
+def _stop_once(number: int, frame: FrameType | None) -> None:
+    """KeyboardInterrupt at the first signal; a second one must not cut short what the first one ends."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
