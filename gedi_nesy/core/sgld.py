@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.core.energy import frozen, gradient_of_log_density
+from gedi_nesy.core.jumps import jump
 from gedi_nesy.errors import UserError
 
 
@@ -26,6 +27,7 @@ class SGLD:
         clamp: (low, high) to which x is clipped after every step, or None. Without it pixels drift far outside.
         engine: "numba" runs whole chains in compiled code, several times faster, for float32 on CPU and plain stacks of
             layers (`core.chain`); it takes the same noise and gives the same samples up to rounding.
+        jump: each step begins with a jump (`core.jumps`) inside the clamp, between regions that gradients keep apart.
 
     Raises:
         UserError: when a setting is out of its range.
@@ -36,6 +38,7 @@ class SGLD:
     noise: float = 0.01
     clamp: tuple[float, float] | None = None
     engine: Literal["torch", "numba"] = "torch"
+    jump: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -50,6 +53,8 @@ class SGLD:
             raise UserError(f'The engine of SGLD is "torch" or "numba", not {self.engine!r}.')
         if self.engine == "numba" and find_spec("numba") is None:
             raise UserError("SGLD's numba engine needs numba: pip install 'gedi-nesy[fast]'.")
+        if self.jump and (self.clamp is None or self.engine == "numba"):
+            raise UserError('SGLD jumps inside a clamp only, and with engine="torch".')
 
     def __call__(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         """Advance every chain by `steps` steps; no gradient flows through them or into the parameters.
@@ -81,6 +86,8 @@ class SGLD:
         with frozen(model), torch.no_grad():
             gradient = gradient_of_log_density(model, x.device)
             for _ in range(self.steps):
+                if self.jump and self.clamp is not None:
+                    x = jump(model, x, self.clamp, generator)
                 noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
                 x = x.add(gradient(x), alpha=self.step_size).add_(noise, alpha=self.noise)
                 if self.clamp is not None:

@@ -123,4 +123,5 @@ class StepLosses:
 
 def build_sgld(settings: Sampler, box: tuple[float, float]) -> SGLD:
     """The sampler that a recipe describes, for points in a box."""
-    return SGLD(settings.steps, settings.step_size, settings.noise, box if settings.clamp else None)
+    clamp = box if settings.clamp else None
+    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, jump=settings.jump)

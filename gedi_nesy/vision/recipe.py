@@ -120,6 +120,7 @@ class Sampler(Settings):
     """SGLD: x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
 
     Chains start uniformly in a box: the range of the training points, and `margin` of its width more on each side.
+    `clamp` keeps them there; with `jump` each step begins with a proposal from anywhere in the box.
     """
 
     chains: PositiveInt
@@ -127,15 +128,18 @@ class Sampler(Settings):
     step_size: PositiveFloat
     noise: NonNegativeFloat
     clamp: bool = False
+    jump: bool = False
     margin: NonNegativeFloat = 0.25
     buffer: PositiveInt = 10_000
     reinit: Probability = 0.05
     every: PositiveInt = 1
 
     @model_validator(mode="after")
-    def _chains_fit(self) -> "Sampler":
+    def _settings_fit(self) -> "Sampler":
         if self.chains > self.buffer:
             raise ValueError(f"sampler.chains = {self.chains} needs a sampler.buffer of at least as many")
+        if self.jump and not self.clamp:
+            raise ValueError("sampler.jump needs sampler.clamp = true, for jumps reach no chain outside the box")
         return self
 
 
