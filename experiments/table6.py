@@ -16,8 +16,9 @@ from pathlib import Path
 
 import click
 
+from gedi_nesy.cells import Cell, Outcome, read_outcome
 from gedi_nesy.cli import Commas
-from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, changed_settings, read_outcome
+from gedi_nesy.compare import Progress, Stopped, changed_settings
 from gedi_nesy.nesy.compare import FIGURES, compare, gather, plan_cells, read_config
 from gedi_nesy.nesy.recipe import METHODS
 from gedi_nesy.report.comparison import text_table, write_comparison

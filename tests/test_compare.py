@@ -14,7 +14,8 @@ from distributed import Client, LocalCluster
 
 import gedi_nesy.nesy.compare
 import gedi_nesy.vision.compare
-from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, read_outcome, run_cells
+from gedi_nesy.cells import Cell, Outcome, read_outcome
+from gedi_nesy.compare import Progress, Stopped, run_cells
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, Spread, markdown_table, text_table, write_comparison
 from gedi_nesy.report.comparison.progress import describe

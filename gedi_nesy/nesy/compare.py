@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, read_outcome, run_cells
+from gedi_nesy.cells import Cell, Outcome, read_outcome
+from gedi_nesy.compare import Progress, Stopped, run_cells
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.published import TABLE_6
 from gedi_nesy.nesy.recipe import Recipe, load_recipe, recipe_for

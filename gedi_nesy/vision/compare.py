@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gedi_nesy.compare import Cell, Outcome, Progress, Stopped, read_outcome, run_cells
+from gedi_nesy.cells import Cell, Outcome, read_outcome
+from gedi_nesy.compare import Progress, Stopped, run_cells
 from gedi_nesy.data import TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, write_comparison

@@ -6,8 +6,8 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
+from gedi_nesy.cells import Outcome
 from gedi_nesy.cli import main
-from gedi_nesy.compare import Outcome
 from gedi_nesy.nesy.compare import FIGURES, gather, plan_cells
 from gedi_nesy.nesy.program import find_program, read_source
 from gedi_nesy.nesy.published import TABLE_6

@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from gedi_nesy.cells import Cell, Outcome
 from gedi_nesy.cli import main
-from gedi_nesy.compare import Cell, Outcome
 from gedi_nesy.vision.compare import gather
 from gedi_nesy.vision.recipe import load_recipe
 from tests.vision.tiny import tiny_images, tiny_run

@@ -8,7 +8,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from gedi_nesy.compare import Outcome, Progress
+from gedi_nesy.cells import Outcome
+from gedi_nesy.compare import Progress
 from gedi_nesy.report.console import notice_panel
 from gedi_nesy.report.html import flatten
 from gedi_nesy.report.words import duration, show

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gedi_nesy.compare import Outcome
+from gedi_nesy.cells import Outcome
 from gedi_nesy.report.html import flatten
 
 Kind = tuple[str, int | str]  # method, and what it was trained on
