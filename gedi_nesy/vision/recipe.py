@@ -77,10 +77,12 @@ class Network(Settings):
 class View(Settings):
     """T(x'|x): a walk of so many steps on the graph of nearest neighbours, then Gaussian noise; 0 leaves one out.
 
-    Images have no walk but what `Augment` says, before the noise.
+    x itself, which L_GEN takes for data, can have noise too, `anchor_noise`, for a smoother density. Images have no
+    walk but what `Augment` says, before the noise, and its `anchor`.
     """
 
     noise: NonNegativeFloat
+    anchor_noise: NonNegativeFloat = 0.0
     walk: NonNegativeInt = 0
     neighbours: PositiveInt = 20
     shared: Probability = 0.5
@@ -252,8 +254,8 @@ class Recipe(Settings):
         return self
 
     def _check_images(self) -> None:
-        if self.augment is None or self.view.walk:
-            raise ValueError("images need an [augment], and view.walk = 0: a walk is for points")
+        if self.augment is None or self.view.walk or self.view.anchor_noise:
+            raise ValueError("images need an [augment], and view.walk = view.anchor_noise = 0, which are for points")
         if self.scale == "none":
             raise ValueError('images need scale = "symmetric" or "standard"')
 

@@ -26,6 +26,7 @@ class Inputs:
         x: shape [S, n, d].
         walks: for each point the points where random walks from it ended, int64 [S, n, WALKS], or None for no walk.
         noise: standard deviation of the Gaussian noise of a view.
+        anchor_noise: that of what a view is of.
         judged: how many points networks are judged on, at most, and how many views of each.
         part: how many go through a network at once outside of training.
     """
@@ -33,6 +34,7 @@ class Inputs:
     x: Tensor
     walks: Tensor | None
     noise: float
+    anchor_noise: float
     judged = 2000, 8
     part = 100_000
 
@@ -62,7 +64,10 @@ class Inputs:
         Points are drawn independently, so a small data set makes batches as large as any.
         """
         rows = torch.randint(self.x.shape[1], (networks, batch), generator=generator, device=self.x.device)
-        return self.points(rows), self.view(rows, generator)
+        x = self.points(rows)
+        if self.anchor_noise:
+            x = add_noise(x, self.anchor_noise, generator)
+        return x, self.view(rows, generator)
 
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the points with these numbers, [K, batch] -> [K, batch, d]."""
@@ -155,7 +160,7 @@ def build_inputs(data: Sequence[Tensor], view: View, generator: torch.Generator)
 
     Args:
         data: one tensor a data set, all of one shape.
-        view: its noise is in the points' own units.
+        view: its noises are in the points' own units.
         generator: source of the walks.
 
     Raises:
@@ -164,7 +169,7 @@ def build_inputs(data: Sequence[Tensor], view: View, generator: torch.Generator)
     walks = None
     if view.walk:
         walks = torch.stack([random_walks(x, view.walk, view.neighbours, view.shared, generator) for x in data])
-    return Inputs(torch.stack(list(data)), walks, view.noise)
+    return Inputs(torch.stack(list(data)), walks, view.noise, view.anchor_noise)
 
 
 def random_walks(x: Tensor, steps: int, neighbours: int, shared: float, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -70,6 +72,16 @@ def test_they_leave_one_run_behind_and_resume_it_exactly(out):
     chains = [share[0]["buffers"]["chains"]["samples"] for share in checkpoint["shares"]]
     assert [len(part) for part in chains] == [4, 4]  # half of the buffer each
     assert not torch.equal(*chains)
+
+
+def test_torchrun_starts_them_from_the_shell(out, cifar, tmp_path):
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    command = ["-m", "gedi_nesy", "vision", "train", "--dataset", "cifar10", "--data-dir", cifar, "--json", *settings]
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ended = subprocess.run([*start, *command, "--out", tmp_path / "run"], capture_output=True, check=True)
+    assert json.loads(ended.stdout)["steps"] == 8  # the first process prints, and no other
+    started, spawned = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", out / "whole"))
+    assert all(torch.equal(started[name], spawned[name]) for name in spawned)
 
 
 def test_another_number_of_processes_is_told_to_come_back(out, cifar):

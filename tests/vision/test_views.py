@@ -46,6 +46,13 @@ def test_two_data_sets_side_by_side_see_their_own_points_only():
     assert views[3:].std().item() == pytest.approx(1, abs=0.1)
 
 
+def test_what_a_view_is_of_can_have_noise_too():
+    zeros = [torch.zeros(20, 2)]
+    x, views = build_inputs(zeros, View(noise=0.5, anchor_noise=2.0), generator()).draw(1, 4000, generator())
+    assert x.std().item() == pytest.approx(2, rel=0.05)
+    assert views.std().item() == pytest.approx(0.5, rel=0.05)  # of the point, not of its noisy copy
+
+
 def test_too_few_points_for_the_graph_are_refused():
     with pytest.raises(UserError, match="needs more than 5 points"):
         random_walks(torch.randn(5, 2), 3, 5, 0.5, generator())
