@@ -97,8 +97,6 @@ def main(
     torch.set_num_threads(threads)
     cuda = torch.device(device).type == "cuda"
     own = dict(map(parse_setting, settings)) | {"device": device, "examples": 1000}
-    if cuda:
-        torch.set_float32_matmul_precision("high")
     needs = {kind: measure_need(recipe, own | {"speed.bf16": kind == "bfloat16"}) for kind in ("float32", "bfloat16")}
     limits = measure_limits(torch.device(device))
     for kind, need in needs.items():
@@ -179,9 +177,12 @@ def measure_limits(device: torch.device) -> dict[str, Any]:
     side = 8192 if device.type == "cuda" else 1024
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     peaks = {}
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")  # TF32 on a GPU, as cuDNN's convolutions have it in training
     for kind in (torch.float32, torch.bfloat16):
         matrix = torch.randn(side, side, device=device).to(kind)
         peaks[str(kind).removeprefix("torch.")] = 2 * side**3 / seconds(lambda matrix=matrix: matrix @ matrix, device)
+    torch.set_float32_matmul_precision(before)
     source = torch.empty(side * side * 4, device=device)
     peaks["bytes"] = 2 * source.numel() * 4 / seconds(lambda: source.clone(), device)
     return {"name": name, "peaks": peaks}

@@ -33,13 +33,14 @@ from gedi_nesy.runs import RunFolder
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.vision.evaluate import evaluate
 from gedi_nesy.vision.ood import ood_auroc
+from gedi_nesy.vision.published import AUROC_ON_IMAGES, FIGURES_ON_IMAGES
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for
 from gedi_nesy.vision.run import load_run
 from gedi_nesy.watch import Interrupted
 
 RESULTS = Path(__file__).parent / "results"
 OF_THE_PAPER = ("jem", "barlow", "swav", "gedi-no-gen", "gedi")
-# of evaluation.json: figure, its title, what of `published` the paper calls it
+# of evaluation.json: figure, its title, what `published` calls it
 CLUSTERS = {
     "nmi": ("NMI", None),
     "ami": ("AMI", None),
@@ -57,7 +58,7 @@ SAMPLES = {
     "precision": ("precision", None),
     "recall": ("recall", None),
 }
-SCORES = {"energy": ("energy", None), "gradient": ("gradient", "published"), "max_softmax": ("max softmax", None)}
+SCORES = {"energy": "energy", "gradient": "gradient", "max_softmax": "max softmax"}
 
 
 @click.command()
@@ -173,36 +174,42 @@ def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Ours beside the paper's, a line a row; figures that no row has are left out."""
+    """Ours beside the paper's, a line a row."""
     lines = [cells_of(row) for row in rows]
-    header = list(dict.fromkeys(title for line in lines for title in line))
-    table = [header, ["---"] * len(header), *([line.get(title, "") for title in header] for line in lines)]
+    table = [list(lines[0]), ["---"] * len(lines[0]), *(list(line.values()) for line in lines)]
     return "".join(f"| {' | '.join(line)} |\n" for line in table)
 
 
 def cells_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row in words, by column."""
+    """A row in words, by column: ours, the paper's in brackets, and where there is none of ours why not."""
+    kind, figures = (row["method"], row["trained on"]), row.get("figures", {})
+    absent = None if figures else "failed" if "failed" in row else "not run"
+    published, samples = FIGURES_ON_IMAGES.get(kind, {}), figures.get("samples", {})
     cells = {"method": row["method"], "trained on": row["trained on"], "seed": str(row["seed"])}
-    if "figures" not in row:
-        return cells | {"share of the steps": f"failed: {row['failed']}" if "failed" in row else "not run"}
-    figures, published = row["figures"], row["figures"]["published"]
-    cells["share of the steps"] = f"{row['share of the published steps']:.1%}"
-    cells |= beside(CLUSTERS, figures, published) | beside(SAMPLES, figures.get("samples", {}), published)
-    for other, scores in figures["auroc"].items():
-        found = beside(SCORES, scores, scores)
-        cells |= {f"AUROC {other}, {title}": text for title, text in found.items()}
-    return cells | {"seconds": f"{row['seconds']:.0f}"}
+    share = f"{row['share of the published steps']:.1%}" if figures else ""
+    cells["share of the steps"] = share or (f"failed: {row['failed']}" if "failed" in row else "not run")
+    for key, (title, theirs) in CLUSTERS.items():
+        cells[title] = in_words(figures.get(key), absent or "", published.get(theirs or ""))
+    for key, (title, theirs) in SAMPLES.items():
+        cells[title] = in_words(samples.get(key), absent or why_none(figures), published.get(theirs or ""))
+    for other in IMAGES:
+        scores, paper = figures.get("auroc", {}).get(other, {}), AUROC_ON_IMAGES.get(kind, {}).get(other)
+        for key, title in SCORES.items():
+            text = in_words(scores.get(key), absent or "not available", paper if key == "gradient" else None)
+            cells[f"AUROC {other}, {title}"] = "itself" if other == row["trained on"] else text
+    return cells | {"seconds": f"{row['seconds']:.0f}" if figures else ""}
 
 
-def beside(
-    titles: Mapping[str, tuple[str, str | None]], ours: Mapping[str, Any], paper: Mapping[str, Any]
-) -> dict[str, str]:
-    """Our figures by their titles, the paper's in brackets."""
-    cells = {}
-    for key, (title, theirs) in titles.items():
-        if key in ours:
-            cells[title] = f"{ours[key]:.3f}" + (f" (paper: {paper[theirs]:.2f})" if theirs and theirs in paper else "")
-    return cells
+def in_words(ours: float | None, absent: str, paper: float | None) -> str:
+    """A cell."""
+    return (absent if ours is None else f"{ours:.3f}") + ("" if paper is None else f" (paper: {paper:g})")
+
+
+def why_none(figures: Mapping[str, Any]) -> str:
+    """Why a run that was evaluated lacks a figure of its samples."""
+    if "samples" in figures:
+        return "other features"  # Inception's, or the classifier's
+    return "failed" if "samples_failed" in figures else "no energy model"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rich.table import Table
 from gedi_nesy.compare import Stopped
 from gedi_nesy.data import TOYS
 from gedi_nesy.data.outliers import load_outliers
-from gedi_nesy.device import is_first_process
+from gedi_nesy.device import how_started, is_first_process
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.compare import FIGURES, plan_cells
@@ -476,9 +476,10 @@ def train_vision(ctx: click.Context, resume: Path | None, data_dir: Path | None,
                 _refuse_pairs(ctx)
                 runs = _start_vision(options, shared)
         except Interrupted as stopped:
-            raise click.ClickException(
-                f"Stopped; continue with: gedi-nesy vision train --resume {stopped}"
-            ) from stopped
+            if not is_first_process():
+                sys.exit(1)
+            command = f"{how_started()} vision train --resume {stopped}"
+            raise click.ClickException(f"Stopped; continue with: {command}") from stopped
     if not is_first_process():
         return
     if as_json:
@@ -520,6 +521,7 @@ def _start_vision(options: dict[str, Any], shared: dict[str, Any]) -> list[Visio
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of every recipe; repeatable."
 )
 @click.option("--out", type=FOLDER, default=Path("runs/vision"), show_default=True, help="The folder of all the runs.")
+@click.option("--data-dir", type=FOLDER, help="Where images lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @as_json
 def compare_vision(
     methods: tuple[str, ...],
@@ -529,12 +531,14 @@ def compare_vision(
     first_seed: int,
     settings: tuple[str, ...],
     out: Path,
+    data_dir: Path | None,
     as_json: bool,
     **workers: Any,
 ) -> None:
     """Train several methods of the vision track on several data sets and seeds, and put their figures side by side.
 
-    Every run has a folder of its own. The same command again keeps what is finished and goes on with the rest.
+    Every run has a folder of its own. The same command again keeps what is finished and goes on with the rest. What
+    features and samples of images are worth, `gedi-nesy vision evaluate` measures for each run.
 
     \b
     Example:
@@ -544,10 +548,10 @@ def compare_vision(
     with ComparisonDisplay(console, VISION_FIGURES) as display:
         overrides = dict(parse_setting(text) for text in settings)
         seed_range = range(first_seed, first_seed + seeds)
-        cells = plan_vision_cells(methods, datasets, seed_range, overrides, published=published)
+        cells = plan_vision_cells(methods, datasets, seed_range, overrides, published=published, data_dir=data_dir)
         command = shlex.join(["gedi-nesy", *sys.argv[1:]])
         try:
-            comparison = compare_vision_cells(cells, out, command, watch=display.show, **workers)
+            comparison = compare_vision_cells(cells, out, command, data_dir=data_dir, watch=display.show, **workers)
         except Stopped as stopped:
             raise click.ClickException(f"Stopped with {stopped}; go on with the same command.") from stopped
     if as_json:

@@ -65,6 +65,15 @@ def joined_processes(device: str) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+def how_started() -> str:
+    """The shell's words before "vision train" that start this run again with as many processes."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return "gedi-nesy"
+    if os.environ["LOCAL_WORLD_SIZE"] != os.environ["WORLD_SIZE"]:
+        return "torchrun ... -m gedi_nesy"  # on several machines, with the options of before
+    return f"torchrun --nproc-per-node {os.environ['WORLD_SIZE']} -m gedi_nesy"
+
+
 def is_first_process() -> bool:
     """Whether this is the process that writes and prints, of all that torchrun started."""
     return os.environ.get("RANK", "0") == "0"

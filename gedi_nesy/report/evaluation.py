@@ -24,10 +24,12 @@ def evaluation_table(figures: Mapping[str, Any]) -> Group:
     table = _table("test set", "", "chance", "paper")
     for key, chance, label in CLUSTERS:
         table.add_row(label, _show(figures.get(key)), _show(figures.get(chance or "")), _show(published.get(key)))
+    if "samples_failed" in figures:
+        return Group(table, Text(), Text(figures["samples_failed"]))
     if "samples" not in figures:
         return Group(table)
     samples, test = figures["samples"], figures["test_images"]
-    title = f"{samples['images']:,} samples, {figures['steps']:,} SGLD steps"
+    title = f"{samples['images']:,} samples, {figures['steps']:,} SGLD steps, {figures['reference']:,} training images"
     drawn = _table(title, "samples", f"{test['images']:,} test images", "paper")
     for key in samples:
         if key != "images":

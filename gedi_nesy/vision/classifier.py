@@ -60,6 +60,14 @@ class Classifier:
     net: SmallNet
     accuracy: float
 
+    @property
+    def digest(self) -> str:
+        """A short hash of the weights: another machine learns others from the same images."""
+        digest = hashlib.sha256()
+        for tensor in self.net.state_dict().values():
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
 
 def load_classifier(images: Images, device: torch.device | str = "cpu") -> Classifier:
     """The classifier of a data set: from the user's cache folder, or trained and put there, minutes on a CPU.

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def plan_cells(
     overrides: Mapping[str, Any],
     *,
     published: bool = False,
+    data_dir: Path | None = None,
 ) -> list[Cell]:
     """A cell for each method, data set and seed: all cells of the first seed, then of the next.
 
@@ -50,6 +52,7 @@ def plan_cells(
         seeds: of points, weights and noise.
         overrides: settings to change in every recipe, by dotted name.
         published: whether the recipes are the paper's, or ours.
+        data_dir: where images are looked for first.
 
     Raises:
         UserError: for methods, settings or data that can't be used; nothing is written then.
@@ -61,7 +64,7 @@ def plan_cells(
     _check_names(datasets)
     kinds = [(recipe_for(method, published, dataset), method, dataset) for method in methods for dataset in datasets]
     settled = {
-        (method, dataset): settle(load_recipe(name, {**overrides, "dataset": dataset}))
+        (method, dataset): settle(load_recipe(name, {**overrides, "dataset": dataset}), data_dir)
         for name, method, dataset in kinds
     }
     return [_cell(recipe.model_copy(update={"seed": seed})) for seed in seeds for recipe in settled.values()]
@@ -72,6 +75,7 @@ def compare(
     out: Path,
     command: str,
     *,
+    data_dir: Path | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
@@ -82,6 +86,7 @@ def compare(
         cells: from `plan_cells`.
         out: a folder with a run folder for each cell.
         command: what was typed, for the record.
+        data_dir: where images are looked for first.
         jobs: processes at a time; by default one a core.
         cluster: the address of a Dask scheduler whose workers train, instead of processes here.
         watch: told once at the start, and after every cell.
@@ -91,7 +96,8 @@ def compare(
         Stopped: on Ctrl-C or SIGTERM.
     """
     try:
-        comparison = gather(run_cells(cells, out, train_cell, read_config, jobs=jobs, cluster=cluster, watch=watch))
+        trainer = partial(train_cell, data_dir=data_dir)
+        comparison = gather(run_cells(cells, out, trainer, read_config, jobs=jobs, cluster=cluster, watch=watch))
     except Stopped:
         write_comparison(out / "comparison", gather([read_outcome(cell, out) for cell in cells]), {"command": command})
         raise
@@ -109,14 +115,14 @@ def gather(outcomes: Sequence[Outcome]) -> Comparison:
     return Comparison(outcomes, "dataset", figures, NMI_ON_IMAGES | (TABLES_2_AND_3 if as_published else {}))
 
 
-def train_cell(cell: Cell, folder: Path) -> None:
+def train_cell(cell: Cell, folder: Path, data_dir: Path | None = None) -> None:
     """Train a cell in its folder, or resume it."""
     try:
         if (folder / "config.toml").is_file():
-            resume(folder)
+            resume(folder, data_dir=data_dir)
         else:
             settings = tomllib.loads(cell.config)
-            train(settings.pop("recipe"), out=folder, **settings)
+            train(settings.pop("recipe"), out=folder, data_dir=data_dir, **settings)
     except Interrupted as stopped:
         raise KeyboardInterrupt from stopped
 

@@ -42,7 +42,8 @@ def evaluate(
         progress: told what is being done.
 
     Returns:
-        The figures of `score_clusters`, `score_features` and `score_samples`; in `published` what the paper reports.
+        The figures of `score_clusters`, `score_features` and `score_samples`, or why there are no such of samples as
+        `samples_failed`; in `published` what the paper reports.
 
     Raises:
         UserError: if the data set is not to be had, or the file of weights is not what it should be.
@@ -54,19 +55,24 @@ def evaluate(
     if samples is None:
         samples = 10_000 if inception else 1000
     images = load_images(run.recipe.dataset, data_dir)
+    extractor = None
+    if samples and run.recipe.has_energy_model:
+        device = run.scale.shift.device
+        progress("features to compare samples in")
+        extractor = inception_extractor(inception, device) if inception else classifier_extractor(images, device)
     progress("clusters")
     predictions = run.predict(images.x_test).cpu()
     classes = max(run.clusters, len(images.classes))
     figures: dict[str, Any] = score_clusters(predictions, images.y_test, classes, in_batches=True)
     progress("features")
     figures |= score_features(run, images)
-    if samples and run.recipe.has_energy_model:
-        device = run.scale.shift.device
-        progress("features to compare samples in")
-        extractor = inception_extractor(inception, device) if inception else classifier_extractor(images, device)
-        drawn = draw_images(run, samples, steps, progress=progress)
-        progress("distances of samples")
-        figures |= score_samples(drawn, images, extractor) | {"steps": steps}
+    if extractor:
+        try:
+            drawn = draw_images(run, samples, steps, progress=progress)
+            progress("distances of samples")
+            figures |= score_samples(drawn, images, extractor) | {"steps": steps}
+        except UserError as error:  # exploded, or too few of them: the other figures stand all the same
+            figures["samples_failed"] = str(error)
     return figures | {"published": FIGURES_ON_IMAGES.get((run.recipe.method, run.recipe.dataset), {})}
 
 
@@ -92,7 +98,8 @@ def score_samples(samples: Tensor, images: Images, extractor: Extractor) -> dict
 
     Returns:
         `samples` and `test_images`: the Fréchet and the kernel distance by the names they have with this extractor,
-        `precision` and `recall`, and how many `images`; `extractor`: which one.
+        `precision` and `recall`, and how many `images`; `reference`: how many training images they are compared with;
+        `extractor`: which one.
     """
     real = extractor(_draw(images.x_train, REFERENCE))
 
@@ -111,6 +118,7 @@ def score_samples(samples: Tensor, images: Images, extractor: Extractor) -> dict
     return {
         "samples": compare(samples),
         "test_images": compare(_draw(images.x_test, len(samples))),
+        "reference": len(real),
         "extractor": {"name": extractor.name, **extractor.facts},
     }
 

@@ -83,5 +83,5 @@ def classifier_extractor(images: Images, device: torch.device | str = "cpu") -> 
         device: where it learns and computes.
     """
     found = load_classifier(images, device)
-    facts = {"key": found.key, "accuracy": found.accuracy}
+    facts = {"key": found.key, "accuracy": found.accuracy, "weights": found.digest}
     return Extractor("classifier", "FD(classifier)", "KD(classifier)", found.net.features, torch.device(device), facts)

@@ -81,12 +81,12 @@ class ImageNetworks(nn.Module):
         """Let torch.compile make them quick, if the settings say so; copies stay as they are.
 
         The encoder of a batch is compiled by itself, since shares of a batch are joined behind it; chains go through
-        all of the network at once.
+        all of the network at once. Shapes are static, so that a resumed run compiles the same kernels.
         """
         for one in self.members:
             if one.speed.compile != "none":
-                one.encoder.compile(mode=one.speed.compile)
-                one.compile(mode=one.speed.compile)
+                one.encoder.compile(mode=one.speed.compile, dynamic=False)
+                one.compile(mode=one.speed.compile, dynamic=False)
 
     def encode(self, x: Tensor) -> Tensor:
         """The encoders' outputs: [K, batch, C, H, W] -> [K, batch, features]."""

@@ -170,6 +170,7 @@ class Speed(Settings):
         bf16: the encoder in bfloat16 where torch's autocast sees fit; weights, losses and chains stay float32.
         channels_last: the encoder's memory format.
         compile: the mode of torch.compile in training, "reduce-overhead" with CUDA graphs; "none" leaves it out.
+            "max-autotune" may choose other kernels in each process, so a resumed run can differ by rounding.
     """
 
     bf16: bool = False

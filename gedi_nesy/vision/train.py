@@ -82,13 +82,13 @@ def resume(folder: str | Path, *, data_dir: Path | None = None, progress: Progre
         return _prepare(settings, progress, data_dir).run(run_folder)
 
 
-def settle(recipe: Recipe) -> Recipe:
+def settle(recipe: Recipe, data_dir: Path | None = None) -> Recipe:
     """The recipe as its run's config.toml will hold it: its data found, the path of a file absolute.
 
     Raises:
         UserError: for settings or data that can't be used.
     """
-    return _prepare(recipe, lambda row: None, None).recipe
+    return _prepare(recipe, lambda row: None, data_dir).recipe
 
 
 def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> Session:

@@ -65,6 +65,7 @@ def test_samples_are_compared_with_real_images_and_so_are_test_images(run):
     figures = score_samples(draw_images(run, 100, 1), images, COLOURS)
     assert figures["extractor"] == {"name": "colours", "key": "rgb"}
     bad, good = figures["samples"], figures["test_images"]
+    assert figures["reference"] == 300
     assert set(bad) == set(good) == {"FD(colours)", "KD(colours)", "precision", "recall", "images"}
     assert bad["images"] == 100
     assert bad["FD(colours)"] > 10 * good["FD(colours)"]

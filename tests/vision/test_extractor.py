@@ -53,7 +53,7 @@ def test_the_classifiers_figures_are_never_called_fid(cache):
     images = tiny_images()
     extractor = classifier_extractor(images)
     assert (extractor.frechet, extractor.kernel) == ("FD(classifier)", "KD(classifier)")
-    assert set(extractor.facts) == {"key", "accuracy"}
+    assert set(extractor.facts) == {"key", "accuracy", "weights"}
     features = extractor(images.x_test)
     assert features.shape == (200, 128)
     torch.testing.assert_close(features[:3], load_classifier(images).net.features(images.x_test[:3]))
