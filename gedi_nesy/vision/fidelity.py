@@ -73,6 +73,6 @@ def precision_recall(real: Tensor, samples: Tensor, neighbours: int = NEIGHBOURS
 
 
 def _need(least: int, real: Tensor, samples: Tensor) -> None:
-    for kind, features in (("real images", real), ("samples", samples)):
+    for kind, features in (("samples", samples), ("real images", real)):
         if len(features) < least:
             raise UserError(f"This measure of samples needs {least} {kind} or more, not {len(features)}.")

@@ -128,13 +128,20 @@ def test_a_run_on_points_is_evaluated_sampled_and_asked_about_noise(on_points, t
 def test_a_run_on_images_has_every_figure(on_images):
     figures = json.loads(call("evaluate", on_images, "--samples", 40, "--steps", 2, "--json").stdout)
     clusters = {"nmi", "ami", "cluster_accuracy", "nmi_batch64", "nmi_batch64_chance", "linear_probe", "knn"}
-    assert clusters | {"samples", "test_images", "extractor", "steps", "published"} == set(figures)
+    assert clusters | {"samples", "test_images", "reference", "extractor", "steps", "published"} == set(figures)
     assert set(figures["samples"]) == {"FD(classifier)", "KD(classifier)", "precision", "recall", "images"}
     assert set(json.loads(call("evaluate", on_images, "--samples", 0, "--json").stdout)) == clusters | {"published"}
     text = call("evaluate", on_images, "--samples", 40).output
     assert "Mean NMI of batches of 64" in text
     assert "FD(classifier)" in text
     assert "FID" not in text
+
+
+def test_samples_that_cannot_be_had_cost_their_own_figures_only(on_images):
+    figures = json.loads(call("evaluate", on_images, "--samples", 2, "--steps", 2, "--json").stdout)
+    assert "needs 4 samples or more, not 2" in figures["samples_failed"]
+    assert {"nmi", "linear_probe", "knn"} <= set(figures)
+    assert "needs 4 samples or more" in " ".join(call("evaluate", on_images, "--samples", 2).output.split())
 
 
 def test_images_are_drawn_and_told_from_noise(on_images):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import multiprocessing
 
 from gedi_nesy.core import processes
-from gedi_nesy.device import joined_processes
+from gedi_nesy.device import how_started, joined_processes
 from gedi_nesy.errors import UserError
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
@@ -23,6 +23,20 @@ def test_one_gpu_can_not_be_that_of_all_processes(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="a GPU of its own; give --device cuda"), joined_processes("cuda:0"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({}, "gedi-nesy"),
+        ({"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4"}, "torchrun --nproc-per-node 4 -m gedi_nesy"),
+        ({"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}, "torchrun ... -m gedi_nesy"),
+    ],
+)
+def test_what_was_stopped_says_how_it_goes_on(sizes, words, monkeypatch):
+    for key, value in sizes.items():
+        monkeypatch.setenv(key, value)
+    assert how_started() == words
 
 
 @pytest.fixture(scope="module")
