@@ -12,7 +12,7 @@ precision and recall of samples; AUROC against the other data sets that can be h
 
 Each run has a folder in --runs, where a finished one is kept and a stopped one resumed. With --budget runs are so many
 steps long, which the result's name says: experiments/results/images-budget2000.json, and .md. A row of the result stays
-until its run is finished anew; what was not run is an empty row, what failed says why.
+until its run is finished anew. A cell without a figure of ours says why: not run, failed, no energy model.
 """
 
 import json
@@ -186,8 +186,8 @@ def cells_of(row: Mapping[str, Any]) -> dict[str, str]:
     absent = None if figures else "failed" if "failed" in row else "not run"
     published, samples = FIGURES_ON_IMAGES.get(kind, {}), figures.get("samples", {})
     cells = {"method": row["method"], "trained on": row["trained on"], "seed": str(row["seed"])}
-    share = f"{row['share of the published steps']:.1%}" if figures else ""
-    cells["share of the steps"] = share or (f"failed: {row['failed']}" if "failed" in row else "not run")
+    share = absent or f"{row['share of the published steps']:.1%}"
+    cells["share of the steps"] = f"failed: {row['failed']}" if "failed" in row else share
     for key, (title, theirs) in CLUSTERS.items():
         cells[title] = in_words(figures.get(key), absent or "", published.get(theirs or ""))
     for key, (title, theirs) in SAMPLES.items():
@@ -209,6 +209,8 @@ def why_none(figures: Mapping[str, Any]) -> str:
     """Why a run that was evaluated lacks a figure of its samples."""
     if "samples" in figures:
         return "other features"  # Inception's, or the classifier's
+    if figures["how"]["samples"] == 0:
+        return "none drawn"
     return "failed" if "samples_failed" in figures else "no energy model"
 
 
