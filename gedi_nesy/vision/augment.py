@@ -12,6 +12,7 @@ from torch import Tensor
 from gedi_nesy.vision.recipe import Augment
 
 RATIO = (3 / 4, 4 / 3)  # of a crop's width and height, as torchvision has it
+TRIES = 10  # to draw a crop that fits, likewise
 GREY = (0.2989, 0.587, 0.114)  # weights of red, green and blue (ITU-R 601-2)
 
 
@@ -31,18 +32,28 @@ def augment(images: Tensor, how: Augment, generator: torch.Generator) -> Tensor:
 def draw_crops(images: Tensor, area: tuple[float, float], generator: torch.Generator) -> Tensor:
     """A place for each image: top, left, height and width in pixels, int64 [batch, 4].
 
-    Area and log of the ratio of the sides are uniform, as in torchvision's RandomResizedCrop; a side that comes out
-    longer than the image is cut, where torchvision draws again.
+    As torchvision's RandomResizedCrop: area and log of the ratio of the sides are uniform, and what is larger than the
+    image is drawn again; where no try fits, the crop is the greatest with a permitted ratio, in the middle.
     """
     batch, _, height, width = images.shape
-    chance = torch.rand(4, batch, generator=generator, device=images.device)
-    size = height * width * (area[0] + (area[1] - area[0]) * chance[0])
+    chance = torch.rand(TRIES + 1, 2, batch, generator=generator, device=images.device)
+    size = height * width * (area[0] + (area[1] - area[0]) * chance[:-1, 0])
     low, high = (math.log(ratio) for ratio in RATIO)
-    ratio = (low + (high - low) * chance[1]).exp()
-    h = (size / ratio).sqrt().round().clamp(1, height)
-    w = (size * ratio).sqrt().round().clamp(1, width)
-    top, left = (chance[2] * (height - h + 1)).floor(), (chance[3] * (width - w + 1)).floor()
-    return torch.stack([top, left, h, w], 1).long()
+    ratio = (low + (high - low) * chance[:-1, 1]).exp()
+    sides = torch.stack([(size / ratio).sqrt(), (size * ratio).sqrt()], 2).round()  # [TRIES, batch, 2]
+    room = torch.tensor([height, width], device=images.device)
+    fits = ((sides > 0) & (sides <= room)).all(2)
+    drawn = sides[fits.int().argmax(0), torch.arange(batch, device=images.device)]  # the first try that fits
+    one_fits = fits.any(0).unsqueeze(1)
+    sides = torch.where(one_fits, drawn, _greatest_crop(height, width).to(drawn))  # [batch, 2]
+    free = room - sides
+    corners = torch.where(one_fits, (chance[-1].T * (free + 1)).floor(), free.div(2).floor())
+    return torch.cat([corners, sides], 1).long()
+
+
+def _greatest_crop(height: int, width: int) -> Tensor:
+    """Height and width of the greatest part of an image with a permitted ratio, [2]."""
+    return torch.tensor([min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))])
 
 
 def resized_crop(images: Tensor, crops: Tensor) -> Tensor:
