@@ -35,7 +35,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from gedi_nesy.cli import Commas
+from gedi_nesy.cli.shared import Commas
 from gedi_nesy.core.fit import Training
 from gedi_nesy.runs import provenance
 from gedi_nesy.settings import parse_setting
@@ -154,9 +154,9 @@ def steps(recipe: Any) -> Iterator[Any]:
 
 def take_step(training: Training, losses: Any) -> float:
     """One step as `core.fit` takes it."""
+    training.optimizer.zero_grad(set_to_none=True)
     total = losses.objective(losses(training.step), training.step / losses.stage.steps)
     value = total.item()
-    training.optimizer.zero_grad(set_to_none=True)
     total.backward()
     training.optimizer.step()
     training.step += 1

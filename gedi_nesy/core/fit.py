@@ -149,12 +149,12 @@ def fit(
         progress = training.step / steps
         for group in training.optimizer.param_groups:
             group["lr"] = learning_rate(progress)
+        training.optimizer.zero_grad(set_to_none=True)  # now, so that old gradients take no room beside the chains
         losses = compute_losses(training.step)
         total = objective(losses, progress)
         value = total.item()
         if not math.isfinite(value):
             raise DivergedError(f"step {training.step}: {_describe(losses)}")
-        training.optimizer.zero_grad(set_to_none=True)
         total.backward()
         processes.average_gradients(training.model)
         training.optimizer.step()

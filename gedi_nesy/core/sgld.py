@@ -54,7 +54,7 @@ class SGLD:
         if self.engine == "numba" and find_spec("numba") is None:
             raise UserError("SGLD's numba engine needs numba: pip install 'gedi-nesy[fast]'.")
         if self.jump and (self.clamp is None or self.engine == "numba"):
-            raise UserError('SGLD jumps inside a clamp only, and with engine="torch".')
+            raise UserError('SGLD jumps inside a clamp only, and with engine="torch"; set a clamp, or no jump.')
 
     def __call__(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         """Advance every chain by `steps` steps; no gradient flows through them or into the parameters.

@@ -43,7 +43,7 @@ def test_what_was_stopped_says_how_it_goes_on(sizes, words, monkeypatch):
 def out(cifar, tmp_path_factory):
     """What the two processes left behind."""
     folder = tmp_path_factory.mktemp("two")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(7)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
@@ -74,14 +74,31 @@ def test_their_gradient_is_that_of_one_process_on_the_joined_batch(case, out, ci
     assert all(torch.equal(one["gradients"][name], other["gradients"][name]) for name in one["gradients"])
 
 
-def test_they_leave_one_run_behind_and_resume_it_exactly(out):
-    assert (out / "interrupted0").exists()  # the second was asked to stop; both did, at the same step
-    assert (out / "interrupted1").exists()
-    whole, resumed = (load_file(out / name / "model.safetensors") for name in ("whole", "stopped"))
+@pytest.mark.parametrize("kind", ["calm", "wild"])
+def test_they_leave_one_run_behind_and_resume_it_exactly(kind, out):
+    assert (out / kind / "interrupted0").exists()  # the second was asked to stop; both did, at the same step
+    assert (out / kind / "interrupted1").exists()
+    whole, resumed = (load_file(out / kind / name / "model.safetensors") for name in ("whole", "stopped"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    rows = [json.loads(line) for line in (out / "whole" / "metrics.jsonl").read_text().splitlines()]
+    for rank in (0, 1):
+        weights = torch.load(out / kind / f"weights{rank}.pt")
+        assert all(torch.equal(weights[name], whole[f"networks.{name}"]) for name in weights)
+
+
+def test_they_go_back_together_when_training_diverges(out):
+    returns, again = (
+        json.loads((out / "wild" / name / "summary.json").read_text())["returns"] for name in ("whole", "stopped")
+    )
+    assert returns == again
+    assert len(returns) > 0
+    rows = [json.loads(line) for line in (out / "wild" / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [row for row in rows if "return" in row] == returns
+
+
+def test_each_keeps_its_own_chains(out):
+    rows = [json.loads(line) for line in (out / "calm" / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [4, 8]
-    checkpoint = torch.load(out / "whole" / "checkpoint.pt", weights_only=True)
+    checkpoint = torch.load(out / "calm" / "whole" / "checkpoint.pt", weights_only=True)
     assert len(checkpoint["shares"]) == 2
     chains = [share[0]["buffers"]["chains"]["samples"] for share in checkpoint["shares"]]
     assert [len(part) for part in chains] == [4, 4]  # half of the buffer each
@@ -94,14 +111,16 @@ def test_torchrun_starts_them_from_the_shell(out, cifar, tmp_path):
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     ended = subprocess.run([*start, *command, "--out", tmp_path / "run"], capture_output=True, check=True)
     assert json.loads(ended.stdout)["steps"] == 8  # the first process prints, and no other
-    started, spawned = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", out / "whole"))
+    started, spawned = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "run", out / "calm" / "whole")
+    )
     assert all(torch.equal(started[name], spawned[name]) for name in spawned)
 
 
 def test_another_number_of_processes_is_told_to_come_back(out, cifar):
-    (out / "whole" / "summary.json").unlink()
+    (out / "calm" / "whole" / "summary.json").unlink()
     with pytest.raises(UserError, match=r"trained by 2 processes and can't go on with 1; .* --nproc-per-node 2"):
-        resume(out / "whole", data_dir=cifar)
+        resume(out / "calm" / "whole", data_dir=cifar)
 
 
 def test_what_cannot_be_shared_is_refused(monkeypatch):

@@ -27,6 +27,8 @@ TINY = {
     "log_every": 4,
     "examples": 32,
 }
+# explodes at the first steps, and goes back
+WILD = {"network.head": "linear", "train.learning_rate": 0.5, "guard.largest_gap": 20.0, "guard.slower": 0.05}
 EVERY_TERM = {"train.weights": {"gen": 1.0, "inv": 5.0, "prior": 5.0, "swav": 1.0, "energy_l2": 0.1}}
 NORMED = {"train.weights": {"barlow": 1.0}}
 
@@ -47,16 +49,23 @@ def main(rank: int, ports: list[int], data: Path, out: Path) -> None:
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
     with joined(ports[0]):
         torch.save([record(*case, data) for case in CASES], out / f"gradients{rank}.pt")
-    with_port(ports[1])
-    train("paper-cifar10-gedi", out=out / "whole", data_dir=data, **TINY)
+    train_twice(out / "calm", data, {}, ports[1:4])
+    train_twice(out / "wild", data, WILD, ports[4:7])
+
+
+def train_twice(out: Path, data: Path, settings: dict, ports: list[int]) -> None:
+    """A run as a whole, and once more with an interruption."""
+    with_port(ports[0])
+    run = train("paper-cifar10-gedi", out=out / "whole", data_dir=data, **TINY | settings)
+    torch.save(run.networks.state_dict(), out / f"weights{os.environ['RANK']}.pt")
     saver, session.Saver = session.Saver, Stopping
-    with_port(ports[2])
+    with_port(ports[1])
     try:
-        train("paper-cifar10-gedi", out=out / "stopped", data_dir=data, **TINY)
+        train("paper-cifar10-gedi", out=out / "stopped", data_dir=data, **TINY | settings)
     except Interrupted:
-        (out / f"interrupted{rank}").touch()
+        (out / f"interrupted{os.environ['RANK']}").touch()
     session.Saver = saver
-    with_port(ports[3])
+    with_port(ports[2])
     resume(out / "stopped", data_dir=data)
 
 
