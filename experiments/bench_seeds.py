@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import torch
 
-from gedi_nesy.cli import Commas
+from gedi_nesy.cli.shared import Commas
 from gedi_nesy.data.points import load_points
 from gedi_nesy.runs import provenance
 from gedi_nesy.vision.learner import Learner

@@ -1,18 +1,20 @@
 """The paper's images (Tables 4, 5, 10 to 12): every method on SVHN, CIFAR-10 and CIFAR-100, its figures beside ours.
 
-    python experiments/images_tables.py --device cuda
+    python experiments/images_tables.py --device cuda --jobs 1
     python experiments/images_tables.py --datasets cifar10 --methods gedi,jem --budget 2000
     python experiments/images_tables.py --datasets cifar10 --budget 1000 --set network.encoder=resnet8-16 --name small
     python experiments/images_tables.py --only-write
 
-Of each run: NMI, AMI and Hungarian accuracy on the whole test set and the NMI of batches of 64; linear probe and
-nearest neighbours; FID and KID with --inception, otherwise distances of a classifier's features, under their own names;
-precision and recall of samples; AUROC against the other data sets that can be had. Its samples after 500 SGLD steps
-(Figures 6, 9 and 10) are copied beside the result.
+Of each run: NMI, AMI and Hungarian accuracy on the whole test set and the NMI of batches of 64 (Table 4); FID and KID
+with --inception, otherwise distances of a classifier's features, under their own names, precision and recall of samples
+(Table 5), which as in the paper are drawn from every method's energy, trained with L_GEN or not; linear probe, nearest
+neighbours, and AUROC against the other data sets that can be had (Tables 10 to 12). What methods with L_GEN draw in 500
+SGLD steps (Figures 6, 9 and 10) is copied beside the result.
 
-Each run has a folder in --runs, where a finished one is kept and a stopped one resumed. With --budget runs are so many
-steps long, which the result's name says: experiments/results/images-budget2000.json, and .md. A row of the result stays
-until its run is finished anew. A cell without a figure of ours says why: not run, failed, no energy model.
+It is a `vision compare` for each data set, in a folder of its own in --runs: a finished run is kept, a stopped one
+resumed. With --budget runs are so many steps long, which the result's name says: experiments/results/
+images-budget2000.json, and .md. A row of the result stays until its run is finished anew. A cell without a figure of
+ours says why: not run, failed, none drawn.
 """
 
 import json
@@ -24,41 +26,26 @@ from pathlib import Path
 from typing import Any
 
 import click
-from once import vision_run_once
+from rich.console import Console
 
-from gedi_nesy.cli import Commas
+from gedi_nesy.cells import Outcome
+from gedi_nesy.cli.shared import Commas
+from gedi_nesy.compare import Stopped
 from gedi_nesy.data import DataUnavailable, load_images
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import RunFolder
+from gedi_nesy.report.comparison import ComparisonDisplay, markdown_lines
 from gedi_nesy.settings import parse_setting
-from gedi_nesy.vision.evaluate import evaluate
-from gedi_nesy.vision.ood import ood_auroc
+from gedi_nesy.vision.compare import FIGURES, compare, plan_cells
+from gedi_nesy.vision.evaluation import OF_FEATURES, SCORES, Evaluation
 from gedi_nesy.vision.published import AUROC_ON_IMAGES, FIGURES_ON_IMAGES
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for
-from gedi_nesy.vision.run import load_run
-from gedi_nesy.watch import Interrupted
 
 RESULTS = Path(__file__).parent / "results"
 OF_THE_PAPER = ("jem", "barlow", "swav", "gedi-no-gen", "gedi")
-# of evaluation.json: figure, its title, what `published` calls it
-CLUSTERS = {
-    "nmi": ("NMI", None),
-    "ami": ("AMI", None),
-    "cluster_accuracy": ("Hungarian accuracy", None),
-    "nmi_batch64": ("NMI of 64s", "nmi_batch64"),
-    "nmi_batch64_chance": ("its chance", None),
-    "linear_probe": ("probe", "linear_probe"),
-    "knn": ("kNN", None),
-}
-SAMPLES = {
-    "FID": ("FID", "FID"),
-    "KID": ("KID", None),
-    "FD(classifier)": ("FD(classifier)", None),
-    "KD(classifier)": ("KD(classifier)", None),
-    "precision": ("precision", None),
-    "recall": ("recall", None),
-}
-SCORES = {"energy": "energy", "gradient": "gradient", "max_softmax": "max softmax"}
+OF_CLUSTERS = {key: FIGURES[key] for key in ("nmi", "ami", "cluster_accuracy", "nmi_batch64", "nmi_batch64_chance")}
+OF_SAMPLES = ("FID", "KID", "FD(classifier)", "KD(classifier)", "precision", "recall")
+FACTS = ("dataset", "examples", "steps", "seconds", "certificate", "device", "machine", "versions")
+MEASURED = ("samples", "samples_failed", "test_images", "reference", "extractor", "sgld_steps", "trained_with_gen")
 
 
 @click.command()
@@ -67,6 +54,7 @@ SCORES = {"energy": "energy", "gradient": "gradient", "max_softmax": "max softma
 @click.option("--seed", default=0, show_default=True)
 @click.option("--budget", type=int, help="Training steps of each run, instead of the published ones.")
 @click.option("--device", default="cpu", show_default=True)
+@click.option("--jobs", default=1, show_default=True, help="Runs at a time.")
 @click.option("--data-dir", type=click.Path(path_type=Path))
 @click.option("--inception", type=click.Path(path_type=Path), help="torch-fidelity's file of Inception's weights.")
 @click.option("--samples", type=int, help="For the distances.  [default: 1000; with --inception 10000]")
@@ -80,6 +68,7 @@ def main(
     seed: int,
     budget: int | None,
     device: str,
+    jobs: int,
     data_dir: Path | None,
     inception: Path | None,
     samples: int | None,
@@ -92,49 +81,54 @@ def main(
     if settings and not name:
         raise click.UsageError("--set makes runs that are not the paper's; give their result a --name.")
     name = (name or ("images" if budget else "images-published")) + (f"-budget{budget}" if budget else "")
-    command = shlex.join(["python", "experiments/images_tables.py", *sys.argv[1:]])
-    shared = {"seed": seed, "device": device}
     own = dict(map(parse_setting, settings))
-    cells = [(method, dataset) for dataset in datasets for method in methods]
-    for method, dataset in [] if only_write else cells:
-        folder = runs / name / f"{method}-{dataset}-seed{seed}"
-        row: dict[str, Any] = {"method": method, "trained on": dataset, "seed": seed, "command": command}
-        try:
-            recipe = recipe_for(method, dataset=dataset)
-            overrides = shared | shares(recipe, budget) | own
-            vision_run_once(recipe, folder, overrides | {"dataset": dataset}, data_dir)
-            evaluate_once(folder, device, data_dir, inception, samples)
-            row |= read_row(folder, overrides)
-            if (folder / "samples.png").exists():
-                shutil.copy(folder / "samples.png", RESULTS / f"{name}-{folder.name}.png")
-        except UserError as error:  # it can't be had, or diverged: the others go on
-            row |= {"failed": str(error)}
-        except Interrupted as stopped:
-            sys.exit(f"Stopped in {stopped}; go on with the same command.")
-        print("  ".join(f"{title} {text}" for title, text in cells_of(row).items()), flush=True)
-        write_results(RESULTS / f"{name}.json", [row])
+    for dataset in [] if only_write else datasets:
+        recipes = {method: recipe_for(method, dataset=dataset) for method in methods}
+        changes = {method: {"device": device} | shares(recipe, budget) | own for method, recipe in recipes.items()}
+        there = tuple(other for other in IMAGES if other != dataset and is_there(other, data_dir))
+        evaluation = Evaluation(samples, inception, there)
+        rows = run_all(dataset, seed, changes, runs / name / dataset, evaluation, data_dir, jobs)
+        for row in rows:
+            picture = Path(row.pop("picture", ""))
+            if picture.is_file():
+                shutil.copy(picture, RESULTS / f"{name}-{row['method']}-{dataset}-seed{seed}.png")
+        write_results(RESULTS / f"{name}.json", rows)
     write_results(RESULTS / f"{name}.json", [])
+
+
+def run_all(
+    dataset: str,
+    seed: int,
+    changes: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    evaluation: Evaluation,
+    data_dir: Path | None,
+    jobs: int,
+) -> list[dict[str, Any]]:
+    """Rows of one data set: each method with its changes of the recipe, and its failure where that is all there is."""
+    command = shlex.join(["python", "experiments/images_tables.py", *sys.argv[1:]])
+    rows = [{"method": method, "trained on": dataset, "seed": seed, "command": command} for method in changes]
+    try:
+        planned = [plan_cells([m], [dataset], [seed], change, data_dir=data_dir) for m, change in changes.items()]
+        with ComparisonDisplay(Console(), OF_CLUSTERS | OF_FEATURES) as display:
+            how: dict[str, Any] = {"data_dir": data_dir, "jobs": jobs, "watch": display.show}
+            found = compare([cell for (cell,) in planned], out, command, evaluation=evaluation, **how).outcomes
+    except DataUnavailable as error:
+        return [row | {"failed": str(error)} for row in rows]
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+    except Stopped as stopped:
+        raise click.ClickException(f"Stopped with {stopped}; go on with the same command.") from stopped
+    return [
+        row | read_row(outcome, change) | {"picture": str(out / outcome.cell.name / "samples.png")}
+        for row, outcome, change in zip(rows, found, changes.values(), strict=True)
+    ]
 
 
 def shares(recipe: str, budget: int | None) -> dict[str, Any]:
     """The steps of each stage, where there is a budget."""
     stages = load_recipe(recipe).stages
     return {f"{stage}.steps": budget // len(stages) for stage in stages} if budget else {}
-
-
-def evaluate_once(
-    folder: Path, device: str, data_dir: Path | None, inception: Path | None, samples: int | None
-) -> None:
-    """Write evaluation.json into a finished run's folder, unless it is there and was made in this way."""
-    run = load_run(folder, device)
-    others = [name for name in IMAGES if name != run.recipe.dataset and is_there(name, data_dir)]
-    how = {"samples": samples, "against": others, "extractor": "inception" if inception else "classifier"}
-    place = folder / "evaluation.json"
-    if place.exists() and json.loads(place.read_text()).get("how") == how:
-        return
-    figures = evaluate(run, data_dir=data_dir, inception=inception, samples=samples)
-    figures |= {"auroc": ood_auroc(run, others, data_dir), "how": how}
-    RunFolder(folder).write_json("evaluation.json", figures)
 
 
 def is_there(name: str, data_dir: Path | None) -> bool:
@@ -146,13 +140,15 @@ def is_there(name: str, data_dir: Path | None) -> bool:
     return True
 
 
-def read_row(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All figures of one run, and what they depend on."""
-    summary, figures = (RunFolder(folder).read_json(f"{name}.json") for name in ("summary", "evaluation"))
-    kept = ("dataset", "examples", "steps", "seconds", "certificate", "device", "machine", "versions")
-    published_steps = sum(stage.steps for stage in load_recipe(summary["recipe"]).stages.values())
-    facts = {key: summary[key] for key in kept} | {"returns": summary.get("returns", []), "settings": dict(settings)}
-    return facts | {"share of the published steps": summary["steps"] / published_steps, "figures": figures}
+def read_row(outcome: Outcome, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All figures of one run, and what they depend on; or why there are none."""
+    found = outcome.summary
+    if found is None:
+        return {"failed": outcome.failure}
+    published_steps = sum(stage.steps for stage in load_recipe(found["recipe"]).stages.values())
+    facts = {key: found[key] for key in FACTS} | {"returns": found.get("returns", []), "settings": dict(settings)}
+    figures = {key: found[key] for key in (*OF_CLUSTERS, *OF_FEATURES, *MEASURED, "auroc", "how") if key in found}
+    return facts | {"share of the published steps": found["steps"] / published_steps, "figures": figures}
 
 
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -174,30 +170,61 @@ def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Ours beside the paper's, a line a row."""
-    lines = [cells_of(row) for row in rows]
-    table = [list(lines[0]), ["---"] * len(lines[0]), *(list(line.values()) for line in lines)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in table)
+    """The tables: ours, the paper's in brackets, and where there is none of ours why not."""
+    tables = {
+        "Table 4: clusters": clusters,
+        "Table 5: samples": samples_drawn,
+        "Tables 10 to 12: features, AUROC against other data sets": features,
+    }
+    parts = []
+    for title, cells in tables.items():
+        lines = [start_of(row) | cells(row) for row in rows]
+        parts.append(f"## {title}\n\n{markdown_lines([list(lines[0]), *(list(line.values()) for line in lines)])}")
+    return "\n".join(parts)
 
 
-def cells_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row in words, by column: ours, the paper's in brackets, and where there is none of ours why not."""
-    kind, figures = (row["method"], row["trained on"]), row.get("figures", {})
-    absent = None if figures else "failed" if "failed" in row else "not run"
-    published, samples = FIGURES_ON_IMAGES.get(kind, {}), figures.get("samples", {})
-    cells = {"method": row["method"], "trained on": row["trained on"], "seed": str(row["seed"])}
-    share = absent or f"{row['share of the published steps']:.1%}"
-    cells["share of the steps"] = f"failed: {row['failed']}" if "failed" in row else share
-    for key, (title, theirs) in CLUSTERS.items():
-        cells[title] = in_words(figures.get(key), absent or "", published.get(theirs or ""))
-    for key, (title, theirs) in SAMPLES.items():
-        cells[title] = in_words(samples.get(key), absent or why_none(figures), published.get(theirs or ""))
+def start_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """Which run it is, by column."""
+    share = why_no_run(row) or f"{row['share of the published steps']:.1%}"
+    names = {"method": row["method"], "trained on": row["trained on"], "seed": str(row["seed"])}
+    return names | {"share of the steps": f"failed: {row['failed']}" if "failed" in row else share}
+
+
+def clusters(row: Mapping[str, Any]) -> dict[str, str]:
+    """Columns of Table 4."""
+    return of_the_run(row, OF_CLUSTERS) | {"seconds": f"{row['seconds']:.0f}" if "figures" in row else ""}
+
+
+def samples_drawn(row: Mapping[str, Any]) -> dict[str, str]:
+    """Columns of Table 5."""
+    figures = row.get("figures", {})
+    absent = why_no_run(row) or why_no_samples(figures)
+    found, published = figures.get("samples", {}), paper(row)
+    cells = {name: in_words(found.get(name), absent, published.get(name)) for name in OF_SAMPLES}
+    return cells | {"L_GEN": {True: "yes", False: "no"}.get(figures.get("trained_with_gen"), "")}
+
+
+def features(row: Mapping[str, Any]) -> dict[str, str]:
+    """Columns of Tables 10 to 12."""
+    cells, absent = of_the_run(row, OF_FEATURES), why_no_run(row) or "not available"
     for other in IMAGES:
-        scores, paper = figures.get("auroc", {}).get(other, {}), AUROC_ON_IMAGES.get(kind, {}).get(other)
+        scores = row.get("figures", {}).get("auroc", {}).get(other, {})
+        theirs = AUROC_ON_IMAGES.get((row["method"], row["trained on"]), {}).get(other)
         for key, title in SCORES.items():
-            text = in_words(scores.get(key), absent or "not available", paper if key == "gradient" else None)
-            cells[f"AUROC {other}, {title}"] = "itself" if other == row["trained on"] else text
-    return cells | {"seconds": f"{row['seconds']:.0f}" if figures else ""}
+            text = in_words(scores.get(key), absent, theirs if key == "gradient" else None)
+            cells[f"{other}, {title}"] = "itself" if other == row["trained on"] else text
+    return cells
+
+
+def of_the_run(row: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, str]:
+    """Figures that every run has."""
+    figures, published, absent = row.get("figures", {}), paper(row), why_no_run(row)
+    return {label: in_words(figures.get(key), absent, published.get(key)) for key, label in labels.items()}
+
+
+def paper(row: Mapping[str, Any]) -> dict[str, float]:
+    """What the paper reports."""
+    return FIGURES_ON_IMAGES.get((row["method"], row["trained on"]), {})
 
 
 def in_words(ours: float | None, absent: str, paper: float | None) -> str:
@@ -205,13 +232,16 @@ def in_words(ours: float | None, absent: str, paper: float | None) -> str:
     return (absent if ours is None else f"{ours:.3f}") + ("" if paper is None else f" (paper: {paper:g})")
 
 
-def why_none(figures: Mapping[str, Any]) -> str:
+def why_no_run(row: Mapping[str, Any]) -> str:
+    """Why a row has no figures, or nothing."""
+    return "" if "figures" in row else "failed" if "failed" in row else "not run"
+
+
+def why_no_samples(figures: Mapping[str, Any]) -> str:
     """Why a run that was evaluated lacks a figure of its samples."""
     if "samples" in figures:
         return "other features"  # Inception's, or the classifier's
-    if figures["how"]["samples"] == 0:
-        return "none drawn"
-    return "failed" if "samples_failed" in figures else "no energy model"
+    return "failed" if "samples_failed" in figures else "none drawn"
 
 
 if __name__ == "__main__":

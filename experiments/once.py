@@ -25,14 +25,14 @@ def run_once(recipe: str, folder: Path, overrides: Mapping[str, Any], data_dir: 
     return gn.load_run(folder) if (folder / "summary.json").exists() else nesy.resume(folder, data_dir=data_dir)
 
 
-def vision_run_once(recipe: str, folder: Path, overrides: Mapping[str, Any], data_dir: Path | None = None) -> None:
+def vision_run_once(recipe: str, folder: Path, overrides: Mapping[str, Any]) -> None:
     """Likewise for runs of the vision track: one, or several seeds side by side."""
     if not (folder / "config.toml").exists():
-        vision.train_seeds(recipe, out=folder, data_dir=data_dir, **overrides)
+        vision.train_seeds(recipe, out=folder, **overrides)
         return
     _check(folder, read_vision_config(folder / "config.toml"), load_vision_recipe(recipe, overrides).to_toml())
     if not (folder / "summary.json").exists():
-        vision.resume(folder, data_dir=data_dir)
+        vision.resume(folder)
 
 
 def _check(folder: Path, found: str, wanted: str) -> None:

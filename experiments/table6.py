@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from gedi_nesy.cells import Cell, Outcome, read_outcome
-from gedi_nesy.cli import Commas
+from gedi_nesy.cli.shared import Commas
 from gedi_nesy.compare import Progress, Stopped, changed_settings
 from gedi_nesy.nesy.compare import FIGURES, compare, gather, plan_cells, read_config
 from gedi_nesy.nesy.recipe import METHODS

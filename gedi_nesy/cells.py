@@ -25,6 +25,7 @@ class Cell:
         on: what it is trained on: a number of examples, or a data set.
         seed: of the run.
         config: its complete config.toml.
+        result: the file with its figures, which its folder gets last of all.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Cell:
     on: int | str
     seed: int
     config: str
+    result: str = "summary.json"
 
 
 Train = Callable[[Cell, Path], object]
@@ -39,7 +41,7 @@ Train = Callable[[Cell, Path], object]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: its summary, or the sentence it failed with, or neither while it is not finished."""
+    """What became of a cell: its figures, or the sentence it failed with, or neither while it is not finished."""
 
     cell: Cell
     summary: Mapping[str, Any] | None = None
@@ -54,9 +56,9 @@ class Outcome:
 def read_outcome(cell: Cell, out: Path) -> Outcome:
     """What has become of a cell so far, read from the folder of the comparison."""
     folder, failure = RunFolder(out / cell.name), _failure_file(cell, out)
-    if (folder / "summary.json").is_file():
+    if (folder / cell.result).is_file():
         try:
-            return Outcome(cell, summary=folder.read_json("summary.json"))
+            return Outcome(cell, summary=folder.read_json(cell.result))
         except UserError as damaged:
             return Outcome(cell, failure=str(damaged))
     return Outcome(cell, failure=failure.read_text(encoding="utf-8").split("\n")[0] if failure.is_file() else None)

@@ -76,7 +76,7 @@ def run_cells(
     _make_folder(out)
     _check_settings(cells, out, read_config)
     outcomes = {cell.name: read_outcome(cell, out) for cell in cells}
-    todo = [cell for cell in cells if not (out / cell.name / "summary.json").is_file()]
+    todo = [cell for cell in cells if not (out / cell.name / cell.result).is_file()]
     outcomes |= {cell.name: Outcome(cell) for cell in todo}  # an old failure is tried again
 
     try:
@@ -132,7 +132,8 @@ def _progress(outcome: Outcome | None, outcomes: Iterable[Outcome], workers: int
     took: dict[tuple[str, int | str], list[float]] = {}
     for done in outcomes:
         if done.summary:
-            took.setdefault((done.cell.method, done.cell.on), []).append(done.summary["seconds"])
+            seconds = done.summary["seconds"] + done.summary.get("evaluation_seconds", 0.0)
+            took.setdefault((done.cell.method, done.cell.on), []).append(seconds)
     todo = [(other.cell.method, other.cell.on) for other in outcomes if other.is_open]
     left = None
     if took:

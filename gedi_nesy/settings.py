@@ -133,4 +133,6 @@ def _sentence(error: ValidationError, where: str, kind: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"{where} lacks the setting {key!r}."
     reason = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {key + ' = ' + repr(first['input']) + ': ' if key else ''}{reason[0].lower() + reason[1:]}."
+    names_itself = first["type"] == "value_error" and isinstance(first["input"], dict)  # what is wrong with a group
+    value = "" if names_itself else f"{key} = {first['input']!r}: "
+    return f"{where}: {value}{reason[0].lower() + reason[1:]}."

@@ -24,7 +24,7 @@ def read_bytes(path: Path, md5: str | None = None) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} can't be read ({error.strerror}): mend that or name another folder") from error
+        raise UserError(f"{path} can't be read ({error.strerror}): mend that or name another one") from error
     if md5 is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
         raise corrupt(path, f"its {len(data):,} bytes don't have the MD5 {md5}")
     return data

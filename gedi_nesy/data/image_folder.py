@@ -1,4 +1,4 @@
-"""Images from a folder: train/CLASS/*.png and test/CLASS/*.png."""
+"""Images from a folder: train/CLASS/*.png and test/CLASS/*.png; or without labels train/*.png, or *.png."""
 
 from pathlib import Path
 
@@ -38,16 +38,52 @@ def read_image_folder(folder: Path) -> Images:
     return Images(folder.resolve().name, x_train, y_train, x_test, y_test, tuple(classes))
 
 
+def read_unlabelled_folder(folder: Path) -> tuple[Tensor, Tensor]:
+    """Train and test images of a folder without classes, both uint8 [N, C, H, W].
+
+    They lie in train/ and test/, or all in the folder itself; without test/ those of training are the test images too.
+
+    Raises:
+        UserError: there are folders beside the images, test/ has none, or an image is corrupt or unlike the first.
+    """
+    root = folder / "train" if _images_in(folder / "train") else folder
+    if strays := set(_folders_in(root)) - {"train", "test"}:
+        raise UserError(
+            f"{root} has images and the folder {min(strays)} beside them: for classes give train/CLASS/ and "
+            "test/CLASS/, for images without labels no other folders"
+        )
+    train = sorted(_images_in(root))
+    x_train, _ = _split([train], train[0])
+    if not (folder / "test").is_dir():
+        return x_train, x_train
+    test = sorted(_images_in(folder / "test"))
+    if not test:
+        raise UserError(f"{folder / 'test'} has no .png or .jpg images of its own: add some or remove the folder")
+    return x_train, _split([test], train[0])[0]
+
+
+def lacks_classes(folder: Path) -> bool:
+    """Whether images of a folder lie in it, or in its train/, without folders of classes between."""
+    return not _folders_in(folder / "train") and bool(_images_in(folder / "train") or _images_in(folder))
+
+
 def _classes(folder: Path, split: str) -> list[str]:
-    root = folder / split
-    names = [p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")] if root.is_dir() else []
+    names = _folders_in(folder / split)
     if not names:
-        raise UserError(f"{folder} has no {split}/CLASS/ folders: an image folder needs train/CLASS/ and test/CLASS/")
+        raise UserError(
+            f"{folder} has no {split}/CLASS/ folders: an image folder needs train/CLASS/ and test/CLASS/, or without "
+            "labels images alone"
+        )
     return sorted(names, key=int) if all(n.isdecimal() for n in names) else sorted(names)
 
 
+def _folders_in(folder: Path) -> list[str]:
+    """Their names; hidden ones apart."""
+    return [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")] if folder.is_dir() else []
+
+
 def _images_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS]
+    return [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS] if folder.is_dir() else []
 
 
 def _split(members: list[list[Path]], first: Path) -> tuple[Tensor, Tensor]:

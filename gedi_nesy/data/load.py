@@ -5,13 +5,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from gedi_nesy.data.cifar import load_cifar
 from gedi_nesy.data.digits import load_digits
-from gedi_nesy.data.image_folder import read_image_folder
+from gedi_nesy.data.image_folder import lacks_classes, read_image_folder, read_unlabelled_folder
 from gedi_nesy.data.images import DataUnavailable, Images
 from gedi_nesy.data.mnist import load_mnist
 from gedi_nesy.data.notmnist import load_notmnist
-from gedi_nesy.data.npz import has_images, read_npz
+from gedi_nesy.data.npz import has_images, lacks_labels, read_npz, read_unlabelled_npz
 from gedi_nesy.data.omniglot import load_omniglot
 from gedi_nesy.data.operators import with_operators
 from gedi_nesy.data.svhn import load_svhn
@@ -52,6 +54,28 @@ def load_images(name: str, data_dir: Path | None = None) -> Images:
     near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise UserError(f"no dataset {name!r}: take {', '.join(DATASETS)}, an .npz file or an image folder{hint}")
+
+
+def load_pixels(name: str, data_dir: Path | None = None) -> tuple[Tensor, Tensor]:
+    """Train and test images alone, uint8 [N, C, H, W], of a dataset with or without labels.
+
+    Raises:
+        DataUnavailable: the dataset is nowhere, and could not be downloaded.
+        UserError: the name is unknown, a file is corrupt or missing, or images differ in size.
+    """
+    if has_labels(name):
+        images = load_images(name, data_dir)
+        return images.x_train, images.x_test
+    path = Path(name).expanduser()
+    return read_unlabelled_folder(path) if path.is_dir() else read_unlabelled_npz(path)
+
+
+def has_labels(name: str) -> bool:
+    """Whether the images of a dataset have labels; an .npz file or a folder can hold images alone."""
+    if name in DATASETS:
+        return True
+    path = Path(name).expanduser()
+    return not (lacks_classes(path) if path.is_dir() else lacks_labels(path))
 
 
 def holds_images(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Images from a NumPy .npz file: x_train, y_train, x_test, y_test and, if given, classes."""
+"""Images from a NumPy .npz file: x_train, y_train, x_test, y_test and, if given, classes; or images alone."""
 
 import io
 import zipfile
@@ -41,6 +41,27 @@ def read_npz(path: Path, name: str | None = None) -> Images:
     return Images(name, x_train, y_train, x_test, y_test, tuple(str(c) for c in np.atleast_1d(names)))
 
 
+def read_unlabelled_npz(path: Path) -> tuple[Tensor, Tensor]:
+    """Train and test images of a file that has no labels, both uint8 [N, C, H, W].
+
+    Args:
+        path: of a file with images as `read_npz` has them in x_train, and if given in x_test; those of x_train are the
+            test images too where it is left out.
+
+    Raises:
+        UserError: the file is corrupt, or an array has the wrong type or shape.
+    """
+    arrays = load_arrays(path)
+    if "x_train" not in arrays:
+        raise UserError(f"{path} has no x_train: save the images with numpy.savez(path, x_train=...)")
+    x_train = _images(path, "x_train", arrays)
+    x_test = _images(path, "x_test", arrays) if "x_test" in arrays else x_train
+    if x_train.shape[1:] != x_test.shape[1:]:
+        train, test = tuple(x_train.shape[1:]), tuple(x_test.shape[1:])
+        raise UserError(f"{path}: images of x_train are {train} and of x_test {test}; give both one shape")
+    return x_train, x_test
+
+
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file.
 
@@ -54,6 +75,8 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(data, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+        if "allow_pickle" in str(error):
+            raise UserError(f"{path} holds Python objects: save arrays of numbers, and labels as integers") from error
         raise corrupt(path, str(error)) from error
 
 
@@ -67,6 +90,15 @@ def has_images(path: Path) -> bool:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return False  # whoever reads it says what is wrong with it
     return bool(dtype == np.uint8 and len(shape) in (3, 4))
+
+
+def lacks_labels(path: Path) -> bool:
+    """Whether an .npz file has neither y_train nor y_test."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return not {"y_train.npy", "y_test.npy"} & set(file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False  # whoever reads it says what is wrong with it
 
 
 def _images(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:

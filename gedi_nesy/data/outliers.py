@@ -1,5 +1,6 @@
 """Images of another kind, or familiar ones as nobody sees them: what an energy model should call foreign."""
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from gedi_nesy.data.image_file import read_image
 from gedi_nesy.data.image_folder import ENDINGS
-from gedi_nesy.data.load import load_images
+from gedi_nesy.data.load import DATASETS, load_pixels
 from gedi_nesy.errors import UserError
 
 GREY = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)  # luma of red, green and blue (ITU-R BT.601)
@@ -37,13 +38,20 @@ def load_outliers(name: str, familiar: Tensor, data_dir: Path | None = None) -> 
     Raises:
         UserError: if there are no such images, or they can't be read.
     """
+    channels, height, width = familiar.shape[1:]
+    if name == "rotated" and height != width:
+        raise UserError(f"Images of {height}x{width} pixels have another shape when they are rotated; leave it out.")
     if name in MADE:
         return MADE[name](familiar)
-    channels, height, width = familiar.shape[1:]
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _read_folder(folder, channels, (height, width))
-    images = load_images(name, data_dir).x_test
+    if name not in DATASETS and folder.suffix != ".npz":
+        known = [*MADE, *DATASETS]
+        near = difflib.get_close_matches(name.lower(), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"no dataset {name!r}: take {', '.join(known)}, an .npz file or a folder{hint}")
+    _, images = load_pixels(name, data_dir)
     if not len(images):
         raise UserError(f"{name} has no test images, and only these serve as outliers.")
     return _fit(images, channels, (height, width))

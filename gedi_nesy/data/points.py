@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.data.load import DATASETS, holds_images, load_images
+from gedi_nesy.data.load import DATASETS, has_labels, holds_images, load_images, load_pixels
 from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.data.toys import TOYS, load_toy
 from gedi_nesy.errors import UserError
@@ -52,7 +52,7 @@ def load_points(
 
     Args:
         name: one of TOYS or of DATASETS, the path of an image folder or of an .npz file: images, or a table x_train
-            [n, d] and, if given, x_test, y_train and y_test. Without x_test the training points of a table are scored.
+            [n, d] and, if given, x_test, y_train and y_test. Without x_test the training points are scored.
         n: training points of a toy data set, TOY_POINTS by default, which has TEST_POINTS test points of the same
             distribution; of images and tables, how many are drawn for training where there are more, by default all.
         seed: of the draw.
@@ -96,9 +96,18 @@ def _toy(name: str, n: int, seed: int, noise: float, scale: float) -> Points:
 
 
 def _images(name: str, n: int | None, seed: int, data_dir: Path | None) -> Points:
+    if not has_labels(name):
+        x_train, x_test = load_pixels(name)
+        return Points(_name_of(name), _draw(x_train, None, n, seed)[0], x_test)
     found = load_images(name, data_dir)
     x, y = _draw(found.x_train, found.y_train, n, seed)
     return Points(found.name, x, found.x_test, y, found.y_test)
+
+
+def _name_of(path: str) -> str:
+    """Of a folder its name, of a file what stands before its ending."""
+    found = Path(path).expanduser().resolve()
+    return found.name if found.is_dir() else found.stem
 
 
 def _draw(x: Tensor, y: Tensor | None, n: int | None, seed: int) -> tuple[Tensor, Tensor | None]:
@@ -110,6 +119,10 @@ def _draw(x: Tensor, y: Tensor | None, n: int | None, seed: int) -> tuple[Tensor
 
 
 def _points(path: Path, key: str, x: np.ndarray) -> Tensor:
+    if x.ndim in (3, 4):
+        raise UserError(
+            f"{path}: {key} is {x.dtype} {list(x.shape)}; if these are images, save them as uint8, 0 to 255."
+        )
     if x.ndim != 2 or x.dtype.kind not in "iuf" or len(x) < 2 or not x.shape[1]:
         raise UserError(
             f"{path}: {key} is {x.dtype} {list(x.shape)}; give real numbers [points, columns], two points or more."

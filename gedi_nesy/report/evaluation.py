@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,24 +18,31 @@ CLUSTERS = (
 )
 
 
+WITHOUT_GEN = "Trained without L_GEN: samples show what the classifier is sure of, not how the data is distributed."
+
+
 def evaluation_table(figures: Mapping[str, Any]) -> Group:
     """What `vision evaluate` found on images, beside chance level and what the paper reports."""
     published = figures["published"]
     table = _table("test set", "", "chance", "paper")
     for key, chance, label in CLUSTERS:
-        table.add_row(label, _show(figures.get(key)), _show(figures.get(chance or "")), _show(published.get(key)))
+        if key in figures:
+            table.add_row(label, _show(figures[key]), _show(figures.get(chance or "")), _show(published.get(key)))
+    parts: list[RenderableType] = [table, Text()] if table.rows else []
     if "samples_failed" in figures:
-        return Group(table, Text(), Text(figures["samples_failed"]))
+        return Group(*parts, Text(figures["samples_failed"]))
     if "samples" not in figures:
-        return Group(table)
-    samples, test = figures["samples"], figures["test_images"]
-    title = f"{samples['images']:,} samples, {figures['steps']:,} SGLD steps, {figures['reference']:,} training images"
-    drawn = _table(title, "samples", f"{test['images']:,} test images", "paper")
+        return Group(*parts)
+    samples, test = figures["samples"], figures.get("test_images", {})
+    title = (
+        f"{samples['images']:,} samples, {figures['sgld_steps']:,} SGLD steps, {figures['reference']:,} training images"
+    )
+    drawn = _table(title, "samples", f"{test['images']:,} test images" if test else "", "paper")
     for key in samples:
         if key != "images":
             label = key if key.isupper() or "(" in key else key.capitalize()
-            drawn.add_row(label, _show(samples[key]), _show(test[key]), _show(published.get(key)))
-    return Group(table, Text(), drawn)
+            drawn.add_row(label, _show(samples[key]), _show(test.get(key)), _show(published.get(key)))
+    return Group(*parts, drawn, *([] if figures["trained_with_gen"] else [Text(WITHOUT_GEN)]))
 
 
 def _table(*titles: str) -> Table:

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -81,12 +82,13 @@ def load_classifier(images: Images, device: torch.device | str = "cpu") -> Class
     """
     key = f"{images.name}-{_digest(images)}"
     path = cache_folder() / "classifiers" / f"{key}.safetensors"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        here = images.to(device)
-        trained = train_classifier(here)
-        accuracy = torch.tensor(measure_accuracy(trained, here), dtype=torch.float64)
-        write_atomically(path, save({**trained.cpu().state_dict(), "accuracy": accuracy}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # runs that are evaluated side by side must get the same one
+        if not path.is_file():
+            here = images.to(device)
+            trained = train_classifier(here)
+            accuracy = torch.tensor(measure_accuracy(trained, here), dtype=torch.float64)
+            write_atomically(path, save({**trained.cpu().state_dict(), "accuracy": accuracy}))
     net = SmallNet(images.x_train.shape[1], len(images.classes))
     try:
         state = load_file(path)

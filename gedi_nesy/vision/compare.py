@@ -2,21 +2,24 @@
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gedi_nesy.cells import Cell, Outcome, read_outcome
 from gedi_nesy.compare import Progress, Stopped, run_cells
-from gedi_nesy.data import TOYS
+from gedi_nesy.data import DATASETS, TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, write_comparison
-from gedi_nesy.vision.published import NMI_ON_IMAGES, NOISE, TABLES_2_AND_3
+from gedi_nesy.vision.evaluation import OF_FEATURES, Evaluation
+from gedi_nesy.vision.published import NOISE, ON_IMAGES, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
+from gedi_nesy.vision.run import load_run
 from gedi_nesy.vision.train import resume, settle, train
 from gedi_nesy.watch import Interrupted
 
-# of summary.json: what each method is measured by, with a short label
+# what each method is measured by, with a short label
 FIGURES = {
     "nmi": "NMI",
     "ami": "AMI",
@@ -31,6 +34,7 @@ FIGURES = {
 }
 # figures of runs on images alone, and on points alone
 ONLY = {True: ("nmi_batch64", "nmi_batch64_chance"), False: ("log_likelihood", "kde_log_likelihood")}
+USUAL = Evaluation()
 # settings that the comparison itself gives, and where they come from
 OWN = {"method": "--methods", "recipe": "--methods", "dataset": "--datasets", "seed": "--seeds", "seeds": "--seeds"}
 
@@ -75,6 +79,7 @@ def compare(
     out: Path,
     command: str,
     *,
+    evaluation: Evaluation = USUAL,
     data_dir: Path | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
@@ -82,49 +87,67 @@ def compare(
 ) -> Comparison:
     """Train what is not finished, and write `out`/comparison.csv, .json, .md and .png, also when asked to stop.
 
+    Runs on images are evaluated in full.
+
     Args:
         cells: from `plan_cells`.
         out: a folder with a run folder for each cell.
         command: what was typed, for the record.
+        evaluation: of the runs on images; what was evaluated in another way before stays beside it.
         data_dir: where images are looked for first.
         jobs: processes at a time; by default one a core.
         cluster: the address of a Dask scheduler whose workers train, instead of processes here.
         watch: told once at the start, and after every cell.
 
     Raises:
-        UserError: if the folder can't be used, or the cluster's scheduler is lost.
+        UserError: if the folder or what the evaluation needs can't be used, or the cluster's scheduler is lost.
         Stopped: on Ctrl-C or SIGTERM.
     """
+    if evaluation != USUAL and not any(map(_is_on_images, cells)):
+        raise UserError("--samples, --inception and --against are for images, which no data set here has.")
+    evaluation.check(data_dir)
+    cells = [replace(cell, result=evaluation.file) if _is_on_images(cell) else cell for cell in cells]
+    about = {"command": command} | ({"evaluation": evaluation.how} if any(map(_is_on_images, cells)) else {})
     try:
-        trainer = partial(train_cell, data_dir=data_dir)
-        comparison = gather(run_cells(cells, out, trainer, read_config, jobs=jobs, cluster=cluster, watch=watch))
+        trainer = partial(train_cell, evaluation=evaluation, data_dir=data_dir)
+        outcomes = run_cells(cells, out, trainer, read_config, jobs=jobs, cluster=cluster, watch=watch)
     except Stopped:
-        write_comparison(out / "comparison", gather([read_outcome(cell, out) for cell in cells]), {"command": command})
+        so_far = gather([read_outcome(cell, out) for cell in cells], evaluation)
+        write_comparison(out / "comparison", so_far, about)
         raise
-    write_comparison(out / "comparison", comparison, {"command": command})
+    comparison = gather(outcomes, evaluation)
+    write_comparison(out / "comparison", comparison, about)
     return comparison
 
 
-def gather(outcomes: Sequence[Outcome]) -> Comparison:
+def gather(outcomes: Sequence[Outcome], evaluation: Evaluation = USUAL) -> Comparison:
     """The outcomes beside what the paper reports, on toys where all are drawn as there."""
     configs = [tomllib.loads(outcome.cell.config) for outcome in outcomes]
-    kinds = {"augment" in config for config in configs}  # True: on images
+    kinds = {_is_on_images(outcome.cell) for outcome in outcomes}
     missing = [key for kind, keys in ONLY.items() if kind not in kinds for key in keys]
     figures = {key: label for key, label in FIGURES.items() if key not in missing}
     as_published = {(config["data_noise"], config["data_scale"]) for config in configs} == {(NOISE, 1.0)}
-    return Comparison(outcomes, "dataset", figures, NMI_ON_IMAGES | (TABLES_2_AND_3 if as_published else {}))
+    published = ON_IMAGES | (TABLES_2_AND_3 if as_published else {})
+    if True not in kinds:
+        return Comparison(outcomes, "dataset", figures, published)
+    features, scores = OF_FEATURES | evaluation.of_samples, evaluation.of_scores
+    tables = {"Clusters and training": figures, "Features and samples": features, "AUROC against": scores}
+    shown = {title: list(keys) for title, keys in tables.items() if keys}
+    return Comparison(outcomes, "dataset", figures | features | scores, published, shown)
 
 
-def train_cell(cell: Cell, folder: Path, data_dir: Path | None = None) -> None:
-    """Train a cell in its folder, or resume it."""
+def train_cell(cell: Cell, folder: Path, evaluation: Evaluation, data_dir: Path | None = None) -> None:
+    """Train a cell in its folder, or resume it; then evaluate it, if it is on images."""
     try:
-        if (folder / "config.toml").is_file():
-            resume(folder, data_dir=data_dir)
-        else:
+        if not (folder / "config.toml").is_file():
             settings = tomllib.loads(cell.config)
             train(settings.pop("recipe"), out=folder, data_dir=data_dir, **settings)
+        elif not (folder / "summary.json").is_file():
+            resume(folder, data_dir=data_dir)
     except Interrupted as stopped:
         raise KeyboardInterrupt from stopped
+    if _is_on_images(cell):
+        evaluation(load_run(folder, tomllib.loads(cell.config)["device"]), data_dir)
 
 
 def read_config(config: Path) -> str:
@@ -135,7 +158,7 @@ def read_config(config: Path) -> str:
 def _check_names(datasets: Sequence[str]) -> None:
     """A run's folder and the paper's figures are found by the name of its data set: of a file the stem."""
     for dataset in datasets:
-        for other in (*TOYS, *datasets):
+        for other in (*TOYS, *DATASETS, *datasets):
             if other != dataset and Path(other).stem == Path(dataset).stem:
                 raise UserError(f"{dataset} and {other} would have one name in a comparison; rename the file.")
 
@@ -143,3 +166,7 @@ def _check_names(datasets: Sequence[str]) -> None:
 def _cell(recipe: Recipe) -> Cell:
     dataset = Path(recipe.dataset).stem
     return Cell(f"{recipe.recipe}-{dataset}-seed{recipe.seed}", recipe.method, dataset, recipe.seed, recipe.to_toml())
+
+
+def _is_on_images(cell: Cell) -> bool:
+    return "augment" in tomllib.loads(cell.config)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.data.images import Images
-from gedi_nesy.data.load import load_images
+from gedi_nesy.data.load import has_labels, load_images, load_pixels
 from gedi_nesy.errors import UserError
 from gedi_nesy.vision.agreement import score_clusters
 from gedi_nesy.vision.extractor import Extractor, classifier_extractor, inception_extractor
@@ -35,15 +35,17 @@ def evaluate(
     Args:
         run: on images, or on points, which have the figures of `Run.evaluate` only.
         data_dir: where images are looked for first.
-        inception: the file with Inception's weights, for FID and KID; without it features are a small classifier's.
-        samples: how many to draw where L_GEN was on; 0 leaves their figures out. By default 1000, and with Inception's
-            2,048 features, whose covariance needs more of them, 10,000.
+        inception: the file with Inception's weights, for FID and KID; without it features are a small classifier's,
+            which learns from labels.
+        samples: how many to draw; 0 leaves their figures out. By default 1000, and with Inception's 2,048 features,
+            whose covariance needs more of them, 10,000.
         steps: SGLD steps of each.
         progress: told what is being done.
 
     Returns:
-        The figures of `score_clusters`, `score_features` and `score_samples`, or why there are no such of samples as
-        `samples_failed`; in `published` what the paper reports.
+        The figures of `score_clusters` and `score_features`, if there are labels, and of `score_samples`, or why there
+        are none as `samples_failed`; `trained_with_gen`: whether L_GEN taught the energy that samples are drawn from;
+        in `published` what the paper reports.
 
     Raises:
         UserError: if the data set is not to be had, or the file of weights is not what it should be.
@@ -53,27 +55,57 @@ def evaluate(
             raise UserError(f"Inception reads images, and {run.folder.path} is a run on points; leave its weights out.")
         return run.evaluate()
     if samples is None:
-        samples = 10_000 if inception else 1000
-    images = load_images(run.recipe.dataset, data_dir)
+        samples = default_samples(inception)
+    labelled = load_images(run.recipe.dataset, data_dir) if has_labels(run.recipe.dataset) else None
     extractor = None
-    if samples and run.recipe.has_energy_model:
-        device = run.scale.shift.device
+    if samples:
         progress("features to compare samples in")
-        extractor = inception_extractor(inception, device) if inception else classifier_extractor(images, device)
-    progress("clusters")
-    predictions = run.predict(images.x_test).cpu()
-    classes = max(run.clusters, len(images.classes))
-    figures: dict[str, Any] = score_clusters(predictions, images.y_test, classes, in_batches=True)
-    progress("features")
-    figures |= score_features(run, images)
+        extractor = _build_extractor(labelled, inception, run.scale.shift.device)
+    figures: dict[str, Any] = {}
+    if labelled:
+        progress("clusters")
+        classes = max(run.clusters, len(labelled.classes))
+        figures |= score_clusters(run.predict(labelled.x_test).cpu(), labelled.y_test, classes, in_batches=True)
+        progress("features")
+        figures |= score_features(run, labelled)
     if extractor:
-        try:
-            drawn = draw_images(run, samples, steps, progress=progress)
-            progress("distances of samples")
-            figures |= score_samples(drawn, images, extractor) | {"steps": steps}
-        except UserError as error:  # exploded, or too few of them: the other figures stand all the same
-            figures["samples_failed"] = str(error)
+        pixels = (labelled.x_train, labelled.x_test) if labelled else load_pixels(run.recipe.dataset)
+        figures |= _try_samples(run, samples, steps, *pixels, extractor, progress)
+    elif samples:
+        figures["samples_failed"] = (
+            "Without labels there is no classifier to compare samples by; give Inception's weights."
+        )
+    figures["trained_with_gen"] = run.recipe.has_energy_model
     return figures | {"published": FIGURES_ON_IMAGES.get((run.recipe.method, run.recipe.dataset), {})}
+
+
+def default_samples(inception: Path | None) -> int:
+    """How many are drawn where nobody says."""
+    return 10_000 if inception else 1000
+
+
+def _try_samples(
+    run: Run,
+    samples: int,
+    steps: int,
+    x_train: Tensor,
+    x_test: Tensor,
+    extractor: Extractor,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """The figures of samples; where they exploded or are too few, why: the other figures stand all the same."""
+    try:
+        drawn = draw_images(run, samples, steps, progress=progress)
+        progress("distances of samples")
+        return score_samples(drawn, x_train, x_test, extractor) | {"sgld_steps": steps}
+    except UserError as error:
+        return {"samples_failed": str(error)}
+
+
+def _build_extractor(labelled: Images | None, inception: Path | None, device: torch.device) -> Extractor | None:
+    if inception:
+        return inception_extractor(inception, device)
+    return classifier_extractor(labelled, device) if labelled else None
 
 
 def score_features(run: Run, images: Images) -> dict[str, float]:
@@ -86,14 +118,15 @@ def score_features(run: Run, images: Images) -> dict[str, float]:
     }
 
 
-def score_samples(samples: Tensor, images: Images, extractor: Extractor) -> dict[str, Any]:
+def score_samples(samples: Tensor, x_train: Tensor, x_test: Tensor, extractor: Extractor) -> dict[str, Any]:
     """How close samples are to training images, and as many test images likewise: what nothing can be expected to beat.
 
     All distances and shares depend on the number of images; compare only what has equally many.
 
     Args:
         samples: uint8 [n, C, H, W].
-        images: the data set; REFERENCE of its training images, always the same, stand for it.
+        x_train: uint8, likewise; REFERENCE of them, always the same, stand for the data set.
+        x_test: likewise; where it is x_train itself, there is nothing to expect from.
         extractor: whose features.
 
     Returns:
@@ -101,7 +134,7 @@ def score_samples(samples: Tensor, images: Images, extractor: Extractor) -> dict
         `precision` and `recall`, and how many `images`; `reference`: how many training images they are compared with;
         `extractor`: which one.
     """
-    real = extractor(_draw(images.x_train, REFERENCE))
+    real = extractor(_draw(x_train, REFERENCE))
 
     def compare(some: Tensor) -> dict[str, Any]:
         features = extractor(some)
@@ -115,12 +148,10 @@ def score_samples(samples: Tensor, images: Images, extractor: Extractor) -> dict
             "images": len(features),
         }
 
-    return {
-        "samples": compare(samples),
-        "test_images": compare(_draw(images.x_test, len(samples))),
-        "reference": len(real),
-        "extractor": {"name": extractor.name, **extractor.facts},
-    }
+    figures: dict[str, Any] = {"samples": compare(samples)}
+    if x_test is not x_train:
+        figures["test_images"] = compare(_draw(x_test, len(samples)))
+    return figures | {"reference": len(real), "extractor": {"name": extractor.name, **extractor.facts}}
 
 
 def _draw(images: Tensor, n: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.core.ood import auroc_table
-from gedi_nesy.data.load import load_images
+from gedi_nesy.data.load import load_pixels
 from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
@@ -51,7 +51,7 @@ def ood_scores(run: Run, x: Tensor) -> dict[str, Tensor]:
 
 
 def _images(run: Run, against: Sequence[str], data_dir: Path | None) -> tuple[Tensor, dict[str, Tensor]]:
-    familiar = load_images(run.recipe.dataset, data_dir).x_test
+    _, familiar = load_pixels(run.recipe.dataset, data_dir)
     return familiar, {name: load_outliers(name, familiar, data_dir) for name in against}
 
 

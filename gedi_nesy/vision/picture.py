@@ -40,7 +40,7 @@ def draw_pictures(
     """Write losses.png and report.html.
 
     For points in the plane clusters.png, density.png and training.png too, for images samples.png if there is an energy
-    model. If it can't be sampled from, `samples` of the summary says why.
+    model. If it can't be sampled from, `picture_failed` of the summary says why.
     """
     folder = run.folder
     optima = {name: value for row in history for name, value in row["optimum"].items()}
@@ -54,7 +54,7 @@ def draw_pictures(
         draw_planes(run, points, snapshots, samples)
         pictures = [folder / name for name in ("clusters.png", "density.png", "training.png")] + pictures
     if lost:
-        summary["samples"] = lost
+        summary["picture_failed"] = lost
     report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
 
 

@@ -58,7 +58,15 @@ def _by_kind(rows: dict[str, dict[str, tuple[float, ...]]]) -> dict[Kind, dict[s
 
 
 FIGURES_ON_IMAGES = _by_kind(_FIGURES)  # (method, trained on): {figure: value}
-NMI_ON_IMAGES: dict[Kind, dict[str, Spread]] = {
-    kind: {"nmi_batch64": Spread(figures["nmi_batch64"], None)} for kind, figures in FIGURES_ON_IMAGES.items()
-}
 AUROC_ON_IMAGES = _by_kind(_AUROC)  # (method, trained on): {foreign data set: value}
+
+
+def _of_a_comparison(kind: Kind) -> dict[str, Spread]:
+    """Single runs, by the keys of evaluation.json."""
+    figures, scores = FIGURES_ON_IMAGES[kind], AUROC_ON_IMAGES[kind]
+    found = {("samples.FID" if name == "FID" else name): value for name, value in figures.items()}
+    found |= {f"auroc.{name}.gradient": value for name, value in scores.items()}
+    return {key: Spread(value, None) for key, value in found.items()}
+
+
+ON_IMAGES: dict[Kind, dict[str, Spread]] = {kind: _of_a_comparison(kind) for kind in FIGURES_ON_IMAGES}

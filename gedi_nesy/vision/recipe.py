@@ -17,11 +17,13 @@ from pydantic import (
 
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.data.load import holds_images
+from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
 from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
+CHARACTERS = ("mnist", "digits", "mnist+operators", "digits+operators")
 METHODS = ("gedi", "gedi-no-gen", "gedi-no-inv", "gedi-no-prior", "gedi-two-stage", "jem", "swav", "barlow")
 
 
@@ -137,11 +139,9 @@ class Sampler(Settings):
     every: PositiveInt = 1
 
     @model_validator(mode="after")
-    def _settings_fit(self) -> "Sampler":
+    def _chains_fit(self) -> "Sampler":
         if self.chains > self.buffer:
             raise ValueError(f"sampler.chains = {self.chains} needs a sampler.buffer of at least as many")
-        if self.jump and not self.clamp:
-            raise ValueError("sampler.jump needs sampler.clamp = true, for jumps reach no chain outside the box")
         return self
 
 
@@ -170,12 +170,12 @@ class Speed(Settings):
         bf16: the encoder in bfloat16 where torch's autocast sees fit; weights, losses and chains stay float32.
         channels_last: the encoder's memory format.
         compile: the mode of torch.compile in training, "reduce-overhead" with CUDA graphs; "none" leaves it out.
-            "max-autotune" may choose other kernels in each process, so a resumed run can differ by rounding.
+            Its "max-autotune" is no choice: it may pick other kernels in each process, and a resumed run would differ.
     """
 
     bf16: bool = False
     channels_last: bool = False
-    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
+    compile: Literal["none", "default", "reduce-overhead"] = "none"
 
 
 class Stage(Settings):
@@ -288,14 +288,18 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
 def recipe_for(method: str, published: bool = False, dataset: str | None = None) -> str:
     """The recipe that trains a method on a data set: ours, or the paper's.
 
-    For images there is the paper's only; images that it does not have get its settings for CIFAR-10.
+    For images there is the paper's only. Images that it does not have get its settings for CIFAR-10, and characters,
+    which mean something else when they are flipped, those for SVHN.
 
     Raises:
-        UserError: if there is no such method.
+        UserError: if there is no such method, or no such data set.
     """
     if method not in METHODS:
         hint = nearest(method, list(METHODS))
         raise UserError(f"There is no method {method!r}{hint}; choose from {', '.join(METHODS)}.")
-    if dataset and holds_images(dataset):
-        return f"paper-{dataset if dataset in IMAGES else IMAGES[0]}-{method}"
+    if dataset and not holds_images(dataset):
+        load_points(dataset, None, 0, 0.0)  # what is wrong with it is said before anything of a recipe
+    elif dataset:
+        like = dataset if dataset in IMAGES else "svhn" if dataset in CHARACTERS else "cifar10"
+        return f"paper-{like}-{method}"
     return f"paper-{method}" if published else method

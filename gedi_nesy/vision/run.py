@@ -83,14 +83,15 @@ class Run:
     def sample(self, n: int, *, steps: int = 1000, seed: int = 0) -> Tensor:
         """Draw points [n, d] or images [n, C, H, W], as float32 pixels that may leave [0, 255] a little.
 
-        SGLD chains start uniformly in the box.
+        SGLD chains start uniformly in the box. Of a run that was trained without L_GEN they show what its classifier
+        is sure of, for its energy has never learned to be low where the data is (the paper samples from it in Table 5).
 
         Raises:
-            UserError: if the run was trained without L_GEN, so that its energy is no model of the points.
+            UserError: if the run's recipe has no [sampler].
         """
-        if self.recipe.sampler is None or not self.recipe.has_energy_model:
+        if self.recipe.sampler is None:
             raise UserError(
-                f"The run {self.folder.path} was trained without L_GEN, so its energy can't be sampled from."
+                f"The recipe of {self.folder.path} has no [sampler], so nothing can be drawn from its energy."
             )
         shape = self.scale.shape
         return self.scale.to_points(draw_samples(self.recipe, self.networks, shape, self.box, n, steps, seed))

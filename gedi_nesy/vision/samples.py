@@ -23,7 +23,7 @@ def draw_images(
     """Images that the energy model draws, uint8 [n, C, H, W] on CPU: SGLD chains of so many steps from uniform noise.
 
     Raises:
-        UserError: if the run was trained without L_GEN, or chains leave the finite numbers.
+        UserError: if the run's recipe has no [sampler], or chains leave the finite numbers.
     """
     parts = []
     for first in range(0, n, CHAINS):
@@ -38,8 +38,8 @@ def draw_samples(run: Run, path: Path, n: int, *, steps: int, seed: int = 0) -> 
     """Write a picture of n samples to a PNG: a grid of images, or points in the plane beside the test points.
 
     Raises:
-        UserError: if the run was trained without L_GEN, or on points of another dimension, or chains leave the finite
-            numbers.
+        UserError: if the run's recipe has no [sampler], or it is on points of another dimension, or chains leave the
+            finite numbers.
     """
     if run.reads_images:
         samples_png(path, draw_images(run, n, steps, seed) / 255)

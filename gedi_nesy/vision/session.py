@@ -48,7 +48,7 @@ class Session:
         self.started = time.monotonic()
         clusters = recipe.clusters or data[0].classes
         if clusters is None:
-            raise UserError(f"{recipe.dataset} has no labels to count; say how many clusters with --set clusters=...")
+            raise UserError(f"{recipe.dataset} has no labels to count; say how many clusters, as --set clusters=5.")
         self.recipe, self.data, self.progress, self.clusters = recipe, data, progress, clusters
         self.learner = Learner(recipe, [points.x_train for points in data], clusters)
         self.snapshots: list[Snapshot] = []

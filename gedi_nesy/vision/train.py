@@ -100,6 +100,8 @@ def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> Sessi
     data = [load_points(recipe.dataset, recipe.examples, seed, *of) for seed in seeds]
     if not len(data[0].x_train):
         raise UserError(f"{data[0].name} has test images only, to compare others with; train on another data set.")
+    if not len(data[0].x_test):
+        raise UserError(f"{data[0].name} has no test images; give some, or leave x_test out where there are no labels.")
     if data[0].are_images != recipe.network.reads_images:
         found, other = ("images", "paper-cifar10-gedi") if data[0].are_images else ("points", "gedi")
         raise UserError(

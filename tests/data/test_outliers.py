@@ -26,6 +26,13 @@ def test_made_outliers_are_the_same_each_time(name):
     assert not torch.equal(outliers, DIGITS)
 
 
+def test_what_is_not_known_is_refused_with_a_hint():
+    with pytest.raises(UserError, match=r"no dataset 'nois': take rotated, .*did you mean noise\?"):
+        load_outliers("nois", DIGITS)
+    with pytest.raises(UserError, match="20x28 pixels have another shape when they are rotated"):
+        load_outliers("rotated", DIGITS[:, :, :20])
+
+
 def test_colour_images_of_another_size_become_grey(tmp_path):
     red = np.zeros((3, 32, 32, 3), np.uint8)
     red[..., 0] = 200

@@ -15,6 +15,8 @@ from PIL import Image
 
 from gedi_nesy.data import DATASETS, DataUnavailable, default_images, load_images, mnist
 from gedi_nesy.data.idx import read_idx
+from gedi_nesy.data.load import load_pixels
+from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
 
 MNIST_HERE = (Path(os.environ.get("GEDI_NESY_DATA") or ".") / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").is_file()
@@ -180,7 +182,7 @@ def test_a_named_dataset_from_an_npz_says_when_it_is_partial(tmp_path):
         ({"y_train": np.array([0, 1, 1])}, "train labels are int64 .3.; give one integer for each of the 2 images"),
         ({"y_train": np.array([0, -1])}, "train labels run from -1 to 0"),
         ({"classes": np.array(["a"])}, "test labels run from 0 to 1, but there are 1 classes"),
-        ({"classes": np.array([{}])}, "is corrupt .*Object arrays"),
+        ({"classes": np.array([{}])}, "holds Python objects: save arrays of numbers"),
         ({"x_test": np.zeros((2, 5, 5), np.uint8)}, r"train images are \(1, 4, 4\) and test images \(1, 5, 5\)"),
     ],
 )
@@ -247,6 +249,61 @@ def test_a_corrupt_picture_and_an_empty_folder_are_refused(tmp_path):
         (tmp_path / split / "a" / "1.png").write_bytes(b"junk")
     with pytest.raises(UserError, match=r"1.png is corrupt"):
         load_images(str(tmp_path))
+
+
+def test_images_come_without_labels_from_a_file(tmp_path):
+    x = np.arange(3 * 4 * 6).astype(np.uint8).reshape(3, 4, 6)
+    np.savez(tmp_path / "own.npz", x_train=x, x_test=x[:1])
+    x_train, x_test = load_pixels(str(tmp_path / "own.npz"))
+    assert (x_train.shape, x_test.shape) == ((3, 1, 4, 6), (1, 1, 4, 6))
+    points = load_points(str(tmp_path / "own.npz"), 2, 0, 0.0)
+    assert (points.name, len(points.x_train), points.classes, points.are_images) == ("own", 2, None, True)
+    np.savez(tmp_path / "own.npz", x_train=x)
+    assert torch.equal(*load_pixels(str(tmp_path / "own.npz")))
+    with pytest.raises(UserError, match="has no y_train, x_test, y_test"):
+        load_images(str(tmp_path / "own.npz"))  # whoever needs labels says so
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=[0, 1, 0])  # half of them were forgotten
+    with pytest.raises(UserError, match="has no x_test, y_test"):
+        load_points(str(tmp_path / "own.npz"), None, 0, 0.0)
+    np.savez(tmp_path / "own.npz", x_train=x, x_test=x[:, :3])
+    with pytest.raises(UserError, match=r"x_train are \(1, 4, 6\) and of x_test \(1, 3, 6\)"):
+        load_points(str(tmp_path / "own.npz"), None, 0, 0.0)
+
+
+@pytest.mark.parametrize("where", ["", "train/"])
+def test_images_come_without_labels_from_a_folder(where, tmp_path):
+    for value in (3, 1, 2):
+        picture(tmp_path / f"{where}{value}.png", value)
+    x_train, x_test = load_pixels(str(tmp_path))
+    assert x_train[:, 0, 0, 0].tolist() == x_test[:, 0, 0, 0].tolist() == [1, 2, 3]
+    picture(tmp_path / "test" / "9.png", 9)
+    assert load_pixels(str(tmp_path))[1][:, 0, 0, 0].tolist() == [9]
+    assert load_points(str(tmp_path), None, 0, 0.0).y_test is None
+    picture(tmp_path / "test" / "8.png", 8, size=(5, 5))
+    with pytest.raises(UserError, match=r"8.png is \(1, 5, 5\)"):
+        load_pixels(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["preview.png", "cat/1.png", "dog/2.png"], "has images and the folder cat beside them"),
+        (["1.png", "test/cat/1.png"], "test has no .png or .jpg images of its own"),
+        (["train/1.png", "test/cat/1.png"], "test has no .png or .jpg images of its own"),
+    ],
+)
+def test_a_folder_whose_classes_are_half_there_is_refused(files, says, tmp_path):
+    for name in files:
+        picture(tmp_path / name, 1)
+    with pytest.raises(UserError, match=says):
+        load_pixels(str(tmp_path))
+
+
+@pytest.mark.parametrize("extra", ["preview.png", "train/preview.png"])
+def test_a_stray_picture_does_not_take_the_classes_away(extra, tmp_path):
+    for name in ("train/cat/1.png", "test/cat/1.png", extra):
+        picture(tmp_path / name, 1)
+    assert load_points(str(tmp_path), None, 0, 0.0).classes == 1
 
 
 def test_notmnist_and_omniglot_are_test_images_only(tmp_path):

@@ -63,9 +63,9 @@ def test_a_failed_run_is_reported_and_the_command_fails(tmp_path):
     ("arguments", "code", "sentence"),
     [
         (["--methods=magic"], 2, "'magic' is not one of"),
-        (["--methods="], 2, "'' is not one of"),
-        (["--methods=nesy,"], 2, "'' is not one of"),
-        (["--examples="], 2, "'' is not a valid integer"),
+        (["--methods="], 2, "'' has an empty entry"),
+        (["--methods=nesy,"], 2, "'nesy,' has an empty entry"),
+        (["--examples="], 2, "'' has an empty entry"),
         (["--examples=100,0"], 2, "0 is not in the range"),
         (["--examples=many"], 2, "'many' is not a valid integer"),
         (["--seeds=0"], 2, "--seeds"),

@@ -2,13 +2,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from gedi_nesy.cells import Cell, Outcome
 from gedi_nesy.cli import main
+from gedi_nesy.errors import UserError
 from gedi_nesy.vision.compare import gather
-from gedi_nesy.vision.recipe import load_recipe
+from gedi_nesy.vision.extractor import Extractor
+from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
+from gedi_nesy.vision.samples import draw_images
 from tests.vision.tiny import tiny_images, tiny_run
 
 FEW = ["--set", "restarts=1", "--set", "view.walk=4", "--set", "pretrain.steps=2", "--set", "train.steps=3"]
@@ -88,6 +92,13 @@ def test_two_data_sets_of_one_name_are_not_taken_for_one(datasets, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_data_set_finds_its_recipe():
+    assert recipe_for("swav", dataset="cifar100") == "paper-cifar100-swav"
+    assert load_recipe(recipe_for("swav", dataset="mnist")).augment.flip == 0
+    with pytest.raises(UserError, match=r"pets.npz can't be read"):
+        recipe_for("swav", dataset="pets.npz")
+
+
 def test_recipes_are_listed():
     assert "paper-gedi" in json.loads(call("recipes", "--json").stdout)
 
@@ -105,7 +116,7 @@ def on_images(tmp_path, monkeypatch):
     arrays = {name: getattr(images, name).numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
     np.savez(tmp_path / "tiny.npz", **arrays)
     run = tiny_run(tmp_path, tmp_path / "tiny.npz")
-    monkeypatch.setattr("gedi_nesy.cli.load_vision_run", lambda folder, device: run)
+    monkeypatch.setattr("gedi_nesy.cli.vision.load_run", lambda folder, device: run)
     monkeypatch.setattr("gedi_nesy.vision.classifier.cache_folder", lambda: tmp_path)
     return tmp_path
 
@@ -128,13 +139,86 @@ def test_a_run_on_points_is_evaluated_sampled_and_asked_about_noise(on_points, t
 def test_a_run_on_images_has_every_figure(on_images):
     figures = json.loads(call("evaluate", on_images, "--samples", 40, "--steps", 2, "--json").stdout)
     clusters = {"nmi", "ami", "cluster_accuracy", "nmi_batch64", "nmi_batch64_chance", "linear_probe", "knn"}
-    assert clusters | {"samples", "test_images", "reference", "extractor", "steps", "published"} == set(figures)
+    samples = {"samples", "test_images", "reference", "extractor", "sgld_steps"}
+    assert clusters | samples | {"trained_with_gen", "published"} == set(figures)
+    assert figures["trained_with_gen"]
     assert set(figures["samples"]) == {"FD(classifier)", "KD(classifier)", "precision", "recall", "images"}
-    assert set(json.loads(call("evaluate", on_images, "--samples", 0, "--json").stdout)) == clusters | {"published"}
+    none = json.loads(call("evaluate", on_images, "--samples", 0, "--json").stdout)
+    assert set(none) == clusters | {"trained_with_gen", "published"}
     text = call("evaluate", on_images, "--samples", 40).output
     assert "Mean NMI of batches of 64" in text
     assert "FD(classifier)" in text
     assert "FID" not in text
+
+
+def test_images_without_labels_have_no_figure_that_needs_them(on_images):
+    images = tiny_images()
+    np.savez(on_images / "tiny.npz", x_train=images.x_train.numpy(), x_test=images.x_test.numpy())
+    figures = json.loads(call("evaluate", on_images, "--json").stdout)
+    assert set(figures) == {"samples_failed", "trained_with_gen", "published"}
+    assert "give Inception's weights" in figures["samples_failed"]
+    assert "give Inception's weights" in " ".join(call("evaluate", on_images).output.split())
+    assert "noise" in json.loads(call("ood", on_images, "--against", "noise", "--json").stdout)
+
+
+@pytest.mark.parametrize("with_test_images", [True, False])
+def test_samples_are_compared_with_images_without_labels(with_test_images, on_images, monkeypatch):
+    images = tiny_images()
+    parts = {"x_train": images.x_train.numpy()} | ({"x_test": images.x_test.numpy()} if with_test_images else {})
+    np.savez(on_images / "tiny.npz", **parts)
+    colours = Extractor("colours", "FID", "KID", lambda x: x.float().mean((2, 3)), torch.device("cpu"))
+    monkeypatch.setattr("gedi_nesy.vision.evaluate.inception_extractor", lambda weights, device: colours)
+    ours = ["evaluate", on_images, "--inception", "weights.pth", "--samples", 40]
+    figures = json.loads(call(*ours, "--json").stdout)
+    assert figures["samples"]["FID"] > 0
+    assert ("test_images" in figures) == with_test_images  # nothing is compared with itself
+    assert ("40 test images" in call(*ours).output) == with_test_images
+
+
+def test_samples_of_a_run_without_gen_are_called_so(on_images, monkeypatch):
+    monkeypatch.setattr(Recipe, "has_energy_model", False)
+    assert not json.loads(call("evaluate", on_images, "--samples", 40, "--json").stdout)["trained_with_gen"]
+    assert "Trained without L_GEN" in call("evaluate", on_images, "--samples", 40).output
+    drawn = call("sample", on_images, "-n", 40, "--out", on_images / "grid.png")
+    assert drawn.exit_code == 0
+    assert "Trained without L_GEN" in drawn.stderr
+
+
+def test_compare_evaluates_images_in_full_and_again_when_asked_otherwise(cifar, tmp_path, monkeypatch):
+    monkeypatch.setattr("gedi_nesy.vision.classifier.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("gedi_nesy.vision.picture.IMAGE_STEPS", 1)
+    draw = "gedi_nesy.vision.evaluate.draw_images"
+    monkeypatch.setattr(draw, lambda run, n, steps, **kind: draw_images(run, n, 1))
+    settings = {"network.encoder": "resnet8-4", "train.steps": 1, "sampler.steps": 1, "examples": 20}
+    few = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    wanted = ["compare", "--methods", "gedi,swav", "--datasets", "cifar10", "--data-dir", cifar, "--seeds", 1]
+    wanted += ["--jobs", 1, "--out", tmp_path / "out", "--json", *few]
+    first = call(*wanted, "--samples", 30, "--against", "noise")
+    assert first.exit_code == 0, first.output
+    for line in json.loads(first.stdout)["table"]:
+        keys = {"nmi", "linear_probe", "knn", "samples.FD(classifier)", "samples.recall", "auroc.noise.energy"}
+        assert keys <= set(line["figures"])
+    assert json.loads(first.stdout)["table"][0]["published"]["linear_probe"]["median"] == 0.63
+    text = (tmp_path / "out" / "comparison.md").read_text()
+    assert "Features and samples" in text
+    assert "noise, max softmax" in text
+
+    monkeypatch.setattr(draw, None)  # from now on there are no samples
+    again = json.loads(call(*wanted, "--samples", 30, "--against", "noise").stdout)
+    assert again["table"] == json.loads(first.stdout)["table"]
+    without = json.loads(call(*wanted, "--samples", 0).stdout)["table"][0]["figures"]
+    assert "linear_probe" in without
+    assert not [key for key in without if key.startswith(("samples", "auroc"))]
+    first_again = json.loads(call(*wanted, "--samples", 30, "--against", "noise").stdout)
+    assert first_again["table"] == again["table"]  # one evaluation has not cost the other
+
+
+def test_what_an_evaluation_needs_is_looked_for_before_training(cifar, tmp_path):
+    wanted = ["compare", "--methods", "swav", "--datasets", "cifar10", "--data-dir", cifar, "--out", tmp_path / "out"]
+    refused = call(*wanted, "--against", "svnh")
+    assert (refused.exit_code, refused.output.count("no dataset 'svnh'")) == (1, 1)
+    assert not (tmp_path / "out").exists()
+    assert "are for images" in call("compare", "--datasets", "moons", "--samples", 5, "--out", tmp_path / "out").output
 
 
 def test_samples_that_cannot_be_had_cost_their_own_figures_only(on_images):
@@ -154,11 +238,32 @@ def test_images_are_drawn_and_told_from_noise(on_images):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["ood", "RUN", "--against", "noise,"], "'noise,' has an empty entry"),
+        (["sample", "RUN", "--out", "samples.txt"], "samples.txt is no .png file"),
+        (["sample", "RUN", "--out", "nowhere/samples.png"], "there is no folder nowhere"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_any_work(arguments, sentence):
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert sentence in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
         (["evaluate", "RUN", "--inception", "weights.pth"], "is a run on points; leave its weights out"),
         (["ood", "RUN", "--against", "mooons"], "no data set 'mooons'"),
         (["sample", "nowhere"], "not a run folder"),
         (["train", "--dataset", "own.npz", "--noise", "0.1"], "--noise is that of a toy, and own.npz is none"),
         (["train", "--dataset", "own.npz", "--scale", "2"], "--scale is that of a toy, and own.npz is none"),
+        (["train", "--dataset", "own.npz", "--set", "network.encoder=resnet8-4"], "own.npz can't be read"),
+        (["train", "--dataset", "cifar11", "--set", "network.encoder=resnet8-4"], "no data set 'cifar11'"),
+        (["train", "--set", "train.steps={a=1}"], "train.steps = {'a': 1}"),
+        (
+            ["train", "--set", "sampler.chains=20000"],
+            "The recipe 'gedi': sampler.chains = 20000 needs",
+        ),
     ],
 )
 def test_what_cannot_be_evaluated_is_one_sentence(on_points, arguments, sentence):

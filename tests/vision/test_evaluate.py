@@ -62,7 +62,7 @@ def test_drawn_images_are_bytes_and_no_two_parts_are_alike(run):
 
 def test_samples_are_compared_with_real_images_and_so_are_test_images(run):
     images = tiny_images(test=100)
-    figures = score_samples(draw_images(run, 100, 1), images, COLOURS)
+    figures = score_samples(draw_images(run, 100, 1), images.x_train, images.x_test, COLOURS)
     assert figures["extractor"] == {"name": "colours", "key": "rgb"}
     bad, good = figures["samples"], figures["test_images"]
     assert figures["reference"] == 300

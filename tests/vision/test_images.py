@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from gedi_nesy.data.load import load_pixels
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import StopRequest
@@ -247,6 +248,20 @@ def test_an_image_folder_is_trained_on_by_its_path(tmp_path):
     assert (run.summary["dataset"], run.summary["examples"], run.clusters) == ("pets", 12, 2)
 
 
+def test_images_without_labels_are_trained_on_with_as_many_clusters_as_asked_for(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "pets").mkdir()
+    for k in range(12):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(tmp_path / "pets" / f"{k}.png")
+    few = TINY | {"train.steps": 2, "dataset": str(tmp_path / "pets")}
+    with pytest.raises(UserError, match="has no labels to count; say how many clusters"):
+        train("paper-cifar10-gedi", out=tmp_path / "run", **few)
+    run = train("paper-cifar10-gedi", out=tmp_path / "run", clusters=3, **few)
+    assert (run.summary["examples"], run.clusters) == (12, 3)
+    assert "nmi" not in run.summary
+    assert load_run(run.folder.path).predict(load_pixels(str(tmp_path / "pets"))[1]).shape == (12,)
+
+
 def test_a_data_set_of_the_other_kind_is_refused(cifar, tmp_path):
     with pytest.raises(UserError, match=r"moons are points, .* take one like gedi"):
         train("paper-cifar10-gedi", out=tmp_path / "run", dataset="moons", **TINY)
@@ -302,8 +317,8 @@ def test_samples_that_leave_the_numbers_cost_a_picture_and_not_the_run(cifar, tm
     run = train("paper-cifar10-gedi", out=tmp_path / "run", data_dir=cifar, **TINY | {"train.steps": 2})
     assert "nmi" in run.summary
     assert not (run.folder / "samples.png").exists()
-    assert run.summary["samples"] == "a chain has left the finite numbers"
-    assert run.summary["samples"] in (run.folder / "report.html").read_text()
+    assert run.summary["picture_failed"] == "a chain has left the finite numbers"
+    assert run.summary["picture_failed"] in (run.folder / "report.html").read_text()
 
 
 def test_the_guard_of_every_published_recipe_can_fire():
@@ -319,5 +334,8 @@ def test_data_that_only_others_are_compared_with_are_not_trained_on(cifar, tmp_p
     whole = load_points("cifar10", None, 0, 0.0, data_dir=cifar)
     monkeypatch.setattr("gedi_nesy.vision.train.load_points", lambda *a: replace(whole, x_train=whole.x_train[:0]))
     with pytest.raises(UserError, match="has test images only"):
+        train("paper-cifar10-gedi", out=tmp_path / "run", data_dir=cifar, **TINY)
+    monkeypatch.setattr("gedi_nesy.vision.train.load_points", lambda *a: replace(whole, x_test=whole.x_test[:0]))
+    with pytest.raises(UserError, match="has no test images"):
         train("paper-cifar10-gedi", out=tmp_path / "run", data_dir=cifar, **TINY)
     assert not (tmp_path / "run").exists()

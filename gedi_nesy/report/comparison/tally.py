@@ -59,14 +59,16 @@ class Comparison:
     Attributes:
         outcomes: of all runs.
         axis: what distinguishes the runs of a method, for example "examples" or "dataset".
-        figures: the keys of summary.json to compare, levels joined by dots, with a short label each.
+        figures: the keys of the runs' figures to compare, levels joined by dots, with a short label each.
         published: what the paper reports for a method and what it was trained on.
+        tables: where they are too many for one table, the title of each and its figures.
     """
 
     outcomes: Sequence[Outcome]
     axis: str
     figures: Mapping[str, str]
     published: Mapping[Kind, Mapping[str, Spread]] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a run, in order; figures that it has not got are None."""

@@ -1,0 +1,318 @@
+"""Commands of the neuro-symbolic track."""
+
+import functools
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gedi_nesy.cli.shared import (
+    FOLDER,
+    Commas,
+    Picture,
+    as_json,
+    of_every_run,
+    refuse_other_settings,
+    refuse_pairs,
+    show_comparison,
+    show_recipes,
+)
+from gedi_nesy.compare import Stopped
+from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.nesy.check import check_rule
+from gedi_nesy.nesy.compare import FIGURES, plan_cells
+from gedi_nesy.nesy.compare import compare as compare_cells
+from gedi_nesy.nesy.files import predict_files
+from gedi_nesy.nesy.ood import ood_auroc
+from gedi_nesy.nesy.picture import draw_samples
+from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_for, recipe_names
+from gedi_nesy.nesy.run import Run, load_run
+from gedi_nesy.nesy.train import resume as resume_run
+from gedi_nesy.nesy.train import train as train_run
+from gedi_nesy.report.comparison import ComparisonDisplay
+from gedi_nesy.report.console import ProgressDisplay, ood_table, rule_table, summary_table
+from gedi_nesy.settings import parse_setting
+from gedi_nesy.watch import Interrupted
+
+TRUST = "Let the program load Python code and files outside its folder."
+
+
+def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the run that its first argument names."""
+
+    @click.argument("run", type=FOLDER)
+    @click.option("--trust", is_flag=True, help=TRUST)
+    @functools.wraps(command)
+    def with_run(run: Path, trust: bool, **options: Any) -> None:
+        command(run=load_run(run, trust=trust), **options)
+
+    return with_run
+
+
+@click.command()
+@click.option(
+    "--examples", type=click.IntRange(1), help="Number of examples of the rule.  [default: the recipe's, 1000]"
+)
+@click.option("--method", type=click.Choice(METHODS), default="gedi+nesy", show_default=True, help="What to train.")
+@click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
+@click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
+@click.option("--query", help="The goal of the program that every example satisfies.")
+@click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
+@click.option("--trust", is_flag=True, default=None, help=TRUST)
+@click.option("--data", help="Your own examples: a CSV table with a column for each variable of the query.")
+@click.option(
+    "--dataset",
+    help="mnist, digits, mnist+operators for the program formula, an .npz file or an image folder.  [default: mnist, "
+    "else digits]",
+)
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the examples in the first stage.")
+@click.option("--seed", type=click.IntRange(0), help="Of examples, weights and noise.  [default: 0]")
+@click.option("--device", help="cpu, cuda, ...  [default: cpu]")
+@click.option("--out", type=FOLDER, help="The run folder.  [default: runs/<recipe>-<dataset>-<examples>-seed<seed>]")
+@click.option("--resume", type=FOLDER, help="Continue the run in this folder; takes no other setting.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of the recipe; repeatable."
+)
+@as_json
+@click.pass_context
+def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_json: bool, **options: Any) -> None:
+    """Train a network from a rule, without labels.
+
+    \b
+    Example:
+      gedi-nesy train --examples 1000
+      gedi-nesy train --method paper --examples 10000 --seed 1 --out runs/paper
+      gedi-nesy train --resume runs/paper
+    """
+    console = Console(stderr=as_json)
+    with ProgressDisplay(console) as display:
+        shared: dict[str, Any] = {"data_dir": data_dir, "notify": display.notice, "progress": display.row}
+        try:
+            if resume:
+                refuse_other_settings(ctx)
+                run = resume_run(resume, trust=bool(options["trust"]), **shared)
+            else:
+                refuse_pairs(ctx)
+                run = _start(options, shared)
+        except Interrupted as stopped:
+            again = f"gedi-nesy train --resume {stopped}" + " --trust" * bool(options["trust"])
+            raise click.ClickException(f"Stopped; continue with: {again}") from stopped
+    if as_json:
+        click.echo(json.dumps(run.summary, indent=2))
+        return
+    console.print(summary_table(run.summary))
+    console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, markup=False)
+
+
+def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
+    method, recipe, out, settings = (options.pop(name) for name in ("method", "recipe", "out", "settings"))
+    name = recipe or recipe_for(method, options["examples"] or 1000)
+    overrides = {key: value for key, value in options.items() if value not in (None, ())}
+    if "epochs" in overrides:
+        overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
+    overrides |= dict(parse_setting(text) for text in settings)
+    return train_run(name, out=out, **shared, **overrides)
+
+
+@click.command()
+@click.option(
+    "--methods",
+    type=Commas(click.Choice(METHODS)),
+    default="gedi+nesy,paper,nesy",
+    show_default=True,
+    help=f"Of {', '.join(METHODS)}; separated by commas.",
+)
+@click.option(
+    "--examples",
+    type=Commas(click.IntRange(1)),
+    default="1000",
+    show_default=True,
+    help="Numbers of examples, separated by commas.",
+)
+@of_every_run
+@click.option("--dataset", help="mnist, digits, an .npz file or an image folder.  [default: mnist, else digits]")
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
+@click.option("--out", type=FOLDER, default=Path("runs/compare"), show_default=True, help="The folder of all the runs.")
+@as_json
+def compare(
+    methods: tuple[str, ...],
+    examples: tuple[int, ...],
+    seeds: int,
+    first_seed: int,
+    settings: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+    dataset: str | None,
+    data_dir: Path | None,
+    **workers: Any,
+) -> None:
+    """Train several methods on several numbers of examples and seeds, and put their figures side by side.
+
+    Every run has a folder of its own. The same command again keeps what is finished and goes on with the rest.
+
+    \b
+    Example:
+      gedi-nesy compare --methods gedi+nesy,paper,nesy --examples 100,1000 --seeds 5 --out runs/methods
+    """
+    console = Console(stderr=as_json)
+    with ComparisonDisplay(console, FIGURES) as display:
+        overrides = dict(parse_setting(text) for text in settings) | ({"dataset": dataset} if dataset else {})
+        seed_range = range(first_seed, first_seed + seeds)
+        cells = plan_cells(methods, examples, seed_range, overrides, data_dir=data_dir, notify=display.notice)
+        command = shlex.join(["gedi-nesy", *sys.argv[1:]])
+        try:
+            comparison = compare_cells(cells, out, command, data_dir=data_dir, watch=display.show, **workers)
+        except Stopped as stopped:
+            raise click.ClickException(f"Stopped with {stopped}; go on with the same command.") from stopped
+    show_comparison(comparison, out, console, as_json)
+
+
+@click.command()
+@of_finished_run
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
+@as_json
+def evaluate(run: Run, data_dir: Path | None, as_json: bool) -> None:
+    """Score a finished run on the test images again.
+
+    \b
+    Example:
+      gedi-nesy evaluate runs/first
+    """
+    figures = run.evaluate(data_dir=data_dir)
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+    else:
+        Console().print(summary_table(figures))
+
+
+@click.command()
+@of_finished_run
+@click.argument("images", type=FOLDER, nargs=-1, required=True)
+@click.option("--network", help="Its name in the program, where there are several.")
+@as_json
+def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bool) -> None:
+    """Predict the symbol on each image file, with its probability and energy.
+
+    \b
+    Example:
+      gedi-nesy predict runs/first seven.png
+    """
+    rows = predict_files(run, images, network)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("image", "symbol", "probability", "energy", box=None)
+    for row in rows:
+        table.add_row(row["image"], row["symbol"], f"{row['probability']:.4f}", f"{row['energy']:.2f}")
+    Console().print(table)
+
+
+@click.command()
+@of_finished_run
+@click.argument("goal")
+@click.option("--program", help="Another program to ask: a file, or a name.  [default: the one it was trained on]")
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
+@as_json
+def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """Ask DeepProbLog's own solver about test images: tensor(test(I)) is the I-th.
+
+    \b
+    Example:
+      gedi-nesy query runs/first 'addition(tensor(test(0)),tensor(test(1)),S)' --program addition_sum
+    """
+    answers = run.query(goal, program, data_dir)
+    if as_json:
+        click.echo(json.dumps(answers, indent=2))
+        return
+    for answer, probability in sorted(answers.items(), key=lambda item: -item[1]):
+        click.echo(f"{probability:.6f}  {answer}")
+
+
+@click.command()
+@of_finished_run
+@click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
+@click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="SGLD steps of each.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--network", help="Its name in the program, where there are several.")
+@click.option("--out", type=Picture(), default="samples.png", show_default=True, help="The picture to write.")
+def sample(run: Run, number: int, steps: int, seed: int, network: str | None, out: Path) -> None:
+    """Draw images from the energy model with SGLD, from uniform noise.
+
+    \b
+    Example:
+      gedi-nesy sample runs/first -n 50 --out samples.png
+    """
+    draw_samples(run, out, number, network=network, steps=steps, seed=seed)
+    click.echo(out)
+
+
+@click.command()
+@of_finished_run
+@click.option(
+    "--against",
+    type=Commas(click.STRING),
+    default="rotated,inverted,noise",
+    show_default=True,
+    metavar="D[,D...]",
+    help="notmnist, omniglot, cifar10, ..., an .npz file, an image folder, or one of the default's.",
+)
+@click.option("--network", help="Its name in the program, where there are several.")
+@click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
+@as_json
+def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """Measure how well scores tell the run's test images from foreign ones: AUROC, .5 is chance.
+
+    \b
+    Example:
+      gedi-nesy ood runs/first --against notmnist,omniglot,noise
+    """
+    digits = run.images(data_dir).x_test
+    outliers = {name: load_outliers(name, digits, data_dir) for name in against}
+    rows = ood_auroc(run, digits, outliers, network)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        Console().print(ood_table(rows))
+
+
+@click.command()
+@click.argument("program")
+@click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
+@click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Budget.")
+@click.option("--trust", is_flag=True, help=TRUST)
+@as_json
+def check(
+    program: str, query: str | None, arguments: tuple[str, ...], seconds: float, trust: bool, as_json: bool
+) -> None:
+    """Check a rule: its syntax, variables, size and solutions, and whether it pins down its symbols.
+
+    \b
+    Example:
+      gedi-nesy check addition
+      gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
+    """
+    rule = check_rule(program, query, arguments, seconds, trust)
+    if as_json:
+        click.echo(json.dumps(rule, indent=2))
+    else:
+        Console().print(rule_table(rule))
+
+
+@click.command()
+@as_json
+def recipes(as_json: bool) -> None:
+    """List the recipes: the paper's rows and ours.
+
+    \b
+    Example:
+      gedi-nesy recipes
+    """
+    show_recipes({name: load_recipe(name).about for name in recipe_names()}, as_json)

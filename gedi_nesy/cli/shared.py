@@ -1,0 +1,121 @@
+"""What the commands of both tracks share: kinds of options, and how results and failures are printed."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.report.comparison import Comparison, text_table
+
+FOLDER = click.Path(path_type=Path)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+class Picture(click.Path):
+    """Where a PNG can be written, which is looked at before hours of work."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        path = Path(str(value))
+        if path.suffix.lower() != ".png":
+            self.fail(f"{path} is no .png file", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {path.parent}", param, ctx)
+        return path
+
+
+class Commas(click.ParamType):
+    """Values of one type, separated by commas; one that is given twice counts once."""
+
+    name = "list"
+
+    def __init__(self, item: click.ParamType):
+        self.item = item
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """The values, in order."""
+        if not all(text.strip() for text in value.split(",")):
+            self.fail(f"{value!r} has an empty entry", param, ctx)
+        return tuple(dict.fromkeys(self.item.convert(text.strip(), param, ctx) for text in value.split(",")))
+
+
+class Commands(click.Group):
+    """Turns what a user can mend into one sentence and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
+
+
+def of_every_run(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a comparison the options that say how often, with what settings and where all its runs are trained."""
+    options = (
+        click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds."),
+        click.option("--first-seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change every recipe; repeatable."),
+        click.option("--jobs", type=click.IntRange(1), help="Runs at a time, one thread each.  [default: one a core]"),
+        click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler whose workers train; all must see --out."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def refuse_other_settings(ctx: click.Context) -> None:
+    """A run is resumed with its own settings; others beside it would be ignored."""
+    given = _given(ctx) - {"--resume", "--trust", "--data-dir", "--json"}
+    if given:
+        raise click.UsageError(f"--resume continues a run with its own settings; leave out {min(given)}.")
+
+
+def refuse_pairs(ctx: click.Context) -> None:
+    """Options of which one would silently win over the other."""
+    pairs = ({"--recipe", "--method"}, {"--recipe", "--published"}, {"--data", "--examples"}, {"--data", "--dataset"})
+    for pair in pairs:
+        if pair <= _given(ctx):
+            raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
+
+
+def _given(ctx: click.Context) -> set[str]:
+    """The options that stand on the command line."""
+    from_command_line = click.core.ParameterSource.COMMANDLINE
+    return {p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(str(p.name)) is from_command_line}
+
+
+def show_comparison(comparison: Comparison, out: Path, console: Console, as_json: bool) -> None:
+    """Print what a comparison found; it has failed if one of its runs has."""
+    if as_json:
+        click.echo(json.dumps(comparison.to_dict(), indent=2))
+    else:
+        console.print(text_table(comparison), soft_wrap=True, markup=False, highlight=False)
+        console.print("Median ± standard deviation over the seeds, test set.", highlight=False)
+        where = f"Table, plot, CSV and JSON are in {out}/comparison.*"
+        console.print(where, soft_wrap=True, markup=False, highlight=False)
+    failed = sum(line.failed for line in comparison.lines())
+    if failed:
+        runs = len(comparison.outcomes)
+        raise click.ClickException(f"{failed} of {runs} runs failed; the same command tries them again.")
+
+
+def show_recipes(about: Mapping[str, str], as_json: bool) -> None:
+    """Print the recipes' names and what they are."""
+    if as_json:
+        click.echo(json.dumps(about, indent=2))
+        return
+    table = Table("recipe", "what it is", box=None)
+    for name, text in about.items():
+        table.add_row(name, text)
+    Console().print(table)

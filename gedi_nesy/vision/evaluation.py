@@ -1,0 +1,86 @@
+"""The full evaluation of a run on images: every figure there is, beside those of its training, in a file."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.device import cpu_threads
+from gedi_nesy.vision.evaluate import default_samples, evaluate
+from gedi_nesy.vision.extractor import inception_extractor
+from gedi_nesy.vision.ood import ood_auroc
+from gedi_nesy.vision.run import Run
+
+OF_FEATURES = {"linear_probe": "probe", "knn": "kNN"}
+SCORES = {"energy": "energy", "gradient": "gradient", "max_softmax": "max softmax"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How runs on images are evaluated.
+
+    Attributes:
+        samples: as `evaluate` has it.
+        inception: likewise.
+        against: as `ood_auroc` has it.
+    """
+
+    samples: int | None = None
+    inception: Path | None = None
+    against: tuple[str, ...] = ()
+
+    @property
+    def of_samples(self) -> dict[str, str]:
+        """The keys of the figures of samples, with their labels."""
+        if self.samples == 0:
+            return {}
+        distances = ("FID", "KID") if self.inception else ("FD(classifier)", "KD(classifier)")
+        named = {f"samples.{name}": name for name in (*distances, "precision", "recall")}
+        return named | {"samples.images": "samples", "trained_with_gen": "L_GEN"}
+
+    @property
+    def of_scores(self) -> dict[str, str]:
+        """The keys of the AUROC of each score against each of the foreign data sets, with their labels."""
+        return {f"auroc.{name}.{key}": f"{name}, {score}" for name in self.against for key, score in SCORES.items()}
+
+    @property
+    def file(self) -> str:
+        """Its name in a run's folder: runs that are evaluated in two ways have two."""
+        return f"evaluation-{hashlib.sha256(json.dumps(self.how).encode()).hexdigest()[:8]}.json"
+
+    def __call__(self, run: Run, data_dir: Path | None) -> None:
+        """Write the file into the folder of a finished run on images.
+
+        Raises:
+            UserError: if a data set is not to be had, the file of weights is not what it should be, or another process
+                is writing to the folder.
+        """
+        with run.folder.locked(), cpu_threads(run.recipe.threads):
+            started = time.monotonic()
+            figures: dict[str, Any] = {"auroc": ood_auroc(run, self.how["against"], data_dir)}
+            figures |= evaluate(run, data_dir=data_dir, inception=self.inception, samples=self.how["samples"])
+            seconds = round(time.monotonic() - started, 2)
+            run.folder.write_json(self.file, run.summary | figures | {"how": self.how, "evaluation_seconds": seconds})
+
+    def check(self, data_dir: Path | None) -> None:
+        """Look for the data and the weights that it needs, before hours of training.
+
+        Raises:
+            UserError: as it would be raised afterwards.
+        """
+        for name in self.against:
+            load_outliers(name, torch.zeros(1, 3, 8, 8, dtype=torch.uint8), data_dir)
+        if self.inception:
+            inception_extractor(self.inception)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What the figures depend on."""
+        samples = default_samples(self.inception) if self.samples is None else self.samples
+        features = "inception" if self.inception else "classifier"
+        return {"samples": samples, "features": features, "against": sorted(self.against)}
