@@ -115,12 +115,31 @@ class Circuit:
         return _from_floor(values.index_select(0, self.roots)), self.downward(_largest(terms), root_flow)
 
     def draw(
-        self, columns: Sequence[Tensor], root_flow: Tensor, generator: torch.Generator | None
+        self, columns: Sequence[Tensor], answer: Tensor | None, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        """As `choices`, with paths drawn by their share of a node's value: exact draws from the sum, by ancestors."""
+        """The value of each example's root, [batch], and the literals on a path of it, 0 or 1, [literals, batch].
+
+        Paths are drawn by their share of the value, exactly: from the root down, at each node one of its paths.
+
+        Args:
+            columns: log-probabilities of the literals, split into tensors [batch, values].
+            answer: number of each example's root, [batch]; by default the first.
+            generator: on the columns' device.
+        """
         values, terms = self.upward(columns)
-        drawn = [paths.softmax(1).div_(torch.empty_like(paths).exponential_(generator=generator)) for paths in terms]
-        return _from_floor(values.index_select(0, self.roots)), self.downward(_largest(drawn), root_flow)
+        at = self.roots[0].repeat(values.shape[1]) if answer is None else self.roots[answer]  # where each example is
+        value = values.gather(0, at.unsqueeze(0))[0]
+        rows = values.new_zeros(values.shape)  # 1 where an example's path goes
+        for block, paths in zip(reversed(self.blocks), reversed(terms), strict=True):
+            node = at - block.first_row
+            here = ((node >= 0) & (node < block.shape[0])).nonzero().squeeze(1)
+            node = node[here]
+            chances = paths[node, :, here].t().softmax(0)  # [paths, examples here]
+            chosen = chances.div_(torch.empty_like(chances).exponential_(generator=generator)).argmax(0)
+            path = block.paths.rows.view(*block.shape, -1)[node, chosen]  # [examples here, length]
+            rows[path, here.unsqueeze(1)] = 1.0
+            at[here] = path.amax(1)  # nodes come after all literals
+        return _from_floor(value), rows[FIRST : FIRST + self.literals]
 
     def upward(self, columns: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The value table [rows, batch], and for each block the values of its paths, [nodes, paths, batch]."""

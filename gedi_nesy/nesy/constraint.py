@@ -191,9 +191,9 @@ class Constraint(nn.Module):
             For each key indices into its domain, [batch]; any, with a warning, where the rule is impossible.
         """
         columns = self._columns(inputs, arguments)
-        at = self._at(self._answer_numbers(arguments, columns[0].device), columns[0])
-        values, drawn = self._circuit("posterior", columns[0].device).draw(columns, at, generator)
-        self._warn_if_impossible((values + at.log()).amax(0))
+        answer = self._answer_numbers(arguments, columns[0].device)
+        value, drawn = self._circuit("posterior", columns[0].device).draw(columns, answer, generator)
+        self._warn_if_impossible(value)
         return {key: drawn[rows].argmax(0) for key, rows in self._rows.items()}
 
     def count(self) -> int:

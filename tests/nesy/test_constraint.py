@@ -110,6 +110,16 @@ def test_draws_by_hand():
     torch.testing.assert_close(shares, joint / joint.sum(), atol=0.014, rtol=0)  # four standard deviations
 
 
+def test_each_example_is_drawn_from_its_own_answer():
+    rule = Constraint.from_file("addition_sum", arguments=("S",))
+    sums = [*range(19)] * 20
+    generator = torch.Generator().manual_seed(0)
+    inputs = {key: torch.randn(len(sums), 10, generator=generator).log_softmax(1) for key in ("X", "Y")}
+    drawn = rule.draw(inputs, {"S": sums}, generator=generator)
+    assert (drawn["X"] + drawn["Y"]).tolist() == sums
+    assert len(drawn["X"][9::19].unique()) > 5  # 9 is a sum in ten ways
+
+
 def test_draws_through_several_layers_satisfy_the_rule_and_have_its_marginals():
     rule, n = Constraint.from_file("addition_multi"), 20_000
     generator = torch.Generator().manual_seed(0)
