@@ -1,11 +1,15 @@
 """Sums over chosen rows of a table, the one operation that evaluating circuits takes."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate, zip_longest
+from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
+
+SHORT = 16  # lists up to this length are padded to one
 
 
 class Totals:
@@ -29,10 +33,25 @@ class Totals:
 
     def logsumexp(self, table: Tensor) -> Tensor:
         """The logs of the sums of a table of logs whose row 0 is log 0: [rows, batch] -> [lists, batch]."""
-        return table.index_select(0, self._padded.flatten()).view(*self._padded.shape, -1).logsumexp(0)
+        total = table.new_empty(len(self.lists), table.shape[1])
+        for numbers, rows in self._padded:
+            sums = table.index_select(0, rows.flatten()).view(*rows.shape, -1).logsumexp(0)
+            total.index_copy_(0, numbers, sums)
+        return total
 
     @cached_property
-    def _padded(self) -> Tensor:
-        """The lists beside each other, [longest, lists], filled up with row 0."""
-        padded = list(zip_longest(*self.lists, fillvalue=0))
-        return torch.tensor(padded, dtype=torch.long, device=self.device).view(len(padded), len(self.lists))
+    def _padded(self) -> list[tuple[Tensor, Tensor]]:
+        """Lists of about one length: their numbers, and the lists beside each other, [longest, lists], filled up with
+        row 0. One list of 800 would make all others as long."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        for number, rows in enumerate(self.lists):
+            groups[max(len(rows) - 1, SHORT - 1).bit_length()].append(number)
+        return [(self._tensor(numbers), self._beside(numbers)) for numbers in groups.values()]
+
+    def _beside(self, numbers: Sequence[int]) -> Tensor:
+        lists = [self.lists[number] for number in numbers]
+        longest = max(1, max(map(len, lists)))
+        return self._tensor([[*rows, *[0] * (longest - len(rows))] for rows in lists]).t().contiguous()
+
+    def _tensor(self, rows: Any) -> Tensor:
+        return torch.tensor(rows, dtype=torch.long, device=self.device)
