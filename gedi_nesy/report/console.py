@@ -71,7 +71,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
 
 def ood_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     """The AUROC of each score that there is against each kind of foreign examples."""
-    titles = {"energy": "energy", "max_softmax": "max softmax", "views": "views", "gradient": "-||d log p/dx||"}
+    titles = {"energy": "energy", "max_softmax": "max softmax", "views": "views", "gradient": "gradient"}
     titles["published"] = "in the paper"  # of the column before
     scores = [key for key in titles if any(key in row for row in rows.values())]
     table = Table("AUROC against", box=None, padding=(0, 2, 0, 0))

@@ -11,7 +11,7 @@ from rich.text import Text
 CLUSTERS = (
     ("nmi", None, "NMI"),
     ("ami", None, "AMI"),
-    ("cluster_accuracy", None, "Cluster accuracy"),
+    ("cluster_accuracy", None, "Hungarian accuracy"),
     ("nmi_batch64", "nmi_batch64_chance", "Mean NMI of batches of 64"),
     ("linear_probe", None, "Linear probe"),
     ("knn", None, "Nearest neighbours"),

@@ -8,7 +8,7 @@ MEANINGS = {
     "accuracy": ("Accuracy", "share of the test images that get their true symbol"),
     "nmi": ("NMI", "normalised mutual information of clusters and classes, whole test set: 1 perfect, 0 unrelated"),
     "ami": ("AMI", "the same, corrected for chance"),
-    "cluster_accuracy": ("Cluster accuracy", "accuracy after the best renaming of the clusters (Hungarian)"),
+    "cluster_accuracy": ("Hungarian accuracy", "accuracy after the best one-to-one renaming of the clusters"),
     "constraint_satisfaction": ("Constraint satisfaction", "share of test examples whose symbols fit the rule"),
     "test_constraint_log_likelihood": ("Log-likelihood of the rule", "mean log P(rule | images), test set, in nats"),
     "log_likelihood": ("Log-likelihood", "mean log p(x) of the test points, normalised on a box around them, in nats"),
@@ -104,7 +104,7 @@ def _share(value: float) -> tuple[str, bool]:
 TILES: dict[str, tuple[str, Callable[[Any], tuple[str, bool]]]] = {
     "accuracy": ("Accuracy", _share),
     "nmi": ("NMI", _share),
-    "cluster_accuracy": ("Cluster accuracy", _share),
+    "cluster_accuracy": ("Hungarian accuracy", _share),
     "constraint_satisfaction": ("Rule satisfied", _share),
     "certificate.certified": ("Certificate", lambda certified: ("given" if certified else "withheld", not certified)),
     "seconds": ("Time", lambda seconds: (duration(seconds), False)),

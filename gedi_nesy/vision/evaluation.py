@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Evaluation:
         return f"evaluation-{hashlib.sha256(json.dumps(self.how).encode()).hexdigest()[:8]}.json"
 
     def __call__(self, run: Run, data_dir: Path | None) -> None:
-        """Write the file into the folder of a finished run on images.
+        """Write the file into the folder of a finished run on images; what another evaluation has found is kept.
 
         Raises:
             UserError: if a data set is not to be had, the file of weights is not what it should be, or another process
@@ -62,10 +63,20 @@ class Evaluation:
         """
         with run.folder.locked(), cpu_threads(run.recipe.threads):
             started = time.monotonic()
-            figures: dict[str, Any] = {"auroc": ood_auroc(run, self.how["against"], data_dir)}
-            figures |= evaluate(run, data_dir=data_dir, inception=self.inception, samples=self.how["samples"])
-            seconds = round(time.monotonic() - started, 2)
-            run.folder.write_json(self.file, run.summary | figures | {"how": self.how, "evaluation_seconds": seconds})
+            past = [run.folder.read_json(file.name) for file in sorted(run.folder.path.glob("evaluation-*.json"))]
+            auroc = {name: row for one in past for name, row in one["auroc"].items() if name in self.against}
+            if missing := [name for name in self.how["against"] if name not in auroc]:
+                auroc |= ood_auroc(run, missing, data_dir)
+            figures = next((one for one in past if self._differs_in_auroc(one["how"])), None)
+            if figures is None:
+                figures = evaluate(run, data_dir=data_dir, inception=self.inception, samples=self.how["samples"])
+            seconds = figures.get("evaluation_seconds", 0.0) + round(time.monotonic() - started, 2)
+            own = {"auroc": auroc, "how": self.how, "evaluation_seconds": seconds}
+            run.folder.write_json(self.file, run.summary | figures | own)
+
+    def _differs_in_auroc(self, how: Mapping[str, Any]) -> bool:
+        """Whether an evaluation made like this has all other figures."""
+        return {**how, "against": self.how["against"]} == self.how
 
     def check(self, data_dir: Path | None) -> None:
         """Look for the data and the weights that it needs, before hours of training.

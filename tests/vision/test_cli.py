@@ -211,6 +211,10 @@ def test_compare_evaluates_images_in_full_and_again_when_asked_otherwise(cifar, 
     assert not [key for key in without if key.startswith(("samples", "auroc"))]
     first_again = json.loads(call(*wanted, "--samples", 30, "--against", "noise").stdout)
     assert first_again["table"] == again["table"]  # one evaluation has not cost the other
+    more = json.loads(call(*wanted, "--samples", 30, "--against", "noise,rotated").stdout)
+    for line, known in zip(more["table"], first_again["table"], strict=True):
+        assert {"auroc.rotated.energy", "samples.recall"} <= set(line["figures"])  # nothing was drawn for it
+        assert known["figures"].items() <= line["figures"].items()
 
 
 def test_what_an_evaluation_needs_is_looked_for_before_training(cifar, tmp_path):
