@@ -68,7 +68,7 @@ def vision() -> None:
 @click.option("--examples", type=click.IntRange(2), help="Training points.  [default: 1000 of a toy, else all]")
 @click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, .05]")
 @click.option("--scale", "data_scale", type=click.FloatRange(0, min_open=True), help="Of a toy's points.  [default: 1]")
-@click.option("--clusters", type=click.IntRange(1), help="How many to find.  [default: as many as there are labels]")
+@click.option("--clusters", type=click.IntRange(2), help="How many to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=click.IntRange(1), help="Networks of which the certificate chooses one.")
 @click.option("--seed", type=click.IntRange(0), help="Of points, weights and noise.  [default: 0]")
 @click.option("--seeds", type=click.IntRange(1), help="So many seeds side by side, from --seed on.  [default: 1]")

@@ -49,6 +49,8 @@ class Session:
         clusters = recipe.clusters or data[0].classes
         if clusters is None:
             raise UserError(f"{recipe.dataset} has no labels to count; say how many clusters, as --set clusters=5.")
+        if clusters < 2:
+            raise UserError(f"One cluster of {recipe.dataset} is nothing to learn; ask for more, as --set clusters=5.")
         self.recipe, self.data, self.progress, self.clusters = recipe, data, progress, clusters
         self.learner = Learner(recipe, [points.x_train for points in data], clusters)
         self.snapshots: list[Snapshot] = []

@@ -142,6 +142,11 @@ def test_a_table_of_ones_own_needs_no_labels_and_any_number_of_columns(tmp_path)
     assert "nmi" not in run.summary
     with pytest.raises(UserError, match="no labels to count"):
         train(out=tmp_path / "other", **SMALL, dataset=str(path))
+    np.savez(
+        path, x_train=np.zeros((50, 2)), y_train=np.zeros(50, int), x_test=np.ones((9, 2)), y_test=np.zeros(9, int)
+    )
+    with pytest.raises(UserError, match="is nothing to learn; ask for more"):  # nothing to tell apart, D = 0
+        train(out=tmp_path / "other", **SMALL, dataset=str(path))
 
 
 def test_so_many_examples_are_drawn_from_a_table_and_all_of_them_by_default(tmp_path):
