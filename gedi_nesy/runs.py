@@ -59,14 +59,22 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def open(cls, path: Path) -> "RunFolder":
+    def open(cls, path: Path, has_rule: bool | None = None) -> "RunFolder":
         """An existing run folder.
 
+        Args:
+            path: of it.
+            has_rule: whether it must be that of a run on a rule, or must not be.
+
         Raises:
-            UserError: if there is none at this path.
+            UserError: if there is none at this path, or it is that of another kind of run.
         """
         if not (path / "config.toml").is_file():
             raise UserError(f"{path} is not a run folder: it has no config.toml; give the folder that `train` wrote.")
+        settings = (path / "config.toml").read_text(encoding="utf-8", errors="replace").splitlines()
+        if has_rule is not None and has_rule != any(line.startswith("program =") for line in settings):
+            other = "has no rule: ask it by gedi-nesy vision" if has_rule else "has a rule: ask it without vision"
+            raise UserError(f"The run {path} {other}.")
         return cls(path)
 
     def __truediv__(self, name: str) -> Path:

@@ -22,6 +22,11 @@ def run(tmp_path_factory):
     return out, json.loads(result.stdout)
 
 
+def test_a_run_is_asked_by_the_commands_of_its_track(run):
+    asked = invoke("vision", "evaluate", run[0])
+    assert (asked.exit_code, "has a rule: ask it without vision" in " ".join(asked.output.split())) == (1, True)
+
+
 def test_train_prints_its_summary_as_json(run):
     out, summary = run
     assert summary == json.loads((out / "summary.json").read_text())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
@@ -19,16 +19,29 @@ def read_image(path: Path, size: tuple[int, int], channels: int = 1) -> Tensor:
         channels: 1 makes it grey, 3 makes it colour.
 
     Raises:
-        UserError: if the file is missing or no image.
+        UserError: if the file is missing or no image, or one that could not be read as it looks: transparent in places,
+            or with pixels of more than 16 bits.
     """
     try:
         with Image.open(path) as image:
-            picture = image.convert("L" if channels == 1 else "RGB")
+            image.load()
     except FileNotFoundError as error:
         raise UserError(f"There is no image file {path}.") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except (Image.DecompressionBombError, OSError, ValueError) as error:
         raise UserError(f"{path} is not an image that can be read; give a PNG or JPEG file.") from error
+    picture = _opaque(image, path).convert("L" if channels == 1 else "RGB")
     wanted = size[::-1]  # PIL says width first
     resized = picture if picture.size == wanted else picture.resize(wanted, Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(resized))  # [height, width] or [height, width, 3]
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
+
+
+def _opaque(image: Image.Image, path: Path) -> Image.Image:
+    """The image with at most 8 bits a colour: PIL would cut 16 of them off at 255, and ignore what is transparent."""
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise UserError(f"{path} is transparent in places: save it with a background, light or dark as the others'.")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UserError(f"{path} has pixels of 32 bits: save it with 8.")
+    return image

@@ -12,7 +12,7 @@ from deepproblog.model import Model
 from deepproblog.network import Network
 from problog import library_paths
 from problog.clausedb import ClauseDB
-from problog.engine import DefaultEngine
+from problog.engine import DefaultEngine, NonGroundProbabilisticClause, UnknownClause
 from problog.engine_builtin import CallModeError
 from problog.errors import NonGroundQuery, ProbLogError
 from problog.formula import LogicFormula
@@ -32,6 +32,7 @@ OPEN_TESTS = {  # what may answer otherwise while a variable is open
     *("var/1", "nonvar/1", "ground/1", "atom/1", "atomic/1", "number/1", "integer/1", "float/1", "compound/1"),
     *("is_list/1", "findall/3", "all/3", "all_or_none/3", "forall/2", "cut/1", "try_call/1"),
 }
+CONTROL = ("'->'/2", "'!'/0", "->/2", "!/0")  # of Prolog, which ProbLog lacks
 
 Key = Any  # an image's name, or (network, name), or (network, *inputs)
 
@@ -206,15 +207,19 @@ class Query:
         return self.goal.apply({name: values.get(name, Var(name)) for name in self.names})
 
 
-def parse_goal(text: str) -> Term:
-    """A goal from its text.
+def parse_goal(text: str, name: str = "the query") -> Term:
+    """A goal, or another term, from its text.
+
+    Args:
+        text: with or without a full stop.
+        name: what errors call it.
 
     Raises:
         UserError: a syntax error, or more than a goal.
     """
-    statements = Source(text.rstrip().removesuffix(".") + ".", "the query", Path()).statements
+    statements = Source(text.rstrip().removesuffix(".") + ".", name, Path()).statements
     if len(statements) != 1 or isinstance(statements[0], Clause):
-        raise UserError(f"the query must be one goal, such as addition(X,Y,Z), not {text}")
+        raise UserError(f"{name} must be one goal, such as addition(X,Y,Z), not {text}")
     _forget_place(statements[0])
     return statements[0]
 
@@ -231,7 +236,9 @@ def _goal_of(source: Source) -> Term:
     goals = {str(s.args[0]): s.args[0] for s in source.statements if is_compound(s, "query") and s.arity == 1}
     if len(goals) != 1:
         found = f"{len(goals)} queries ({', '.join(goals)})" if goals else "no query/1 without a body"
-        raise UserError(f"{source.name} has {found}: say which goal to use, such as query='addition(X,Y,Z)'")
+        raise UserError(
+            f"{source.name} has {found}: say which goal to use, such as query='addition(X,Y,Z)', or --query"
+        )
     return next(iter(goals.values()))
 
 
@@ -284,6 +291,16 @@ def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_
             f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, as by between(0,9,N)"
         )
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{opened * bool(query.arguments)}") from None
+    except NonGroundProbabilisticClause:
+        names = ", ".join(query.arguments)
+        mend = f"an argument, here {names}, can't be what a network reads" if names else "give them values first"
+        raise UserError(
+            f"{program.source.name}: {query.goal} reaches a network or a probability whose variables are open: {mend}"
+        ) from None
+    except UnknownClause as error:
+        control = "; ProbLog has no cut and no if-then-else: write a clause for each case, with \\+ for the other"
+        missing = control if error.signature in CONTROL else ""
+        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{missing}") from None
     except NonGroundQuery:
         raise UserError(f"{program.source.name}: an answer to {query.goal} leaves a variable open") from None
     except ProbLogError as error:
@@ -395,7 +412,7 @@ class _Reading:
             raise UserError(
                 f"in {self.query.goal} no network is called with {', '.join(others)}: a variable of the query is an "
                 f"image that a network reads, or a value that differs by example and is named in arguments=, "
-                f"such as arguments=({others[-1]!r},)"
+                f"such as arguments=({others[-1]!r},), or --argument {others[-1]}"
             )
 
     def _variables(self) -> dict[Any, Variable]:

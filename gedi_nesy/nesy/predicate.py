@@ -9,6 +9,7 @@ from deepproblog.engines import ExactEngine
 from deepproblog.model import Model
 from deepproblog.network import Network
 from deepproblog.query import Query
+from problog.engine import NonGroundProbabilisticClause
 from problog.errors import ProbLogError
 from problog.logic import Term
 from torch import Tensor, nn
@@ -50,6 +51,8 @@ class _TensorSource:
     def __getitem__(self, arguments: tuple[Term, ...]) -> Tensor:
         index = tuple(to_python(argument) for argument in arguments)
         try:
+            if any(isinstance(i, int) and i < 0 for i in index):
+                raise IndexError
             return self.tensors[index[0] if len(index) == 1 else index]
         except (KeyError, IndexError):
             found = f"{len(self.tensors)} tensors" if hasattr(self.tensors, "__len__") else "no such tensor"
@@ -120,6 +123,8 @@ def query(model: Model, goal: str) -> dict[str, float]:
             raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
     try:
         result = model.solve([Query(term)])[0].result
+    except NonGroundProbabilisticClause:
+        raise UserError(f"{goal}: the image that a network reads is left open; name one, as tensor(test(0))") from None
     except ProbLogError as error:
         raise UserError(f"{goal}: {str(error).rstrip('.')}") from None
     return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}

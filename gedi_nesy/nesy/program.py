@@ -194,7 +194,11 @@ class Program:
     def _domain(self, domain: Term, place: str) -> tuple[Value, ...]:
         if not is_list(domain) or not domain.is_ground() or not term2list(domain, False):
             raise UserError(f"{place}: the values of a neural predicate must be a list of symbols, not {domain}")
-        return tuple(to_python(value) for value in term2list(domain, False))
+        values = tuple(to_python(value) for value in term2list(domain, False))
+        for number, value in enumerate(values):
+            if value in values[:number]:
+                raise UserError(f"{place}: the neural predicate names its value {value} twice in {domain}")
+        return values
 
 
 def read_probability(term: Any, place: str) -> float:

@@ -252,7 +252,7 @@ def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) ->
     Raises:
         UserError: if it is no run folder, the run is not finished, or a file is damaged.
     """
-    run_folder = RunFolder.open(Path(folder))
+    run_folder = RunFolder.open(Path(folder), has_rule=True)
     recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
     networks = build_networks(network_shapes(constraint, IMAGE_SHAPE), recipe.width, recipe.head)

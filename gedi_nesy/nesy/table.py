@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -30,17 +31,16 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
     lines = _read_lines(path, list(constraint.query.names))
     images: dict[str, Tensor] = {}  # of each file
     arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
+    possible = {name: {answer[k] for answer in constraint.answers} for k, name in enumerate(constraint.arguments)}
     for number, line in lines.items():
         try:
             for name in (line[image] for image in constraint.query.images):
                 if name not in images:
                     images[name] = read_image(path.parent / name, size)
-            values = tuple(_value(line[name]) for name in constraint.arguments)
+            values = tuple(_value(line[name], name, known) for name, known in possible.items())
+            constraint.check_possible(values)
         except UserError as error:
             raise UserError(f"{path}, line {number}: {error}") from None
-        if values and values not in constraint.answers:
-            given = ", ".join(f"{name} = {value}" for name, value in zip(constraint.arguments, values, strict=True))
-            raise UserError(f"{path}, line {number}: the rule is impossible for {given}.")
         for name, value in zip(constraint.arguments, values, strict=True):
             arguments[name].append(value)
     pool, row_of = torch.stack([*images.values()]), {name: row for row, name in enumerate(images)}
@@ -54,12 +54,14 @@ def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
-            missing = sorted(set(columns) - set(reader.fieldnames or ()))
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            missing = sorted(set(columns) - set(reader.fieldnames))
             if missing:
-                raise UserError(f"{path} has no column {missing[0]!r}: its first line must name {', '.join(columns)}.")
+                found = f"{', '.join(columns)}, with commas between them, not {', '.join(reader.fieldnames)}"
+                raise UserError(f"{path} has no column {missing[0]!r}: its first line must name {found}.")
             lines: dict[int, dict[str, str]] = {}
             for line in reader:
-                lines[reader.line_num] = line
+                lines[reader.line_num] = {k: v.strip() if isinstance(v, str) else v for k, v in line.items()}
     except OSError as error:
         raise UserError(f"The table {path} can't be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -75,11 +77,12 @@ def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
     return lines
 
 
-def _value(text: str) -> object:
-    """An argument's value as the rule has it: a number, a list such as [1,2], or a symbol."""
-    if text.strip().startswith("["):
-        return to_python(parse_goal(text))
+def _value(text: str, name: str, known: Collection[object]) -> object:
+    """An argument's value as the rule has it: a name of its own, a number, or a list or another term of Prolog."""
+    if text in known:
+        return text
     for number in (int, float):
         with contextlib.suppress(ValueError):
             return number(text)
-    return text.strip()
+    is_term = text[0] in "['\"" or text.endswith(")")
+    return to_python(parse_goal(text, f"the value of {name}")) if is_term else text

@@ -169,7 +169,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     Raises:
         UserError: if it is no run folder, or that of several seeds, the run is not finished, or a file is damaged.
     """
-    run_folder = RunFolder.open(Path(folder))
+    run_folder = RunFolder.open(Path(folder), has_rule=False)
     recipe = load_recipe(str(run_folder / "config.toml"))
     if recipe.seeds > 1:
         raise UserError(f"{folder} holds {recipe.seeds} runs; name one of them, as {folder}/seed{recipe.seed}.")

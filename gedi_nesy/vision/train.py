@@ -74,7 +74,7 @@ def resume(folder: str | Path, *, data_dir: Path | None = None, progress: Progre
         UserError: if there is no run to continue, or its checkpoint is damaged.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    run_folder = RunFolder.open(Path(folder))
+    run_folder = RunFolder.open(Path(folder), has_rule=False)
     if (run_folder / "summary.json").is_file():
         raise UserError(f"The run {folder} is finished, there is nothing to resume; look at its report.html.")
     settings = load_recipe(str(run_folder / "config.toml"))

@@ -50,6 +50,24 @@ def test_an_argument_may_be_a_fraction_or_a_list(folder):
     assert read_table(table, rule).arguments == {"L": [(3, 4)], "M": [3.5]}
 
 
+def test_a_rule_s_own_names_come_before_numbers_and_may_be_written_as_in_the_program(folder):
+    rule = Constraint(
+        "nn(digits,[X],Y,[0,1,2,3]) :: digit(X,Y). v(0,inf). v(1,'007'). v(2,'Big Bird'). v(3,who(cat)). "
+        "named(X,N) :- digit(X,A), v(A,N).",
+        query="named(X,N)",
+        arguments=("N",),
+    )
+    names = ["inf", "007", "Big Bird", "'Big Bird'", "who( cat )"]
+    table = write(folder, "X , N \n" + "\n".join(f"images/1.png , {name} " for name in names))
+    assert read_table(table, rule).arguments == {"N": ["inf", "007", "Big Bird", "Big Bird", "who(cat)"]}
+
+
+def test_an_answer_that_the_open_rule_misses_is_not_called_impossible(folder):
+    program = "nn(digits,[X],Y,[0,1]) :: digit(X,Y). p(X,N) :- digit(X,A), N == A."
+    with pytest.raises(UserError, match=r"line 2: p\(X,1\) has an answer, but the rule does not find it"):
+        read_table(write(folder, "X,N\nimages/1.png,1\n"), Constraint(program, "p(X,N)", ("N",)))
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -58,8 +76,11 @@ def test_an_argument_may_be_a_fraction_or_a_list(folder):
         ("X,Y,S\n", "no examples"),
         (
             "X,Y,S\nimages/1.png,images/2.png,3\nimages/1.png,images/2.png,25\n",
-            "line 3: the rule is impossible for S = 25",
+            "line 3: the rule is impossible for S = 25; possible are 0, 1, 2, 3, 4, 5, 6, 7, ...",
         ),
+        ("X;Y;S\nimages/1.png;images/2.png;3\n", "with commas between them, not X;Y;S"),
+        ("X,Y,S\nimages/1.png,images/\0.png,3\n", "line 2: .* is not an image that can be read"),
+        ("X,Y,S\nimages/1.png,images/2.png,[3\n", "line 2: the value of S:1:1: Unmatched"),
         ("X,Y,S\nimages/1.png,images/12.png,4\n", "line 2: There is no image file .*12.png"),
         ("X,Y,S\n\nimages/1.png,table.csv,4\n", "line 3: .*table.csv is not an image"),
         ("X,Y,S\nimages/1.png,images/2.png,3,4\n", "line 2: more values than columns"),

@@ -121,6 +121,15 @@ def on_images(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_run_without_a_rule_is_told_from_one_with_it(on_points):
+    for arguments in (["evaluate", on_points], ["query", on_points, "a(X)"], ["train", "--resume", on_points]):
+        asked = CliRunner().invoke(main, list(map(str, arguments)))
+        assert (asked.exit_code, "has no rule: ask it by gedi-nesy vision" in asked.output.replace("\n", " ")) == (
+            1,
+            True,
+        )
+
+
 def test_a_run_on_points_is_evaluated_sampled_and_asked_about_noise(on_points, tmp_path):
     figures = json.loads(call("evaluate", on_points, "--json").stdout)
     summary = json.loads((on_points / "summary.json").read_text())
