@@ -58,6 +58,7 @@ def test_symmetric_rule_over_two_domains() -> None:
     assert (diagnosis.total, diagnosis.bijective, diagnosis.balanced) == (2 * 4, 2 * 2, 2 * 2)
     assert diagnosis.confused == {"c": (("red", "green"),), "d": ((1, 2),)}
     assert diagnosis.examples[0].keys() == {"c", "d"}
+    assert all(diagnosis.examples.count(found) == 1 for found in diagnosis.examples)
 
 
 def test_large_support_is_checked_symbolically() -> None:
