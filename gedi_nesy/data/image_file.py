@@ -19,25 +19,28 @@ def read_image(path: Path, size: tuple[int, int], channels: int = 1) -> Tensor:
         channels: 1 makes it grey, 3 makes it colour.
 
     Raises:
-        UserError: if the file is missing or no image, or one that could not be read as it looks: transparent in places,
-            or with pixels of more than 16 bits.
+        UserError: as `open_image`.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except FileNotFoundError as error:
-        raise UserError(f"There is no image file {path}.") from error
-    except (Image.DecompressionBombError, OSError, ValueError) as error:
-        raise UserError(f"{path} is not an image that can be read; give a PNG or JPEG file.") from error
-    picture = _opaque(image, path).convert("L" if channels == 1 else "RGB")
+    picture = open_image(path).convert("L" if channels == 1 else "RGB")
     wanted = size[::-1]  # PIL says width first
     resized = picture if picture.size == wanted else picture.resize(wanted, Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(resized))  # [height, width] or [height, width, 3]
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
 
 
-def _opaque(image: Image.Image, path: Path) -> Image.Image:
-    """The image with at most 8 bits a colour: PIL would cut 16 of them off at 255, and ignore what is transparent."""
+def open_image(path: Path) -> Image.Image:
+    """An image file, at most 8 bits a colour: PIL would cut 16 of them off at 255, and ignore what is transparent.
+
+    Raises:
+        UserError: if the file is missing or no image, is transparent in places or has pixels of more than 16 bits.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except FileNotFoundError as error:
+        raise UserError(f"There is no image file {path}.") from error
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path} is not an image that can be read; give a PNG or JPEG file.") from error
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise UserError(f"{path} is transparent in places: save it with a background, light or dark as the others'.")
     if image.mode.startswith("I;16"):

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from gedi_nesy.data.files import corrupt
+from gedi_nesy.data.image_file import open_image
 from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
 
@@ -103,11 +102,8 @@ def _split(members: list[list[Path]], first: Path) -> tuple[Tensor, Tensor]:
 
 def _pixels(path: Path) -> np.ndarray:
     """uint8 [C, H, W]."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in CHANNELS:
-                raise UserError(f"{path} has pixels of kind {image.mode}: save it as an 8-bit grey or RGB image")
-            pixels = np.asarray(image.convert(CHANNELS[image.mode]))
-    except OSError as error:
-        raise corrupt(path, str(error)) from error
+    image = open_image(path)
+    if image.mode not in CHANNELS:
+        raise UserError(f"{path} has pixels of kind {image.mode}: save it as an 8-bit grey or RGB image")
+    pixels = np.asarray(image.convert(CHANNELS[image.mode]))
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from gedi_nesy.data.image_file import read_image
+from gedi_nesy.data.image_folder import read_unlabelled_folder
 from gedi_nesy.errors import UserError
 
 
@@ -30,6 +31,14 @@ def test_what_is_transparent_is_refused_and_what_is_not_is_read(tmp_path):
     ink[..., 3] = 255
     ink[0, 1, :3] = 200
     assert read_image(saved(tmp_path / "opaque.png", ink), (2, 2)).tolist() == [[[0, 200], [0, 0]]]
+
+
+def test_a_folder_s_images_are_read_in_the_same_way(tmp_path):
+    saved(tmp_path / "deep.png", np.full((2, 2), 32896, np.uint16))
+    assert read_unlabelled_folder(tmp_path)[0].tolist() == [[[[128, 128], [128, 128]]]]
+    saved(tmp_path / "ink.png", np.zeros((2, 2, 4), np.uint8))
+    with pytest.raises(UserError, match=r"ink.png is transparent"):
+        read_unlabelled_folder(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["nothing.png", "text.png", "a\0b.png", "floats.tiff"])
