@@ -162,8 +162,8 @@ class Symbols:
                 counts[kind] = max(counts[kind], prod(factorial(len(group)) for group in alike.sets()))
         if "total" not in bounds:  # a bound that reaches it is exact
             bounds = [kind for kind in bounds if counts[kind] < counts["total"]]
-        kept = [found for number, found in enumerate(kept) if found not in kept[:number]]  # one can be of all kinds
-        others = [found for found in kept if any(s[1] != t for s, t in found.items())]
+        different = {frozenset(found.items()): found for found in kept}.values()  # one can be of all kinds
+        others = [found for found in different if any(s[1] != t for s, t in found.items())]
         examples = tuple(self._named(found) for found in others[:SHOWN])
         return Diagnosis(
             max(counts.values()),
