@@ -8,6 +8,7 @@ import platform
 import signal
 import tempfile
 import threading
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -71,10 +72,12 @@ class RunFolder:
         """
         if not (path / "config.toml").is_file():
             raise UserError(f"{path} is not a run folder: it has no config.toml; give the folder that `train` wrote.")
-        settings = (path / "config.toml").read_text(encoding="utf-8", errors="replace").splitlines()
-        if has_rule is not None and has_rule != any(line.startswith("program =") for line in settings):
-            other = "has no rule: ask it by gedi-nesy vision" if has_rule else "has a rule: ask it without vision"
-            raise UserError(f"The run {path} {other}.")
+        with contextlib.suppress(tomllib.TOMLDecodeError, UnicodeDecodeError):  # whoever reads it says what is wrong
+            settings = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
+            if has_rule is False and "program" in settings:
+                raise UserError(f"{path} is a run on a rule: use the commands of gedi-nesy, without vision.")
+            if has_rule is True and "network" in settings:
+                raise UserError(f"{path} is a run of the vision track, without a rule: use gedi-nesy vision.")
         return cls(path)
 
     def __truediv__(self, name: str) -> Path:

@@ -389,7 +389,7 @@ class Constraint(nn.Module):
         if self._ground.open_tests:
             self._check_unknown({row for row in rows if row not in self._number_of_answer})
         numbers = [self._number_of_answer.get(row, impossible) for row in rows]
-        return torch.tensor(numbers, device=device)
+        return torch.tensor(numbers, dtype=torch.long, device=device)
 
     def check_possible(self, answer: tuple[Value, ...]) -> None:
         """UserError if there are no symbols that satisfy the rule with these values of its arguments."""
@@ -397,9 +397,9 @@ class Constraint(nn.Module):
             return
         if self._ground.open_tests:
             self._check_unknown({answer})
-        given = ", ".join(f"{name} = {value}" for name, value in zip(self.arguments, answer, strict=True))
-        answers = [answer[0] if len(answer) == 1 else answer for answer in self.answers]
-        raise UserError(f"the rule is impossible for {given}; possible are {_short(answers) or 'none'}.")
+        given = ", ".join(f"{name} = {value!r}" for name, value in zip(self.arguments, answer, strict=True))
+        possible = [known[0] if len(known) == 1 else known for known in self.answers]
+        raise UserError(f"the rule is impossible for {given}; possible are {_short(possible) or 'none'}.")
 
     def _check_unknown(self, answers: set[tuple[Value, ...]]) -> None:
         """Whether answers that were not found while the arguments were open are impossible when they are given."""

@@ -32,7 +32,7 @@ OPEN_TESTS = {  # what may answer otherwise while a variable is open
     *("var/1", "nonvar/1", "ground/1", "atom/1", "atomic/1", "number/1", "integer/1", "float/1", "compound/1"),
     *("is_list/1", "findall/3", "all/3", "all_or_none/3", "forall/2", "cut/1", "try_call/1"),
 }
-CONTROL = ("'->'/2", "'!'/0", "->/2", "!/0")  # of Prolog, which ProbLog lacks
+CONTROL = ("'->'/2", "'!'/0", "->/2", "!/0", "'*->'/2", "*->/2")  # of Prolog, which ProbLog lacks
 
 Key = Any  # an image's name, or (network, name), or (network, *inputs)
 
@@ -291,12 +291,10 @@ def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_
             f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, as by between(0,9,N)"
         )
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{opened * bool(query.arguments)}") from None
-    except NonGroundProbabilisticClause:
-        names = ", ".join(query.arguments)
-        mend = f"an argument, here {names}, can't be what a network reads" if names else "give them values first"
-        raise UserError(
-            f"{program.source.name}: {query.goal} reaches a network or a probability whose variables are open: {mend}"
-        ) from None
+    except NonGroundProbabilisticClause as error:
+        mend = "what a network reads, or a probability is of, must be known when it is reached"
+        argument = f"; what a network reads is no argument ({', '.join(query.arguments)})" * bool(query.arguments)
+        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}: {mend}{argument}") from None
     except UnknownClause as error:
         control = "; ProbLog has no cut and no if-then-else: write a clause for each case, with \\+ for the other"
         missing = control if error.signature in CONTROL else ""

@@ -51,8 +51,8 @@ class _TensorSource:
     def __getitem__(self, arguments: tuple[Term, ...]) -> Tensor:
         index = tuple(to_python(argument) for argument in arguments)
         try:
-            if any(isinstance(i, int) and i < 0 for i in index):
-                raise IndexError
+            if not isinstance(self.tensors, Mapping) and any(isinstance(i, int) and i < 0 for i in index):
+                raise IndexError  # a sequence would count from its end
             return self.tensors[index[0] if len(index) == 1 else index]
         except (KeyError, IndexError):
             found = f"{len(self.tensors)} tensors" if hasattr(self.tensors, "__len__") else "no such tensor"
@@ -123,8 +123,9 @@ def query(model: Model, goal: str) -> dict[str, float]:
             raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
     try:
         result = model.solve([Query(term)])[0].result
-    except NonGroundProbabilisticClause:
-        raise UserError(f"{goal}: the image that a network reads is left open; name one, as tensor(test(0))") from None
+    except NonGroundProbabilisticClause as error:
+        mend = "where an image is open, name one, as tensor(test(0))"
+        raise UserError(f"{goal}: {str(error).rstrip('.')}; {mend}") from None
     except ProbLogError as error:
         raise UserError(f"{goal}: {str(error).rstrip('.')}") from None
     return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}

@@ -38,7 +38,8 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
                 if name not in images:
                     images[name] = read_image(path.parent / name, size)
             values = tuple(_value(line[name], name, known) for name, known in possible.items())
-            constraint.check_possible(values)
+            if values:
+                constraint.check_possible(values)
         except UserError as error:
             raise UserError(f"{path}, line {number}: {error}") from None
         for name, value in zip(constraint.arguments, values, strict=True):
@@ -55,10 +56,11 @@ def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-            missing = sorted(set(columns) - set(reader.fieldnames))
-            if missing:
-                found = f"{', '.join(columns)}, with commas between them, not {', '.join(reader.fieldnames)}"
-                raise UserError(f"{path} has no column {missing[0]!r}: its first line must name {found}.")
+            for name in columns:
+                if (times := reader.fieldnames.count(name)) != 1:
+                    found = f"no column {name!r}" if not times else f"{times} columns {name!r}"
+                    wanted = f"{', '.join(columns)}{', with commas between them' * (len(columns) > 1)}"
+                    raise UserError(f"{path} has {found}: its first line must name {wanted}.")
             lines: dict[int, dict[str, str]] = {}
             for line in reader:
                 lines[reader.line_num] = {k: v.strip() if isinstance(v, str) else v for k, v in line.items()}
@@ -78,11 +80,20 @@ def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
 
 
 def _value(text: str, name: str, known: Collection[object]) -> object:
-    """An argument's value as the rule has it: a name of its own, a number, or a list or another term of Prolog."""
-    if text in known:
-        return text
-    for number in (int, float):
+    """An argument's value as the rule has it: a number, a name of its own, or a list or another term of Prolog."""
+    number = _number(text)
+    if number in known or text in known:
+        return number if number in known else text
+    if text.startswith("["):
+        return to_python(parse_goal(text, f"the value of {name}"))
+    with contextlib.suppress(UserError):  # 'Big Bird' or who( cat ), as a program may write it
+        if (term := to_python(parse_goal(text))) in known:
+            return term
+    return text if number is None else number
+
+
+def _number(text: str) -> int | float | None:
+    for kind in (int, float):
         with contextlib.suppress(ValueError):
-            return number(text)
-    is_term = text[0] in "['\"" or text.endswith(")")
-    return to_python(parse_goal(text, f"the value of {name}")) if is_term else text
+            return kind(text)
+    return None

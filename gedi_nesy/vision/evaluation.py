@@ -1,9 +1,10 @@
 """The full evaluation of a run on images: every figure there is, beside those of its training, in a file."""
 
+import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.device import cpu_threads
+from gedi_nesy.errors import UserError
 from gedi_nesy.vision.evaluate import default_samples, evaluate
 from gedi_nesy.vision.extractor import inception_extractor
 from gedi_nesy.vision.ood import ood_auroc
@@ -57,26 +59,28 @@ class Evaluation:
     def __call__(self, run: Run, data_dir: Path | None) -> None:
         """Write the file into the folder of a finished run on images; what another evaluation has found is kept.
 
+        `evaluation_seconds` of the file are those of the figures that were kept, and what the rest took.
+
         Raises:
             UserError: if a data set is not to be had, the file of weights is not what it should be, or another process
                 is writing to the folder.
         """
         with run.folder.locked(), cpu_threads(run.recipe.threads):
             started = time.monotonic()
-            past = [run.folder.read_json(file.name) for file in sorted(run.folder.path.glob("evaluation-*.json"))]
+            past = list(_past(run))
             auroc = {name: row for one in past for name, row in one["auroc"].items() if name in self.against}
             if missing := [name for name in self.how["against"] if name not in auroc]:
                 auroc |= ood_auroc(run, missing, data_dir)
-            figures = next((one for one in past if self._differs_in_auroc(one["how"])), None)
+            figures = next((one for one in past if self._has_all_but_auroc(one)), None)
             if figures is None:
                 figures = evaluate(run, data_dir=data_dir, inception=self.inception, samples=self.how["samples"])
-            seconds = figures.get("evaluation_seconds", 0.0) + round(time.monotonic() - started, 2)
+            seconds = round(figures.get("evaluation_seconds", 0.0) + time.monotonic() - started, 2)
             own = {"auroc": auroc, "how": self.how, "evaluation_seconds": seconds}
             run.folder.write_json(self.file, run.summary | figures | own)
 
-    def _differs_in_auroc(self, how: Mapping[str, Any]) -> bool:
-        """Whether an evaluation made like this has all other figures."""
-        return {**how, "against": self.how["against"]} == self.how
+    def _has_all_but_auroc(self, past: Mapping[str, Any]) -> bool:
+        """Whether an evaluation has all figures of this one, the AUROC apart."""
+        return {**past["how"], "against": self.how["against"]} == self.how and "samples_failed" not in past
 
     def check(self, data_dir: Path | None) -> None:
         """Look for the data and the weights that it needs, before hours of training.
@@ -95,3 +99,12 @@ class Evaluation:
         samples = default_samples(self.inception) if self.samples is None else self.samples
         features = "inception" if self.inception else "classifier"
         return {"samples": samples, "features": features, "against": sorted(self.against)}
+
+
+def _past(run: Run) -> Iterator[dict[str, Any]]:
+    """The evaluations of the run as it is, those of an earlier training and damaged files left out."""
+    for file in sorted(run.folder.path.glob("evaluation-*.json")):
+        with contextlib.suppress(UserError):
+            figures = run.folder.read_json(file.name)
+            if figures["seconds"] == run.summary["seconds"]:
+                yield figures

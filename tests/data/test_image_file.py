@@ -41,9 +41,19 @@ def test_a_folder_s_images_are_read_in_the_same_way(tmp_path):
         read_unlabelled_folder(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["nothing.png", "text.png", "a\0b.png", "floats.tiff"])
-def test_what_is_no_image_is_named(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nothing.png", "There is no image file .*nothing.png"),
+        ("text.png", "text.png is not an image that can be read"),
+        ("a\0b.png", "is not an image that can be read"),
+        ("floats.tiff", "floats.tiff has more than 8 bits a pixel and does not say how much is white"),
+        ("bytes.png", "bytes.png has more than 8 bits a pixel and does not say how much is white"),
+    ],
+)
+def test_what_cannot_be_read_is_named(name, sentence, tmp_path):
     (tmp_path / "text.png").write_text("no image")
     saved(tmp_path / "floats.tiff", np.zeros((2, 2), np.float32))
-    with pytest.raises(UserError, match=r"There is no image file|is not an image that can be read|32 bits: save it"):
+    saved(tmp_path / "bytes.png", np.full((2, 2), 255, np.uint16))  # white, if it was made of bytes
+    with pytest.raises(UserError, match=sentence):
         read_image(tmp_path / name, (2, 2))

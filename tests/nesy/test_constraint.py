@@ -112,12 +112,13 @@ def test_draws_by_hand():
 
 def test_each_example_is_drawn_from_its_own_answer():
     rule = Constraint.from_file("addition_sum", arguments=("S",))
-    sums = [*range(19)] * 20
-    generator = torch.Generator().manual_seed(0)
-    inputs = {key: torch.randn(len(sums), 10, generator=generator).log_softmax(1) for key in ("X", "Y")}
-    drawn = rule.draw(inputs, {"S": sums}, generator=generator)
+    sums = [*range(19)] * 50
+    even = torch.full((len(sums), 10), 0.1).log()
+    drawn = rule.draw({"X": even, "Y": even}, {"S": sums}, generator=torch.Generator().manual_seed(0))
     assert (drawn["X"] + drawn["Y"]).tolist() == sums
     assert len(drawn["X"][9::19].unique()) > 5  # 9 is a sum in ten ways
+    none = dict.fromkeys(("X", "Y"), even[:0])
+    assert rule.draw(none, {"S": []})["X"].shape == (0,)
 
 
 def test_draws_through_several_layers_satisfy_the_rule_and_have_its_marginals():

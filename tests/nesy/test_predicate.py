@@ -40,7 +40,7 @@ def test_neural_fact_takes_logits_of_false_and_true() -> None:
         ("sum(tensor(nosuch(0)),tensor(test(1)),3)", "there are no tensors nosuch, only test"),
         ("sum(tensor(test(0)),tensor(test(9)),3)", "test has no 9: it has 2 tensors"),
         ("sum(tensor(test(0)),tensor(test(-1)),3)", "test has no -1: it has 2 tensors"),
-        ("sum(tensor(test(0)),Y,3)", "is left open; name one, as tensor"),
+        ("sum(tensor(test(0)),Y,3)", "where an image is open, name one, as tensor"),
         ("product(tensor(test(0)),3)", "No clauses found for 'product/2'"),
         ("sum(tensor(test(0)),", "the query:1:4: Unmatched"),
     ],

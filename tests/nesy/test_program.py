@@ -28,7 +28,7 @@ DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
         ("nn(d, [X], Y, [0,1,1.0]) :: p(X,Y).", "p(X,1)", r"names its value 1.0 twice in \[0, 1, 1.0\]"),
         (DIGIT + "q(X) :- digit(X,A), ( A > 1 -> true ; A = 0 ).", "q(X)", "ProbLog has no cut and no if-then-else"),
         (DIGIT + "q(X) :- digit(X,A), A > 1, !.", "q(X)", "ProbLog has no cut and no if-then-else"),
-        (DIGIT + "q(X) :- digit(Z,1), digit(X,2).", "q(X)", "whose variables are open: give them values first"),
+        (DIGIT + "q(X) :- digit(Z,1), digit(X,2).", "q(X)", "must be known when it is reached$"),
         ("nn(d, [X], Y, D) :: p(X,Y).", "p(X,1)", "the values of a neural predicate must be a list"),
         ("nn(d, [X], Y, [0,1]) :: p(X,Y); 0.3 :: r(X).", "p(X,1)", "one head of an annotated disjunction"),
         ("nn(d, [X], E) :: p(X,E).", "p(X,1)", "returns a tensor into the logic"),

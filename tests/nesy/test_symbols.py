@@ -58,7 +58,12 @@ def test_symmetric_rule_over_two_domains() -> None:
     assert (diagnosis.total, diagnosis.bijective, diagnosis.balanced) == (2 * 4, 2 * 2, 2 * 2)
     assert diagnosis.confused == {"c": (("red", "green"),), "d": ((1, 2),)}
     assert diagnosis.examples[0].keys() == {"c", "d"}
-    assert all(diagnosis.examples.count(found) == 1 for found in diagnosis.examples)
+
+
+def test_a_map_of_several_kinds_is_listed_once() -> None:
+    program = "nn(c, [X], Y, [0,1,2,3]) :: c(X,Y). q(X,Y,D) :- c(X,A), c(Y,B), D is abs(A-B)."
+    diagnosis = Constraint(program, query="q(X,Y,D)", arguments=("D",)).diagnose()
+    assert diagnosis.examples == ({"c": {0: 3, 1: 2, 2: 1, 3: 0}},)  # balanced, bijective and total
 
 
 def test_large_support_is_checked_symbolically() -> None:
