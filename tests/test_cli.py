@@ -22,6 +22,14 @@ def run(tmp_path_factory):
     return out, json.loads(result.stdout)
 
 
+def test_check_says_what_cannot_be_trained(tmp_path):
+    (tmp_path / "named.pl").write_text("nn(d, [X], Y, [0,1]) :: d(X,Y). q(X) :- d(X,1), d(x,1). query(q(X)).")
+    checked = invoke("check", tmp_path / "named.pl")
+    assert checked.exit_code == 0
+    assert "It can't be trained: The rule calls d on x, which is no image" in " ".join(checked.output.split())
+    assert json.loads(invoke("check", "addition", "--json").stdout)["obstacle"] is None
+
+
 def test_a_run_is_asked_by_the_commands_of_its_track(run):
     asked = invoke("vision", "evaluate", run[0])
     assert asked.exit_code == 1

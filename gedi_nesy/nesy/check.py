@@ -6,7 +6,10 @@ from typing import Any
 
 import torch
 
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.candidates import network_shapes
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.run import IMAGE_SHAPE
 from gedi_nesy.nesy.symbols import Diagnosis
 
 
@@ -38,7 +41,17 @@ def check_rule(
         "example": _example(constraint),
         "concept_maps": _concept_maps(found),
         "verdict": str(found),
+        "obstacle": _obstacle(constraint),
     }
+
+
+def _obstacle(constraint: Constraint) -> str | None:
+    """Why it can't be trained; None if it can."""
+    try:
+        network_shapes(constraint, IMAGE_SHAPE)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _variables(constraint: Constraint) -> list[dict[str, Any]]:

@@ -96,7 +96,8 @@ def rule_table(rule: Mapping[str, Any]) -> Group:
         symbols = Text("  ".join(symbol if even else f"{symbol} {share:.1%}" for symbol, share in shares))
         symbols.append(f"  ({variable['marginal'][0]:.1%} each)" if even else "")
         variables.add_row(Text(variable["key"]), Text(variable["network"]), symbols)
-    return Group(facts, Text(), variables, Text(), Text(rule["verdict"]))
+    obstacle = [Text(f"It can't be trained: {rule['obstacle']}")] if rule["obstacle"] else []
+    return Group(facts, Text(), variables, Text(), Text(rule["verdict"]), *obstacle)
 
 
 def _certificate(certificate: Mapping[str, Any]) -> str:
