@@ -260,8 +260,14 @@ def provenance(device: torch.device) -> dict[str, Any]:
     """What a number depends on besides the settings: versions, machine and device."""
     cuda = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if cuda else platform.processor() or platform.machine()
+    machine = {
+        "system": platform.platform(),
+        "processor": name,
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # AVX2 rounds otherwise than AVX512
+        "threads": torch.get_num_threads(),
+    }
     return {
         "device": str(device),
-        "machine": {"system": platform.platform(), "processor": name, "threads": torch.get_num_threads()},
+        "machine": machine,
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
     }

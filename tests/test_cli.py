@@ -39,6 +39,7 @@ def test_a_run_is_asked_by_the_commands_of_its_track(run):
 def test_train_prints_its_summary_as_json(run):
     out, summary = run
     assert summary == json.loads((out / "summary.json").read_text())
+    assert summary["machine"].keys() == {"system", "processor", "instructions", "threads"}
 
 
 @pytest.mark.parametrize("command", main.commands)

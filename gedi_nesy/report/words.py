@@ -30,6 +30,7 @@ MEANINGS = {
     "device": ("Device", ""),
     "machine.system": ("System", ""),
     "machine.processor": ("Processor", ""),
+    "machine.instructions": ("Instructions", "of the CPU, by which torch picks its kernels"),
     "machine.threads": ("Threads", ""),
 }  # fmt: skip
 
@@ -44,7 +45,7 @@ SECTIONS = {
     ),
     "The run": (
         "recipe", "method", "dataset", "program", "examples", "images_reused", "seed", "steps", "seconds", "device",
-        "machine.system", "machine.processor", "machine.threads",
+        "machine.system", "machine.processor", "machine.instructions", "machine.threads",
     ),
 }  # fmt: skip
 
