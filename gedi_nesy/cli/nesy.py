@@ -20,6 +20,7 @@ from gedi_nesy.cli.shared import (
     of_every_run,
     refuse_other_settings,
     refuse_pairs,
+    show,
     show_comparison,
     show_recipes,
 )
@@ -186,10 +187,7 @@ def evaluate(run: Run, data_dir: Path | None, as_json: bool) -> None:
       gedi-nesy evaluate runs/first
     """
     figures = run.evaluate(data_dir=data_dir)
-    if as_json:
-        click.echo(json.dumps(figures, indent=2))
-    else:
-        Console().print(summary_table(figures))
+    show(figures, summary_table, as_json)
 
 
 @click.command()
@@ -276,10 +274,7 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
     digits = run.images(data_dir).x_test
     outliers = {name: load_outliers(name, digits, data_dir) for name in against}
     rows = ood_auroc(run, digits, outliers, network)
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-    else:
-        Console().print(ood_table(rows))
+    show(rows, ood_table, as_json)
 
 
 @click.command()
@@ -300,10 +295,7 @@ def check(
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
     """
     rule = check_rule(program, query, arguments, seconds, trust)
-    if as_json:
-        click.echo(json.dumps(rule, indent=2))
-    else:
-        Console().print(rule_table(rule))
+    show(rule, rule_table, as_json)
 
 
 @click.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from gedi_nesy.errors import UserError
@@ -95,6 +95,14 @@ def _given(ctx: click.Context) -> set[str]:
     return {p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(str(p.name)) is from_command_line}
 
 
+def show(found: Mapping[str, Any], as_table: Callable[[Mapping[str, Any]], RenderableType], as_json: bool) -> None:
+    """Print what was found."""
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        Console().print(as_table(found))
+
+
 def show_comparison(comparison: Comparison, out: Path, console: Console, as_json: bool) -> None:
     """Print what a comparison found; it has failed if one of its runs has."""
     if as_json:
@@ -112,10 +120,11 @@ def show_comparison(comparison: Comparison, out: Path, console: Console, as_json
 
 def show_recipes(about: Mapping[str, str], as_json: bool) -> None:
     """Print the recipes' names and what they are."""
-    if as_json:
-        click.echo(json.dumps(about, indent=2))
-        return
+    show(about, _recipe_table, as_json)
+
+
+def _recipe_table(about: Mapping[str, str]) -> Table:
     table = Table("recipe", "what it is", box=None)
     for name, text in about.items():
         table.add_row(name, text)
-    Console().print(table)
+    return table

@@ -17,6 +17,7 @@ from gedi_nesy.cli.shared import (
     of_every_run,
     refuse_other_settings,
     refuse_pairs,
+    show,
     show_comparison,
     show_recipes,
 )
@@ -215,10 +216,7 @@ def evaluate(run: Path, device: str, as_json: bool, **options: Any) -> None:
     console = Console(stderr=as_json)
     with console.status("") as status:
         figures = evaluate_run(loaded, progress=status.update, **options)
-    if as_json:
-        click.echo(json.dumps(figures, indent=2))
-    else:
-        console.print(evaluation_table(figures) if loaded.reads_images else summary_table(figures))
+    show(figures, evaluation_table if loaded.reads_images else summary_table, as_json)
 
 
 @vision.command()
@@ -259,10 +257,7 @@ def ood(run: Path, against: tuple[str, ...], data_dir: Path | None, device: str,
       gedi-nesy vision ood runs/cifar10 --against svhn,cifar100,noise --device cuda
     """
     rows = ood_auroc(load_run(run, device), against, data_dir)
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-    else:
-        Console().print(ood_table(rows))
+    show(rows, ood_table, as_json)
 
 
 @vision.command()

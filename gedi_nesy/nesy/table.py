@@ -82,8 +82,9 @@ def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
 def _value(text: str, name: str, known: Collection[object]) -> object:
     """An argument's value as the rule has it: a number, a name of its own, or a list or another term of Prolog."""
     number = _number(text)
-    if number in known or text in known:
-        return number if number in known else text
+    for value in (number, text):
+        if value in known:
+            return value
     if text.startswith("["):
         return to_python(parse_goal(text, f"the value of {name}"))
     with contextlib.suppress(UserError):  # 'Big Bird' or who( cat ), as a program may write it
