@@ -107,7 +107,7 @@ def samples(run: gn.Run) -> Tensor:
     """Chains from uniform noise, [SAMPLES, 1, 28, 28] in [0, 1]; also where L_GEN was off, for comparison."""
     generator = torch.Generator().manual_seed(0)
     assert run.recipe.sampler is not None
-    sampler = replace(build_sgld(run.recipe.sampler, run.scale), steps=STEPS, engine="numba")
+    sampler = replace(build_sgld(run.recipe.sampler, run.scale, run.ground), steps=STEPS, engine="numba")
     low, high = run.scale.low, run.scale.high
     noise = low + (high - low) * torch.rand(SAMPLES, 1, 28, 28, generator=generator)
     return run.scale.to_unit(sampler(run.networks["digits"], noise, generator))

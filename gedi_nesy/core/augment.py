@@ -34,12 +34,12 @@ class Warp:
     elastic: float = 0.06
     knots: int = 6
 
-    def __call__(self, x: Tensor, background: float, generator: torch.Generator) -> Tensor:
+    def __call__(self, x: Tensor, background: float | Tensor, generator: torch.Generator) -> Tensor:
         """A view of each image.
 
         Args:
             x: images, shape [batch, channels, height, width].
-            background: the value that comes in from outside the frame.
+            background: the value that comes in from outside the frame, one for all or [channels, 1, 1].
             generator: on the device of x.
 
         Returns:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.grounding import Variable
-from gedi_nesy.networks import FEATURES, MNIST_Net, PrototypeNet, mlp
+from gedi_nesy.networks import FEATURES, MNIST_Net, PrototypeNet, StridedNet, mlp
 
 HEADS = {"linear": MNIST_Net, "cosine": PrototypeNet}
+NETWORKS = {"mnist_net": MNIST_Net, "strided": StridedNet}
 
 
 class Shape(NamedTuple):
@@ -36,6 +37,7 @@ class Candidates(nn.Module):
         head: how the networks' last layer makes logits, one of `HEADS`.
         projected: whether each network has a projector of its features beside it, as Barlow Twins needs in training.
         rule: the rule; without it no probabilities are learned.
+        network: what they are built as, one of `NETWORKS`.
     """
 
     def __init__(
@@ -47,11 +49,12 @@ class Candidates(nn.Module):
         head: str = "linear",
         projected: bool = False,
         rule: Constraint | None = None,
+        network: str = "mnist_net",
     ):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.nets = nn.ModuleList(build_networks(shapes, width, head) for _ in range(restarts))
+            self.nets = nn.ModuleList(build_networks(shapes, width, head, network) for _ in range(restarts))
             self.projectors = nn.ModuleList(
                 build_projectors(shapes, width) for _ in range(restarts if projected else 0)
             )
@@ -97,9 +100,15 @@ class Candidates(nn.Module):
         return embeddings
 
 
-def build_networks(shapes: Mapping[str, Shape], width: int = 1, head: str = "linear") -> nn.ModuleDict:
-    """One untrained network for each of a rule's networks, by its name in the program; its head is one of `HEADS`."""
-    return nn.ModuleDict({name: HEADS[head](shape.classes, shape.images, width) for name, shape in shapes.items()})
+def build_networks(
+    shapes: Mapping[str, Shape], width: int = 1, head: str = "linear", network: str = "mnist_net"
+) -> nn.ModuleDict:
+    """One untrained network for each of a rule's networks, by its name in the program.
+
+    It is one of `NETWORKS`; MNIST_Net's head is one of `HEADS`.
+    """
+    kind = HEADS[head] if network == "mnist_net" else NETWORKS[network]
+    return nn.ModuleDict({name: kind(shape.classes, shape.images, width) for name, shape in shapes.items()})
 
 
 def build_projectors(shapes: Mapping[str, Shape], width: int = 1) -> nn.ModuleDict:

@@ -1,12 +1,13 @@
 """The losses of one training step of the neuro-symbolic track, and the optimum of each."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.augment import add_noise
+from gedi_nesy.core.augment import Warp, add_noise
+from gedi_nesy.core.chains import Renew
 from gedi_nesy.core.distortion import distort
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
@@ -20,6 +21,7 @@ from gedi_nesy.core.losses import (
     swav_loss,
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
+from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data.scale import Scale
 from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
@@ -30,7 +32,7 @@ from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.networks import TEMPERATURE
 
-LARGEST_GAP = 10_000.0  # nats; a working energy model stays within tens
+LITTLE = Warp(rotation=8.0, scale=0.08, shear=0.1, shift=0.07, elastic=0.04)  # what `sampler.warp` does to a chain
 Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
 
@@ -85,15 +87,15 @@ class StepLosses:
         self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
         self.training, self.seed, self.targets = training, seed, targets
         self.objective = build_objective(stage, constraint, targets)
-        self.steps = stage.length(len(loader))
+        self.steps = stage.length(len(loader), loader.calls_each)
         device = loader.inputs.device
-        self.sgld = None if recipe.sampler is None else build_sgld(recipe.sampler, loader.scale)
         self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name, each with one value for each candidate, [K]."""
         weights = self.objective.weights(step / self.steps)
-        rows = batch_rows(len(self.loader), self.stage.batch, step, self.seed)
+        batch = self.stage.examples_of(self.loader.calls_each)
+        rows = batch_rows(len(self.loader), batch, step, self.seed)
         clean = self.loader.batch(rows)
         view = self._view(clean)
         logits = predict(self.candidates, view)
@@ -109,12 +111,12 @@ class StepLosses:
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
         sampler = self.recipe.sampler
         if sampler and weights.get("gen") and (step + 1) % sampler.every == 0:
-            losses |= self._energy_terms(logits, clean, penalised=bool(weights.get("energy_l2")))
+            losses |= self._energy_terms(logits, clean, weights)
         return losses
 
     def _view(self, clean: Batch) -> Batch:
         """A fresh draw from the stage's T(x'|x)."""
-        return clean.view(self.stage, self.loader.scale, self.training.generator)
+        return clean.view(self.stage, self.loader.ground, self.training.generator)
 
     @property
     def candidates(self) -> Candidates:
@@ -163,46 +165,58 @@ class StepLosses:
         pairs = [(embed(name, view.images[name]), embed(name, other.images[name])) for name in names]
         return torch.stack([barlow_loss(*pair) for pair in pairs]).mean(0)
 
-    def _energy_terms(self, logits: dict[str, Tensor], clean: Batch, penalised: bool) -> dict[str, Tensor]:
-        """L_GEN of the single candidate's networks, and the penalty on their energies where it weighs anything."""
-        pairs = [(logits[name], self._sample(name, clean.images[name])[None]) for name in self.training.buffers]
+    def _energy_terms(self, logits: dict[str, Tensor], clean: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """L_GEN of the single candidate's networks, and what goes with it where it weighs anything."""
+        pairs, distorted = [], []
+        for name in self.training.chains:
+            samples, starts = self._sample(name, clean.images[name])
+            pairs.append((logits[name], samples[None]))
+            distorted.append((logits[name], starts[None]))
         gap = torch.stack([generative_loss(*pair) for pair in pairs]).mean(0)
-        if gap.abs().item() > LARGEST_GAP:
+        if gap.abs().item() > self.recipe.guard.largest_gap:
             raise DivergedError(
                 f"step {self.training.step}: the energies of data and samples are {gap.item():.3g} nats apart"
             )
-        if not penalised:
-            return {"gen": gap}
-        return {"gen": gap, "energy_l2": torch.stack([energy_l2_loss(*pair) for pair in pairs]).mean(0)}
+        terms = {"gen": gap}
+        if weights.get("distorted"):
+            terms["distorted"] = torch.stack([generative_loss(*pair) for pair in distorted]).mean(0)
+        if weights.get("energy_l2"):
+            terms["energy_l2"] = torch.stack([energy_l2_loss(*pair) for pair in pairs]).mean(0)
+        return terms
 
-    def _sample(self, name: str, images: Tensor) -> Tensor:
-        """Advance some of a network's chains; its logits there, [samples, classes].
-
-        Chains from distorted images are short, they end with the step; where they start counts as a sample too.
-        """
-        assert self.recipe.sampler is not None
-        assert self.sgld is not None
-        net, buffer, generator = self.candidates.networks(0)[name], self.training.buffers[name], self.training.generator
-        indices, chains = buffer.draw(self.recipe.sampler.chains, generator)
-        distorted = self._distorted(images)
-        samples = self.sgld(net, torch.cat([chains, distorted]), generator)
-        buffer.store(indices, samples[: len(chains)])
-        logits: Tensor = net(torch.cat([samples, distorted]))
-        return logits
+    def _sample(self, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
+        """A network's logits at its samples, [samples, classes], and at distorted images, [distorted, classes]."""
+        samples, distorted = self.training.chains[name](), self._distorted(images)
+        logits: Tensor = self.candidates.networks(0)[name](torch.cat([samples, distorted]))
+        return logits[: len(samples)], logits[len(samples) :]
 
     def _distorted(self, images: Tensor) -> Tensor:
-        """Where the short chains start, [sampler.distorted, images, height, width]."""
-        settings, scale, generator = self.recipe.sampler, self.loader.scale, self.training.generator
+        """Some of the images beyond recognition, [sampler.distorted, images, height, width]."""
+        settings, ground, generator = self.recipe.sampler, self.loader.ground, self.training.generator
         assert settings is not None
         if not settings.distorted:
             return images[:0]
         rows = torch.randint(len(images), (settings.distorted,), generator=generator, device=images.device)
         singly = images[rows].flatten(0, 1).unsqueeze(1)
-        starts = add_noise(distort(singly, scale.low, generator), self.stage.noise, generator)  # as noisy as views are
+        starts = add_noise(distort(singly, ground, generator), self.stage.noise, generator)  # as noisy as views are
         return starts.view(settings.distorted, *images.shape[1:])
 
 
-def build_sgld(settings: Sampler, scale: Scale) -> SGLD:
-    """The sampler that a recipe describes, for inputs of that scale."""
+def build_sgld(settings: Sampler, scale: Scale, ground: Tensor) -> SGLD:
+    """The sampler that a recipe describes, for inputs of that scale on that ground, [1, 1, 1]."""
     clamp = (scale.low, scale.high) if settings.clamp else None
-    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, settings.engine)
+    reference = None if settings.reference is None else Reference(ground, settings.reference)
+    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, settings.engine, reference=reference)
+
+
+def warp_some(share: float, ground: Tensor) -> Renew | None:
+    """What warps a share of the chains a little, so that they spread over the data's own variation."""
+    if not share:
+        return None
+
+    def warp(chains: Tensor, generator: torch.Generator) -> Tensor:
+        warped = LITTLE(chains.flatten(0, 1).unsqueeze(1), ground, generator).view_as(chains)
+        chosen = torch.rand(len(chains), 1, 1, 1, generator=generator, device=chains.device) < share
+        return torch.where(chosen, warped, chains)
+
+    return warp

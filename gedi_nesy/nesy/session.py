@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from gedi_nesy.core.chains import Chains
 from gedi_nesy.core.fit import DivergedError, Training, fit, moving_average
 from gedi_nesy.core.metrics import Scores
 from gedi_nesy.core.objective import Diagnosis
@@ -20,19 +21,22 @@ from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.energies import check_energies
 from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks, score_rule
 from gedi_nesy.nesy.examples import Examples
-from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld
+from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, warp_some
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.phases import STUDENT, Phase, list_phases
 from gedi_nesy.nesy.picture import draw_pictures
-from gedi_nesy.nesy.recipe import Recipe, Stage
+from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.nesy.select import Judged, Selection, choose, judge
+from gedi_nesy.rollback import Rollback
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
 from gedi_nesy.watch import Interrupted, Logger, Saver, restore
 
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
+CHAINS_SEED = 2**30  # above every phase's seed
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -75,10 +79,11 @@ class Session:
         self.device = find_device(recipe.device)
         self.scale = SCALES[recipe.scale]
         self.phases = list_phases(recipe)
+        self.rollback = Rollback(recipe.guard)
         self.shapes = network_shapes(constraint, examples.pool.shape[1:])
         self.loader = Loader(examples, constraint, self.scale, self.device)
         if recipe.sampler:
-            build_sgld(recipe.sampler, self.scale)  # its settings are refused now, not after the first stage
+            build_sgld(recipe.sampler, self.scale, self.loader.ground)  # refuses its settings now, not in stage two
         if recipe.matching:
             check_matchable(self.loader, recipe.matching)
         if images:
@@ -105,7 +110,7 @@ class Session:
                 training, search = self._train(folder, state, stop)
             except Interrupted as stopped:
                 raise Interrupted(folder.path) from stopped
-            except (DivergedError, FloatingPointError) as error:
+            except DivergedError as error:
                 raise UserError(
                     f"Training diverged ({error}); {folder.path} keeps the last good checkpoint. Start a new run with "
                     f"smaller learning rates, for example --set train.learning_rate=0.0001."
@@ -168,7 +173,8 @@ class Session:
             fused=True,
         )
         generator = torch.Generator(self.device).manual_seed(phase.seed)
-        return Training(model, optimizer, generator, moving_average(model, stage.ema), self._buffers(stage, generator))
+        average = moving_average(model, stage.ema)
+        return Training(model, optimizer, generator, average, chains=self._chains(phase, model, generator))
 
     def _new_candidates(self, phase: Phase, before: Training | None, search: Search) -> Candidates:
         """Fresh networks, or in a later cycle those of the cycle before with fresh heads.
@@ -183,23 +189,30 @@ class Session:
             restarts = 1 if phase.round == STUDENT else self.recipe.restarts
             projected = not phase.stage.weights.barlow.is_zero
             width, head = self.recipe.width, self.recipe.head
-            model = Candidates(self.shapes, restarts, phase.seed, width, head, projected, self.constraint)
+            network = phase.stage.network
+            model = Candidates(self.shapes, restarts, phase.seed, width, head, projected, self.constraint, network)
         if search.judged and search.selection:
             rule = search.judged.rules[search.selection.best]
         for own in model.own_rules:
             own.load_state_dict(rule)
         return model.to(self.device)
 
-    def _buffers(self, stage: Stage, generator: torch.Generator) -> dict[str, ReplayBuffer]:
-        """A replay buffer for each network where L_GEN is on."""
-        settings = self.recipe.sampler
-        if settings is None or stage.weights.gen.is_zero:
+    def _chains(self, phase: Phase, model: Candidates, generator: torch.Generator) -> dict[str, Chains]:
+        """The chains of each network where L_GEN is on."""
+        settings, ground = self.recipe.sampler, self.loader.ground
+        if settings is None or phase.stage.weights.gen.is_zero:
             return {}
         size, low, high = self.loader.inputs.shape[2:], self.scale.low, self.scale.high
-        return {
-            name: ReplayBuffer(settings.buffer, (of.images, *size), low, high, settings.reinit, generator, self.device)
-            for name, of in self.shapes.items()
-        }
+        sgld, renew = build_sgld(settings, self.scale, ground), warp_some(settings.warp, ground)
+        chains = {}
+        for k, (name, of) in enumerate(self.shapes.items()):
+            if settings.ahead:  # what runs beside a step must not share its source of randomness
+                generator = torch.Generator(self.device).manual_seed(CHAINS_SEED + phase.seed + k)
+            shape = (of.images, *size)
+            buffer = ReplayBuffer(settings.buffer, shape, low, high, settings.reinit, generator, self.device)
+            net = model.networks(0)[name]
+            chains[name] = Chains(net, sgld, buffer, settings.chains, generator, ahead=settings.ahead, renew=renew)
+        return chains
 
     def _fit(
         self,
@@ -214,25 +227,33 @@ class Session:
         losses = StepLosses(
             self.recipe, phase.stage, self.constraint, self.loader, training, phase.seed, search.targets
         )
-        save = partial(self._save, phase, training, search, folder)
+        save, rollback = partial(self._save, phase, training, search, folder), self.rollback
+        rollback.begin(phase.name, training)
         if state:
             restore(training, state["training"], folder)
-            folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
+            rollback.load_state_dict(state.get("rollback", rollback.state_dict()))  # older runs kept nothing
         else:
             save()
-        watchers = (self._logger(phase, losses, folder), Saver(save, self.recipe.checkpoint_seconds, stop))
-        rate = phase.stage.learning_rate
-        fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=watchers)
+        while training.step < losses.steps:
+            folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
+            saver = Saver(save, self.recipe.checkpoint_seconds, stop)
+            watchers = (rollback.keep, self._logger(phase, losses, folder), saver)
+            rate = phase.stage.learning_rate.scaled(rollback.factor)
+            try:
+                fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=watchers)
+            except (DivergedError, FloatingPointError) as error:
+                rollback.go_back(training, error)
 
     def _save(self, phase: Phase, training: Training, search: Search, folder: RunFolder) -> None:
         place = {"phase": phase.number, "training": training.state_dict(), "seconds": self.seconds}
-        folder.save_checkpoint(place | {"search": _search_state(search)})
+        folder.save_checkpoint(place | {"search": _search_state(search), "rollback": self.rollback.state_dict()})
 
     def _logger(self, phase: Phase, losses: StepLosses, folder: RunFolder) -> Logger:
         """Puts the phase's rows into the folder and tells them to whoever watches."""
 
         def write(row: dict[str, Any]) -> None:
-            row = row | {"seconds": round(self.seconds, 2)}
+            returns = {"returns": len(self.rollback.returns)} if self.rollback.returns else {}
+            row = row | {"seconds": round(self.seconds, 2)} | returns
             folder.append_metrics(row)
             self.progress(row)
 
@@ -247,16 +268,19 @@ class Session:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         seconds = round(self.seconds, 2)
         trained = _candidates(training)
-        run = Run(folder, self.recipe, trained.rules(self.constraint)[0], trained.networks(0), self.device)
+        rule, networks = trained.rules(self.constraint)[0], trained.networks(0)
+        run = Run(folder, self.recipe, rule, networks, self.device, self.loader.ground)
         figures, scores = self._evaluate(run)
         diagnoses = diagnose_networks(run.networks, run.constraint, self.loader)
+        energies = check_energies(run.networks, self.loader, self.recipe)
         learnt = run.probabilities
         readings_left = readings(self.constraint, self.recipe)
         results = {
             **figures,
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, search.matched, search.selection, readings_left),
+            "certificate": certificate(diagnoses, search.matched, search.selection, readings_left, energies),
             **_in_plain_values(search),
+            **({"returns": self.rollback.returns} if self.rollback.returns else {}),
         }
         summary = self._settings(folder, search.selection) | results | {"seconds": seconds} | provenance(self.device)
         run.save()
@@ -282,7 +306,7 @@ class Session:
 
     def _steps(self, phases: Iterable[Phase]) -> int:
         """The optimiser steps of these phases."""
-        return sum(phase.stage.length(len(self.loader)) for phase in phases)
+        return sum(phase.stage.length(len(self.loader), self.loader.calls_each) for phase in phases)
 
     def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
         """The test figures; without labelled images only how the rule fares on the training examples."""

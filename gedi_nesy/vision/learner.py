@@ -13,13 +13,13 @@ from gedi_nesy.core.fit import DivergedError, Training, Watcher, fit, moving_ave
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.device import find_device
 from gedi_nesy.errors import UserError
+from gedi_nesy.rollback import Rollback
 from gedi_nesy.vision.certificate import Choice, choose
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.recipe import Recipe, Stage
-from gedi_nesy.vision.rollback import Rollback
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.views import AnyInputs, ImageInputs, build_inputs
 

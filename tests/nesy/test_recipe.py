@@ -20,7 +20,7 @@ def test_the_paper_recipe_is_table_9():
     assert [w(0.5) for w in (weights.gen, weights.nesy, weights.prior, weights.inv)] == [1, 25, 400, 0]
     assert (recipe.sampler.steps, recipe.sampler.step_size, recipe.sampler.noise) == (20, 1.0, 0.01)
     assert (recipe.sampler.buffer, recipe.sampler.reinit) == (10_000, 0.05)
-    assert recipe.train.length(1000) == 100 * 50  # 1000 triples in batches of 20
+    assert recipe.train.length(1000, 3) == 100 * 50  # 1000 triples in batches of 20
 
 
 def test_methods_find_their_recipes():
