@@ -27,6 +27,15 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+def has_bf16() -> bool:
+    """Whether this machine's CPU has instructions for bfloat16, without which it computes slower than in float32.
+
+    A torch that can't tell, before 2.10 or so, counts as none.
+    """
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+
+
 @contextlib.contextmanager
 def cpu_threads(n: int) -> Iterator[None]:
     """Use n CPU threads inside tensor operations, and as many as before afterwards."""

@@ -236,11 +236,11 @@ def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_js
 @click.command()
 @of_finished_run
 @click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
-@click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="SGLD steps of each.")
+@click.option("--steps", type=click.IntRange(1), help="SGLD steps of each.  [default: a chain's mean life in training]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--network", help="Its name in the program, where there are several.")
 @click.option("--out", type=Picture(), default="samples.png", show_default=True, help="The picture to write.")
-def sample(run: Run, number: int, steps: int, seed: int, network: str | None, out: Path) -> None:
+def sample(run: Run, number: int, steps: int | None, seed: int, network: str | None, out: Path) -> None:
     """Draw images from the energy model with SGLD, from uniform noise.
 
     \b

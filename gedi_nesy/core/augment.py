@@ -1,7 +1,7 @@
 """T(x'|x): random views of images that leave their class alone, batched and on the device of the images."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -33,6 +33,11 @@ class Warp:
     shift: float = 2 / 14
     elastic: float = 0.06
     knots: int = 6
+
+    def scaled(self, factor: float) -> "Warp":
+        """The same with every deviation times a factor."""
+        names = ("rotation", "scale", "shear", "shift", "elastic")
+        return replace(self, **{name: factor * getattr(self, name) for name in names})
 
     def __call__(self, x: Tensor, background: float | Tensor, generator: torch.Generator) -> Tensor:
         """A view of each image.

@@ -43,7 +43,7 @@ class Chains:
     ) -> None:
         self.model, self.sgld, self.buffer, self.count = model, sgld, buffer, count
         self.generator, self.ahead, self.renew = generator, ahead, renew
-        self._frozen = copy.deepcopy(model).requires_grad_(False) if ahead else model
+        self._frozen = copy.deepcopy(model).requires_grad_(False).eval()  # chains know no dropout
         self._next: tuple[Tensor, Tensor] | Future[tuple[Tensor, Tensor]] | None = None  # indices and samples
         self._thread = _one_thread() if ahead else None
 
@@ -81,19 +81,19 @@ class Chains:
 
     def _launch(self) -> Future[tuple[Tensor, Tensor]]:
         """Draw chains and advance them, in the thread where there is one, with the weights as they are now."""
-        indices, drawn = self.buffer.draw(self.count, self.generator)
-        if self.ahead:
-            self._frozen.load_state_dict(self.model.state_dict())
-
-        def advance() -> tuple[Tensor, Tensor]:
-            chains = self.renew(drawn, self.generator) if self.renew else drawn
-            return indices, self.sgld(self._frozen, chains, self.generator)
-
+        self._frozen.load_state_dict(self.model.state_dict())
         if self._thread:
-            return self._thread.submit(advance)
+            return self._thread.submit(self._advance)
         done: Future[tuple[Tensor, Tensor]] = Future()
-        done.set_result(advance())
+        done.set_result(self._advance())
         return done
+
+    def _advance(self) -> tuple[Tensor, Tensor]:
+        """Some chains' places in the buffer, and where they are after their steps."""
+        indices, chains = self.buffer.draw(self.count, self.generator)
+        if self.renew:
+            chains = self.renew(chains, self.generator)
+        return indices, self.sgld(self._frozen, chains, self.generator)
 
 
 def _one_thread() -> ThreadPoolExecutor:

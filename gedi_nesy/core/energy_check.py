@@ -1,6 +1,6 @@
 """Whether an energy model models its data, seen without a label: its own samples are held against the data."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from gedi_nesy.core.energy import energy
 from gedi_nesy.core.sgld import SGLD
 
-SAMPLES, STEPS = 192, 400  # chains from uniform noise, and the steps of each: 20 times what a training step takes
+SAMPLES = 192  # chains from uniform noise
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def check_energy(
 
     Args:
         model: from x to logits, [batch, classes].
-        sgld: the sampler that it was trained with.
+        sgld: the sampler that it was trained with, with as many steps as a chain of a sample takes.
         views: of some of the data, as training saw them, [n, ...].
         data: [m, ...], among them those that `views` show.
         box: least and greatest value of the noise that chains start from.
         generator: the only source of randomness, on the device of the data.
     """
     starts = torch.empty(SAMPLES, *data.shape[1:], device=data.device).uniform_(*box, generator=generator)
-    samples = replace(sgld, steps=STEPS)(model, starts, generator)
+    samples = sgld(model, starts, generator)
     own, others = model(views), model(samples)
     gap = (energy(own).mean() - energy(others).mean()).item()
     variety = (_entropy_of_mean(others) / _entropy_of_mean(own).clamp_min(1e-6)).item()

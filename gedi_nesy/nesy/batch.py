@@ -53,7 +53,7 @@ def draw_view(x: Tensor, stage: Stage, ground: Tensor, generator: torch.Generato
     `ground`, [1, 1, 1], is what comes in from outside the frame.
     """
     singly = x.flatten(0, 1).unsqueeze(1)
-    warped = Warp()(singly, ground, generator).view_as(x) if stage.warp else x
+    warped = Warp().scaled(stage.warp)(singly, ground, generator).view_as(x) if stage.warp else x
     return add_noise(warped, stage.noise, generator) if stage.noise else warped
 
 

@@ -49,7 +49,20 @@ def certificate(
         "matching_margin": matched.margin if matched else None,
         "D": max(found.certificate for found in diagnoses.values()),
         "networks": {name: asdict(found) for name, found in diagnoses.items()},
-        **({"energies": {name: asdict(found) for name, found in energies.items()}} if energies else {}),
+        **_worst(energies),
+    }
+
+
+def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
+    """Of all networks whose energy was trained, and of each."""
+    if not energies:
+        return {}
+    checks = energies.values()
+    return {
+        "energy_gap": max((check.gap for check in checks), key=abs),
+        "sample_variety": min(check.variety for check in checks),
+        "sample_distance": max(check.distance for check in checks),
+        "energies": {name: asdict(check) for name, check in energies.items()},
     }
 
 

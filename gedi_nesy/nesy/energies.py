@@ -1,5 +1,7 @@
 """Whether the energies that L_GEN has trained model the training images; no label is looked at."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -16,7 +18,8 @@ def check_energies(networks: nn.ModuleDict, loader: Loader, recipe: Recipe) -> d
     settings, stage = recipe.sampler, recipe.last
     if settings is None or not recipe.has_energy_model:
         return {}
-    sgld, box = build_sgld(settings, loader.scale, loader.ground), (loader.scale.low, loader.scale.high)
+    sgld = replace(build_sgld(settings, loader.scale, loader.ground), steps=settings.life)
+    box = loader.scale.low, loader.scale.high
     batch = loader.batch(torch.arange(min(len(loader), LARGEST)))
     checks = {}
     for name, images in batch.images.items():

@@ -1,14 +1,14 @@
 """The losses of one training step of the neuro-symbolic track, and the optimum of each."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.augment import Warp, add_noise
+from gedi_nesy.core.augment import Warp
 from gedi_nesy.core.chains import Renew
-from gedi_nesy.core.distortion import distort
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
     barlow_loss,
@@ -28,11 +28,13 @@ from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import batch_rows
+from gedi_nesy.nesy.foreign import DistortedImages
 from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.networks import TEMPERATURE
 
 LITTLE = Warp(rotation=8.0, scale=0.08, shear=0.1, shift=0.07, elastic=0.04)  # what `sampler.warp` does to a chain
+Others = Mapping[str, Sequence[Tensor]]  # for each network what L_GEN holds against its images
 Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
 
@@ -88,6 +90,8 @@ class StepLosses:
         self.training, self.seed, self.targets = training, seed, targets
         self.objective = build_objective(stage, constraint, targets)
         self.steps = stage.length(len(loader), loader.calls_each)
+        count = recipe.sampler.distorted if recipe.sampler else 0
+        self.distorted = DistortedImages(loader, count, stage.noise, seed)
         device = loader.inputs.device
         self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
 
@@ -98,7 +102,8 @@ class StepLosses:
         rows = batch_rows(len(self.loader), batch, step, self.seed)
         clean = self.loader.batch(rows)
         view = self._view(clean)
-        logits = predict(self.candidates, view)
+        others = self._others(step) if weights.get("gen") else {}
+        logits, at_others = self._logits(view, others)
         log_probs = {network: values.log_softmax(-1) for network, values in logits.items()}
         terms: dict[str, Callable[[], Tensor]] = {
             "nesy": lambda: self._rule(log_probs, view),
@@ -109,10 +114,18 @@ class StepLosses:
             "barlow": lambda: self._barlow(view, clean),
         }
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
-        sampler = self.recipe.sampler
-        if sampler and weights.get("gen") and (step + 1) % sampler.every == 0:
-            losses |= self._energy_terms(logits, clean, weights)
-        return losses
+        return losses | (self._energy_terms(logits, at_others, weights) if others else {})
+
+    def _logits(self, view: Batch, others: Others) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
+        """Each network's logits at its images of the view and, all in one go, at the others."""
+        joined = {name: torch.cat([x, *others.get(name, ())]) for name, x in view.images.items()}
+        with torch.autocast(self.loader.inputs.device.type, torch.bfloat16, enabled=self.stage.bf16):
+            outputs = {name: f.float() for name, f in predict(self.candidates, replace(view, images=joined)).items()}
+        at_data, at_others = {}, {}
+        for name, values in outputs.items():
+            sizes = [len(x) for x in (view.images[name], *others.get(name, ()))]
+            at_data[name], *at_others[name] = values.split(sizes, 1)
+        return at_data, at_others
 
     def _view(self, clean: Batch) -> Batch:
         """A fresh draw from the stage's T(x'|x)."""
@@ -165,41 +178,33 @@ class StepLosses:
         pairs = [(embed(name, view.images[name]), embed(name, other.images[name])) for name in names]
         return torch.stack([barlow_loss(*pair) for pair in pairs]).mean(0)
 
-    def _energy_terms(self, logits: dict[str, Tensor], clean: Batch, weights: Mapping[str, float]) -> dict[str, Tensor]:
+    def _others(self, step: int) -> Others:
+        """What L_GEN holds against the data: for each network its samples, and distorted images."""
+        sampler = self.recipe.sampler
+        if sampler is None or (step + 1) % sampler.every:
+            return {}
+        others = {name: [chains()] for name, chains in self.training.chains.items()}
+        if sampler.distorted:
+            for name in others:
+                others[name].append(self.distorted(name, step))
+        return others
+
+    def _energy_terms(
+        self, logits: Mapping[str, Tensor], others: Mapping[str, Sequence[Tensor]], weights: Mapping[str, float]
+    ) -> dict[str, Tensor]:
         """L_GEN of the single candidate's networks, and what goes with it where it weighs anything."""
-        pairs, distorted = [], []
-        for name in self.training.chains:
-            samples, starts = self._sample(name, clean.images[name])
-            pairs.append((logits[name], samples[None]))
-            distorted.append((logits[name], starts[None]))
-        gap = torch.stack([generative_loss(*pair) for pair in pairs]).mean(0)
+        gap = torch.stack([generative_loss(logits[name], others[name][0]) for name in others]).mean(0)
         if gap.abs().item() > self.recipe.guard.largest_gap:
             raise DivergedError(
                 f"step {self.training.step}: the energies of data and samples are {gap.item():.3g} nats apart"
             )
         terms = {"gen": gap}
         if weights.get("distorted"):
-            terms["distorted"] = torch.stack([generative_loss(*pair) for pair in distorted]).mean(0)
+            foreign = [generative_loss(logits[name], others[name][1]) for name in others]
+            terms["distorted"] = torch.stack(foreign).mean(0)
         if weights.get("energy_l2"):
-            terms["energy_l2"] = torch.stack([energy_l2_loss(*pair) for pair in pairs]).mean(0)
+            terms["energy_l2"] = torch.stack([energy_l2_loss(logits[name], *others[name]) for name in others]).mean(0)
         return terms
-
-    def _sample(self, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
-        """A network's logits at its samples, [samples, classes], and at distorted images, [distorted, classes]."""
-        samples, distorted = self.training.chains[name](), self._distorted(images)
-        logits: Tensor = self.candidates.networks(0)[name](torch.cat([samples, distorted]))
-        return logits[: len(samples)], logits[len(samples) :]
-
-    def _distorted(self, images: Tensor) -> Tensor:
-        """Some of the images beyond recognition, [sampler.distorted, images, height, width]."""
-        settings, ground, generator = self.recipe.sampler, self.loader.ground, self.training.generator
-        assert settings is not None
-        if not settings.distorted:
-            return images[:0]
-        rows = torch.randint(len(images), (settings.distorted,), generator=generator, device=images.device)
-        singly = images[rows].flatten(0, 1).unsqueeze(1)
-        starts = add_noise(distort(singly, ground, generator), self.stage.noise, generator)  # as noisy as views are
-        return starts.view(settings.distorted, *images.shape[1:])
 
 
 def build_sgld(settings: Sampler, scale: Scale, ground: Tensor) -> SGLD:

@@ -32,7 +32,9 @@ def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores
     report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
 
 
-def draw_samples(run: Run, path: Path, n: int, *, network: str | None = None, steps: int = 1000, seed: int = 0) -> None:
+def draw_samples(
+    run: Run, path: Path, n: int, *, network: str | None = None, steps: int | None = None, seed: int = 0
+) -> None:
     """Draw n samples of the energy model to a PNG, a row for each symbol that the network sees in them."""
     samples = run.sample(n, steps=steps, seed=seed, network=network)
     confidence, labels = run.log_probs(samples, network).exp().max(-1)

@@ -11,11 +11,14 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
 from gedi_nesy.core.schedule import Schedule
+from gedi_nesy.device import has_bf16
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.candidates import Build
 from gedi_nesy.rollback import Guard
 from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
 
@@ -62,6 +65,11 @@ class Sampler(Settings):
     ahead: bool = False
     engine: Literal["torch", "numba"]
 
+    @property
+    def life(self) -> int:
+        """The steps that a chain lives in training, on average; samples are drawn with as many."""
+        return round(self.steps / max(self.reinit, 1e-3))
+
     @model_validator(mode="after")
     def _chains_fit(self) -> "Sampler":
         if self.chains > self.buffer:
@@ -80,10 +88,18 @@ class Stage(Settings):
     l2: NonNegativeFloat = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     network: Literal["mnist_net", "strided"] = "mnist_net"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the linear layers of "strided"
+    bf16: bool = False  # networks compute in bfloat16 while they train; "auto" where the device is quick at it
     prior: Literal["entropy", "uniform", "rule"] = "rule"
-    warp: bool = False
+    warp: NonNegativeFloat = 0.0  # factor of `core.augment.Warp`'s deviations; true is 1
     noise: NonNegativeFloat = 0.0
     weights: Weights
+
+    @field_validator("bf16", mode="before")
+    @classmethod
+    def _choose_precision(cls, value: Any) -> Any:
+        """Bfloat16 where the CPU has instructions for it; config.toml keeps whether it had."""
+        return has_bf16() if value == "auto" else value
 
     @model_validator(mode="after")
     def _one_length(self) -> "Stage":
@@ -165,6 +181,8 @@ class Recipe(Settings):
         for stage in stages:
             if stage.network != "mnist_net" and (self.head != "linear" or not stage.weights.barlow.is_zero):
                 raise ValueError('head = "cosine" and weights.barlow need network = "mnist_net"')
+            if stage.network == "mnist_net" and stage.dropout:
+                raise ValueError('dropout needs network = "strided"')
             for name in ("energy_l2", "distorted"):
                 if stage.weights.gen.is_zero and not getattr(stage.weights, name).is_zero:
                     raise ValueError(f"weights.{name} goes with weights.gen, which is 0")
@@ -183,6 +201,10 @@ class Recipe(Settings):
         if max(self.restarts, self.rounds) > 1 and self.student is None:
             raise ValueError("restarts > 1 or rounds > 1 needs a [student] that learns from the restarts kept")
         return self
+
+    def build(self, stage: Stage) -> Build:
+        """How a stage's networks are built."""
+        return Build(stage.network, self.width, self.head, stage.dropout)
 
     @property
     def last(self) -> Stage:

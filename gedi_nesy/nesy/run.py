@@ -142,12 +142,12 @@ class Run:
             scores.append(torch.stack(densities).mean(0) - DOUBT * doubt)
         return torch.cat(scores)
 
-    def sample(self, n: int, *, steps: int = 1000, seed: int = 0, network: str | None = None) -> Tensor:
+    def sample(self, n: int, *, steps: int | None = None, seed: int = 0, network: str | None = None) -> Tensor:
         """Draw images from the energy model with SGLD chains that start from uniform noise.
 
         Args:
             n: how many chains.
-            steps: SGLD steps of each.
+            steps: SGLD steps of each; by default as many as a chain lives in training on average.
             seed: of the noise.
             network: its name in the program; may be left out when there is only one.
 
@@ -166,7 +166,7 @@ class Run:
         low, high = self.scale.low, self.scale.high
         shape = (n, self.shapes[self._name(network)].images, *IMAGE_SHAPE[1:])
         noise = torch.rand(shape, generator=generator, device=self.device)
-        sampler = replace(build_sgld(settings, self.scale, self.ground), steps=steps)
+        sampler = replace(build_sgld(settings, self.scale, self.ground), steps=steps or settings.life)
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
@@ -274,7 +274,7 @@ def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) ->
     recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
     shapes = network_shapes(constraint, IMAGE_SHAPE)
-    networks = build_networks(shapes, recipe.width, recipe.head, recipe.last.network)
+    networks = build_networks(shapes, recipe.build(recipe.last))
     state = run_folder.load_model()
     rule = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
     ground = state.pop(GROUND, None)  # runs before there were references saved none: theirs is black

@@ -11,6 +11,7 @@ import torch
 from gedi_nesy.core.chains import Chains
 from gedi_nesy.core.fit import DivergedError, Training, fit, moving_average
 from gedi_nesy.core.metrics import Scores
+from gedi_nesy.core.modes import evaluating
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data import Images
@@ -135,7 +136,7 @@ class Session:
 
     def _judge(self, training: Training, before: Search) -> Search:
         """Adds the restarts of a round to those of the rounds before; their networks are needed no more."""
-        judged = judge(_candidates(training), self.constraint, self.loader, self.recipe)
+        judged = judge(_candidates(training).eval(), self.constraint, self.loader, self.recipe)
         return replace(before, judged=before.judged.joined(judged) if before.judged else judged)
 
     def _agreed(self, search: Search) -> bool:
@@ -188,9 +189,8 @@ class Session:
         else:
             restarts = 1 if phase.round == STUDENT else self.recipe.restarts
             projected = not phase.stage.weights.barlow.is_zero
-            width, head = self.recipe.width, self.recipe.head
-            network = phase.stage.network
-            model = Candidates(self.shapes, restarts, phase.seed, width, head, projected, self.constraint, network)
+            build = self.recipe.build(phase.stage)
+            model = Candidates(self.shapes, restarts, phase.seed, build, projected, self.constraint)
         if search.judged and search.selection:
             rule = search.judged.rules[search.selection.best]
         for own in model.own_rules:
@@ -258,7 +258,8 @@ class Session:
             self.progress(row)
 
         def found() -> dict[str, Diagnosis]:
-            return diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader)
+            with evaluating(losses.candidates):
+                return diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader)
 
         certain = [other for other in self.phases[phase.number + 1 :] if other.round in (phase.round, STUDENT)]
         later = self._steps(certain)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
@@ -183,8 +184,8 @@ def test_a_search_for_readings_that_was_cut_short_settles_nothing(monkeypatch):
     monkeypatch.setattr("gedi_nesy.nesy.certificate.SECONDS", 0.0)
     assert readings(Constraint.from_file("addition_multi"), load_recipe(RECIPE)) is None
     good, matched = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, Matched(energy=-1.0, margin=0.5, chains=3)
-    assert certificate(good, matched, None, 1)["certified"]
-    unsettled = certificate(good, matched, None, None)
+    assert certificate(good, matched, None, 1, {})["certified"]
+    unsettled = certificate(good, matched, None, None, {})
     assert not unsettled["certified"]
     assert unsettled["failures"] == ["readings of the rule not settled"]
 
@@ -204,12 +205,12 @@ def test_a_run_that_is_not_certified_says_what_speaks_against_it(margin, agreeme
     matched = None if margin == "no matching" else Matched(energy=-1.0, margin=margin, chains=3)
     best = agreement.index(1.0) if agreement else 0
     selection = Selection([1.0, 1.0], best, agreement, [0, 1]) if agreement else None
-    found = certificate(good, matched, selection, 1)
+    found = certificate(good, matched, selection, 1, {})
     assert (found["certified"], found["failures"]) == (reason is None, [reason] if reason else [])
 
 
 def test_a_single_restart_without_matching_is_no_evidence():
-    found = certificate({"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, None, None, 1)
+    found = certificate({"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, None, None, 1, {})
     assert not found["certified"]
 
 
@@ -244,3 +245,12 @@ def test_candidates_without_probabilities_share_the_rule():
     candidates = Candidates({"digits": Shape(10)}, 3, seed=0)
     assert candidates.rules(rule) == [rule]
     assert not list(candidates.own_rules)
+
+
+def test_energies_that_do_not_model_the_images_withhold_the_certificate():
+    good, matched = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, Matched(energy=-1.0, margin=0.5, chains=3)
+    run_away = EnergyCheck(-47.0, 0.02, 2.27, ("samples of few symbols",))
+    found = certificate(good, matched, None, 1, {"digits": run_away})
+    assert not found["certified"]
+    assert found["failures"] == ["samples of few symbols"]
+    assert (found["energy_gap"], found["sample_variety"], found["sample_distance"]) == (-47.0, 0.02, 2.27)

@@ -4,9 +4,12 @@ import pytest
 import torch
 
 from gedi_nesy.core.chains import Chains
+from gedi_nesy.core.energy import energy
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.nesy.candidates import Candidates, Shape
+from gedi_nesy.nesy.examples import batch_rows
+from gedi_nesy.nesy.foreign import DistortedImages
 from gedi_nesy.nesy.losses import StepLosses, build_sgld, log_priors
 from gedi_nesy.nesy.recipe import load_recipe
 from tests.nesy.readers import readers
@@ -74,10 +77,11 @@ def test_distorted_images_are_held_against_the_data_beside_the_samples(addition,
     mixed = {"train.weights.gen": 1.0, "train.weights.distorted": 0.5, "sampler.distorted": 6, "restarts": 1}
     losses = step_losses(addition, loader, candidates, mixed)
     add_chains(losses, candidates, 0.0)
-    images = loader.batch(torch.arange(8)).images["digits"]
-    samples, at_starts = losses._sample("digits", images)
-    assert (samples.shape, at_starts.shape) == ((24, 10), (6, 10))
-    assert "distorted" in losses(0)
+    found = losses(0)
+    net = candidates.networks(0)["digits"]
+    at_distorted = energy(net(DistortedImages(loader, 6, 0.0, 0)("digits", 0))).mean()
+    at_data = energy(net(loader.batch(batch_rows(len(loader), 40, 0, 0)).images["digits"])).mean()
+    torch.testing.assert_close(found["distorted"], (at_data - at_distorted)[None])
 
 
 def test_an_exploding_energy_gap_stops_training(addition, loader):
