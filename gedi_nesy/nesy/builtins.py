@@ -3,20 +3,38 @@
 import re
 from collections.abc import Callable
 from functools import cmp_to_key
-from itertools import islice
 from math import isfinite
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 from problog.engine_builtin import build_list, check_mode, list_elements
 from problog.engine_stack import BooleanBuiltIn, SimpleBuiltIn, SimpleProbabilisticBuiltIn
-from problog.engine_unify import UnifyError, unify_value
+from problog.engine_unify import UnifyError, subsumes, unify_value
 from problog.errors import GroundingError
+from problog.formula import LogicFormula
 from problog.logic import ArithmeticError as ProbLogArithmeticError
 from problog.logic import Clause, Constant, Term, is_variable
 
 from gedi_nesy.nesy.arithmetic import evaluate
 from gedi_nesy.nesy.syntax import canonical_name
+
+
+class Formula(LogicFormula):
+    """A ground program whose findall/3 lists its answers in the order they were found in.
+
+    ProbLog sorts them by the latest node below each, so that one that rests on earlier facts, or on what does not hold,
+    comes too early. The proofs of one answer still stand together.
+    """
+
+    _asked = 0
+
+    def enumerate_branches(self, index: Any, anc: tuple[Any, ...] = ()) -> Any:
+        """A node's proofs, each with its place; findall/3 asks for one answer after the other."""
+        if anc:
+            return super().enumerate_branches(index, anc)
+        self._asked += 1
+        return [(self._asked, proof) for _, proof in super().enumerate_branches(index)]
+
 
 Results = list[tuple[Any, ...]]
 
@@ -121,6 +139,13 @@ def _is_list(term: Any, **place: Any) -> bool:
     return not is_variable(term) and term == Term("[]")
 
 
+def _subsumes_term(general: Any, specific: Any, **place: Any) -> bool:
+    try:
+        return bool(subsumes(general, specific))
+    except UnifyError:  # ProbLog's own lets it out
+        return False
+
+
 def _atom_number(atom: Any, number: Any, **place: Any) -> Results:
     """An atom and the number that it spells."""
     if check_mode((atom, number), ["a*", "vi", "vf"], functor="atom_number", **place):
@@ -176,13 +201,20 @@ def _answers_in_order(
     own = target.__class__(keep_order=True, keep_all=True, keep_duplicates=True)
     context = {name: value for name, value in place.items() if name != "context"}
     results = engine.call(head.apply(_Open()), subcall=True, database=clauses, target=own, **context)
-    if any(len(list(islice(own.enumerate_branches(node), 2))) > 1 for _, node in results[:-1]):
+    if not all(_has_one_proof(own, node) for _, node in results[:-1]):
         raise GroundingError(
             f"once({goal}): one of its answers has several proofs, so which comes first can't be told: write a clause "
             "for each case, with \\+ for those before it",
             database.lineno(place["location"]),
         )
     return [(answer[0], own.copy_node(target, node)) for answer, node in results]
+
+
+def _has_one_proof(formula: Any, node: int | None) -> bool:
+    if not node or node < 0:
+        return True
+    kind, children = type(formula.get_node(node)).__name__, getattr(formula.get_node(node), "children", ())
+    return (kind != "disj" or len(children) == 1) and all(_has_one_proof(formula, child) for child in children)
 
 
 class _Open:
@@ -209,6 +241,7 @@ def add_builtins(engine: Any) -> None:
     engine.add_builtin("compare", 3, SimpleBuiltIn(_compare))
     engine.add_builtin("sort", 2, SimpleBuiltIn(_sort))
     engine.add_builtin("is_list", 1, BooleanBuiltIn(_is_list))
+    engine.add_builtin("subsumes_term", 2, BooleanBuiltIn(_subsumes_term))
     engine.add_builtin("atom_number", 2, SimpleBuiltIn(_atom_number))
     engine.add_builtin("once", 1, SimpleProbabilisticBuiltIn(_once))
     for signature, mend in REFUSED.items():

@@ -77,7 +77,7 @@ def _entry_of(ground: GroundProgram, compiled: Compiled, folder: Path) -> dict[s
     nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
     number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
     return {
-        "consulted": {str(Path(file).relative_to(folder)): _hash(read_text(Path(file))) for file in ground.consulted},
+        "consulted": {os.path.relpath(file, folder): _hash(read_text(Path(file))) for file in ground.consulted},
         "variables": [asdict(variable) for variable in ground.variables],
         "facts": [asdict(fact) for fact in ground.facts],
         "nodes": ground.nodes,

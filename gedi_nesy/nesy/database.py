@@ -85,7 +85,7 @@ class Database(ClauseDB):
             with _loading:
                 return super().load_external_module(filename)
         names = []
-        for name, arity, function in _exports(path):
+        for (name, arity), function in EXPORTS[path].items():
             self.add_extern(name, arity, function, scope=path.stem)
             names.append(Term("'/'", Term(name), Constant(arity)))
         return path.stem, names
@@ -154,15 +154,15 @@ class _Exports:
         self.found[name, arity] = OURS.get((str(scope), name, arity), function)
 
 
-@cache
-def _exports(path: Path) -> list[tuple[str, int, Callable[..., Any]]]:
-    """The predicates of one of ProbLog's own libraries in Python: name, arity and function."""
+def _exports(path: Path) -> dict[tuple[str, int], Callable[..., Any]]:
+    """The predicates of one of ProbLog's own libraries in Python."""
     exports = _Exports()
-    loader = SourceFileLoader(path.stem, str(path))
-    with _loading:
-        latest, problog_export.database = problog_export.database, exports
-        try:
-            loader.exec_module(ModuleType(path.stem))
-        finally:
-            problog_export.database = latest
-    return [(name, arity, function) for (name, arity), function in exports.found.items()]
+    latest, problog_export.database = problog_export.database, exports
+    try:
+        SourceFileLoader(path.stem, str(path)).exec_module(ModuleType(path.stem))
+    finally:
+        problog_export.database = latest
+    return exports.found
+
+
+EXPORTS = {path: _exports(path) for path in ALLOWED if path.suffix == ".py"}  # now, before any thread may load others

@@ -21,7 +21,7 @@ from problog.program import LogicProgram, SimpleProgram
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.budget import TimeIsUp, time_limit
-from gedi_nesy.nesy.builtins import add_builtins
+from gedi_nesy.nesy.builtins import Formula, add_builtins
 from gedi_nesy.nesy.database import Database
 from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
 
@@ -132,6 +132,12 @@ class Engine(DefaultEngine):
         self.location = node.location
         return super().eval_call(node_id, node, *args, **kwargs)
 
+    def ground(
+        self, db: LogicProgram, term: Term, target: Any = None, label: Any = None, **kwargs: Any
+    ) -> LogicFormula:
+        """Ground a goal, by default into a formula of our own."""
+        return super().ground(db, term, Formula() if target is None else target, label, **kwargs)
+
     def eval_neg(self, **kwargs: Any) -> Any:
         """Negate, and count it."""
         self.calls["\\+"] += 1
@@ -154,7 +160,7 @@ class Engine(DefaultEngine):
             raise UserError(f"{name} recurses too deeply; does it ever end?") from None
         except Exception as error:  # of a built-in predicate, or a trusted file of Python
             failed = GroundingError("ProbLog fails", self.database.lineno(self.location) if self.location else None)
-            raise UserError(f"{name}: {str(failed).rstrip('.')}, {type(error).__name__}: {error}") from error
+            raise UserError(f"{name}: {str(failed).rstrip('.')}: {error!r}; write this goal otherwise") from error
 
     def prepare(self, db: LogicProgram) -> ClauseDB:
         """The program as a guarded database."""
@@ -260,7 +266,7 @@ def answer_terms(
 
 
 def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_Reading":
-    formula, engine = LogicFormula(), Engine(program.source, trust)
+    formula, engine = Formula(), Engine(program.source, trust)
     try:
         with time_limit(seconds), engine.errors_named(program.source.name, EXPLAINED):
             _fill(formula, engine, program, query)
@@ -316,9 +322,9 @@ def _evidence(engine: Engine, database: Database) -> list[tuple[Term, ...]]:
         GroundingError: it depends on chance, or its truth value is none.
     """
     found = []
-    for pattern in (Term("evidence", None, None), Term("evidence", None)):
-        answers = engine.ground(database, pattern, label=GIVEN).get_names(GIVEN) if database.find(pattern) else []
-        for evidence, node in answers:
+    patterns = (Term("evidence", None, None), Term("evidence", None))
+    for pattern in (pattern for pattern in patterns if database.find(pattern) is not None):
+        for evidence, node in engine.ground(database, pattern, label=GIVEN).get_names(GIVEN):
             place = database.lineno(getattr(evidence.args[0], "location", None))
             if node is None:
                 continue
