@@ -15,9 +15,9 @@ from platformdirs import user_cache_path
 
 from gedi_nesy.nesy.diagram import TRUE, Compiled, Diagram
 from gedi_nesy.nesy.grounding import Fact, GroundProgram, Query, Variable
-from gedi_nesy.nesy.program import Program
+from gedi_nesy.nesy.program import Program, read_text
 
-FORMAT = 3  # raise it when what is stored changes
+FORMAT = 4  # raise it when what is stored changes
 
 Rule = tuple[GroundProgram, Compiled]
 
@@ -34,14 +34,15 @@ def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> 
         compile_rule: what to do when it isn't there.
     """
     path = user_cache_path("gedi-nesy") / "rules" / f"{_key(program, query)}.json"
+    folder = program.source.folder.resolve()
     try:
         entry = json.loads(path.read_text())
-        if all(_hash(Path(file).read_bytes()) == digest for file, digest in entry["consulted"].items()):
-            return _rule_from(entry)
+        if all(_hash(read_text(folder / file)) == digest for file, digest in entry["consulted"].items()):
+            return _rule_from(entry, folder)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, not readable, or of another time
     rule = compile_rule()
-    _store(path, _entry_of(*rule))
+    _store(path, _entry_of(*rule, folder))
     return rule
 
 
@@ -51,15 +52,14 @@ def _key(program: Program, query: Query) -> str:
         FORMAT,
         packages,
         program.source.text,
-        str(program.source.folder.resolve()),
         str(query.goal),
         query.arguments,
     ]
-    return _hash(json.dumps(parts).encode())
+    return _hash(json.dumps(parts))
 
 
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _store(path: Path, entry: dict[str, Any]) -> None:
@@ -72,12 +72,12 @@ def _store(path: Path, entry: dict[str, Any]) -> None:
         warnings.warn(f"the compiled rule was not stored in {path.parent}: {error}", stacklevel=2)
 
 
-def _entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
+def _entry_of(ground: GroundProgram, compiled: Compiled, folder: Path) -> dict[str, Any]:
     diagram = compiled.diagram
     nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
     number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
     return {
-        "consulted": {file: _hash(Path(file).read_bytes()) for file in ground.consulted},
+        "consulted": {os.path.relpath(file, folder): _hash(read_text(Path(file))) for file in ground.consulted},
         "variables": [asdict(variable) for variable in ground.variables],
         "facts": [asdict(fact) for fact in ground.facts],
         "nodes": ground.nodes,
@@ -92,7 +92,8 @@ def _entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
     }
 
 
-def _rule_from(entry: dict[str, Any]) -> Rule:
+def _rule_from(entry: dict[str, Any], folder: Path) -> Rule:
+    consulted = tuple(str(folder / file) for file in entry["consulted"])
     entry = {name: _tuples(part) for name, part in entry.items() if name not in ("variables", "facts")} | {
         name: [{field: _tuples(value) for field, value in item.items()} for item in entry[name]]
         for name in ("variables", "facts")
@@ -103,7 +104,7 @@ def _rule_from(entry: dict[str, Any]) -> Rule:
         entry["nodes"],
         dict(entry["answers"]),
         entry["evidence"],
-        (),
+        consulted,
         entry["open_tests"],
     )
     diagram = Diagram([ground.sizes[variable] for variable in entry["order"]], entry["max_nodes"])

@@ -48,6 +48,7 @@ class Constraint(nn.Module):
         variables: the neural calls the rule makes, one categorical variable each.
         arguments: the names of the query's arguments.
         answers: the values of the arguments for which the rule is possible; one empty tuple without arguments.
+        consulted: the files that the program loads, ProbLog's own left out.
 
     Raises:
         UserError: the program or query is wrong, can't be compiled, or the budget was not enough.
@@ -76,6 +77,7 @@ class Constraint(nn.Module):
         self._ground, self._compiled = self._compiler.rule()
         self.variables: tuple[Variable, ...] = self._ground.variables
         self.answers: tuple[tuple[Value, ...], ...] = tuple(self._compiled.roots)
+        self.consulted = tuple(map(Path, self._ground.consulted))
         self.weights = FactWeights(program, self._ground.facts)
         self._reference = Reference(self._compiler, self.variables) if engine == "deepproblog" else None
         self._first_row = [0, *accumulate(self._ground.sizes)]  # of each variable's literals

@@ -10,7 +10,6 @@ from deepproblog.model import Model
 from deepproblog.network import Network
 from deepproblog.query import Query
 from problog.engine import NonGroundProbabilisticClause
-from problog.errors import ProbLogError
 from problog.logic import Term
 from torch import Tensor, nn
 
@@ -59,6 +58,15 @@ class _TensorSource:
             raise UserError(f"{self.name} has no {', '.join(map(str, index))}: it has {found}") from None
 
 
+class _Model(Model):
+    """DeepProbLog's model of a program that our parser has read."""
+
+    def __init__(self, source: Source, networks: Sequence[Network]) -> None:
+        super().__init__("", networks, load=False)
+        self.program = source.parsed
+        self._extract_parameters()
+
+
 def deepproblog_model(
     program: str | Path | Source,
     networks: Mapping[str, nn.Module],
@@ -82,10 +90,11 @@ def deepproblog_model(
     """
     source = program if isinstance(program, Source) else read_source(program)
     wrapped = [Network(module, name, batching=True) for name, module in _wrap(source, networks).items()]
-    model = Model(source.text, wrapped, load=False)
+    model = _Model(source, wrapped)
     engine = ExactEngine(model)
     engine.engine = Engine(source, trust)
-    model.set_engine(engine)
+    with engine.engine.errors_named(source.name):
+        model.set_engine(engine)
     for name, tensors in (sources or {}).items():
         model.add_tensor_source(name, _TensorSource(name, tensors))
     return model
@@ -122,12 +131,11 @@ def query(model: Model, goal: str) -> dict[str, float]:
         if name not in model.tensor_sources:
             raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
     try:
-        result = model.solve([Query(term)])[0].result
+        with model.solver.engine.engine.errors_named(goal, (NonGroundProbabilisticClause,)):
+            result = model.solve([Query(term)])[0].result
     except NonGroundProbabilisticClause as error:
         mend = "where an image is open, name one, as tensor(test(0))"
         raise UserError(f"{goal}: {str(error).rstrip('.')}; {mend}") from None
-    except ProbLogError as error:
-        raise UserError(f"{goal}: {str(error).rstrip('.')}") from None
     return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}
 
 

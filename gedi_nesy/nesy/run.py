@@ -21,7 +21,7 @@ from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.predicate import deepproblog_model, query
 from gedi_nesy.nesy.probabilities import learnable_heads
-from gedi_nesy.nesy.program import Source
+from gedi_nesy.nesy.program import Source, read_text
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.runs import RunFolder
 
@@ -287,17 +287,29 @@ def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) ->
 
 
 def saved_program(folder: RunFolder, recipe: Recipe) -> Source:
-    """A run's program as it was when the run began; the files it may consult lie where they lay then.
+    """A run's program as it was when the run began; the files it loads are the run folder's, whatever the recipe says.
 
     Raises:
         UserError: if the folder holds none.
     """
-    path = Path(recipe.program)
-    try:
-        text = (folder / PROGRAM).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{folder / PROGRAM} can't be read: {error.strerror}.") from error
-    return Source(text, path.name, path.parent)
+    path = folder / PROGRAM
+    if path.is_symlink():
+        raise UserError(f"{path} is a link to another file: put the program itself there.")
+    return Source(read_text(path), Path(recipe.program).name or PROGRAM, folder.path)
+
+
+def copied_files(constraint: Constraint, program: Source) -> dict[str, str]:
+    """What a run folder needs beside its settings, text by file name: the program, and the files it loads, if they are
+    in its folder; others need trust and stay where they are.
+
+    Raises:
+        UserError: one of them has the name that the run's program gets.
+    """
+    folder = program.folder.resolve()
+    loaded = [path.relative_to(folder) for path in constraint.consulted if folder in path.parents]
+    if Path(PROGRAM) in loaded:
+        raise UserError(f"the program loads a file named {PROGRAM}, as a run calls its own program: rename it.")
+    return {PROGRAM: program.text} | {path.as_posix(): read_text(folder / path) for path in loaded}
 
 
 def build_constraint(recipe: Recipe, program: Source) -> Constraint:

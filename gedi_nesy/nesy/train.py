@@ -13,7 +13,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.program import Source, find_program, read_source
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
-from gedi_nesy.nesy.run import PROGRAM, Run, build_constraint, saved_program
+from gedi_nesy.nesy.run import Run, build_constraint, copied_files, saved_program
 from gedi_nesy.nesy.session import Progress, Session
 from gedi_nesy.nesy.table import read_table
 from gedi_nesy.runs import RunFolder
@@ -47,8 +47,11 @@ def train(
     settings = load_recipe(recipe, overrides)
     program = read_source(find_program(settings.program))
     session = _prepare(settings, program, data_dir, notify, progress)
-    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun={PROGRAM: program.text})
-    folder.write(PROGRAM, program.text)
+    files = copied_files(session.constraint, program)
+    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun=files)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        folder.write(name, text)
     folder.write("config.toml", session.recipe.to_toml())
     return session.run(folder)
 

@@ -1,5 +1,7 @@
 """Rules of every shape through training: small, on real digits, no image of which is labelled for the networks."""
 
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -128,6 +130,37 @@ def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(
     again = load_file(resumed.folder / "model.safetensors")
     assert "rule.weights.logits.0" in whole
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_run_folder_holds_what_its_program_loads_and_its_program_loads_nothing_else(tmp_path):
+    (tmp_path / "facts").mkdir()
+    (tmp_path / "facts" / "odd.pl").write_text("odd(1). odd(3).")
+    text = f"{DIGIT}:- consult('facts/odd.pl').\nrule(X) :- digit(X,A), odd(A).\nquery(rule(X)).\n"
+    folder = train_text(text, tmp_path, arguments=[]).folder
+    (tmp_path / "facts" / "odd.pl").unlink()
+    assert load_run(folder.path).constraint.count() == 2
+    config = (folder / "config.toml").read_text()
+    (tmp_path / "outside.pl").write_text("odd(5).")
+    for program, load in [("/outside.pl", str(tmp_path / "outside.pl")), (f"{tmp_path}/x.pl", "outside.pl")]:
+        folder.write("config.toml", config.replace(str(tmp_path / "rule.pl"), program))
+        folder.write("program.pl", text.replace("facts/odd.pl", load))
+        with pytest.raises(UserError, match=r"pass trust=True|outside.pl can't be read: No such file"):
+            load_run(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\xff\xfe", "no text in UTF-8"), (None, "is a link to another file"), (b"a :- b(.", "Unmatched character")],
+)
+def test_a_damaged_program_of_a_run(noisy, tmp_path, content, message):
+    folder = shutil.copytree(noisy.folder.path, tmp_path / "copy")
+    (folder / "program.pl").unlink()
+    if content is None:
+        (folder / "program.pl").symlink_to("/dev/zero")
+    else:
+        (folder / "program.pl").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        load_run(folder)
 
 
 def test_a_run_that_loads_code_needs_trust_each_time(tmp_path):
