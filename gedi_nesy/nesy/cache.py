@@ -17,7 +17,7 @@ from gedi_nesy.nesy.diagram import TRUE, Compiled, Diagram
 from gedi_nesy.nesy.grounding import Fact, GroundProgram, Query, Variable
 from gedi_nesy.nesy.program import Program
 
-FORMAT = 3  # raise it when what is stored changes
+FORMAT = 4  # raise it when what is stored changes
 
 Rule = tuple[GroundProgram, Compiled]
 

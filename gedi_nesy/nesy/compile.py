@@ -94,7 +94,9 @@ def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, fac
         raise UserError(f"the rule's {len(grounded.sizes):,} variables make its decision diagram too deep") from None
     if not found:
         raise UserError(_too_large(grounded, len(orders), limit, None if in_time else seconds))
-    return min(found, key=lambda compiled: compiled.size)
+    best = min(found, key=lambda compiled: compiled.size)
+    best.diagram.max_nodes = max_nodes  # the race is over, and what is made of the diagram has the whole budget
+    return best
 
 
 def _too_large(grounded: GroundProgram, orders: int, limit: int, seconds: float | None) -> str:

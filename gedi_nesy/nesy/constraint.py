@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.circuit import Circuit
 from gedi_nesy.nesy.compile import Compiler
-from gedi_nesy.nesy.diagram import FALSE, TRUE, neural_solutions, smoothed
+from gedi_nesy.nesy.diagram import FALSE, TRUE, TooLarge, neural_solutions, smoothed
 from gedi_nesy.nesy.grounding import Key, Query, Variable
 from gedi_nesy.nesy.layers import lay_out
+from gedi_nesy.nesy.likelihood import Likelihood
 from gedi_nesy.nesy.program import Program, Source, Value, find_program, read_file
 from gedi_nesy.nesy.reference import Reference
 from gedi_nesy.nesy.solutions import Row, Solutions
 from gedi_nesy.nesy.symbols import Alignment, Diagnosis, Symbols
 from gedi_nesy.nesy.weights import FactWeights
+from gedi_nesy.nesy.worlds import OwnDistribution
 
 NOT_NORMALISED = 0.05  # probabilities in half precision sum to 1 within this, those of logits don't
 
@@ -201,13 +203,15 @@ class Constraint(nn.Module):
         return self._solutions.total
 
     def marginals(self) -> dict[Key, Tensor]:
-        """The probability of each symbol when all satisfying assignments are equally likely, [values] each."""
-        self._check_satisfiable()
-        marginals = self._solutions.marginals()
+        """The probability of each symbol among the assignments that `sample` draws, [values] each."""
+        marginals = self._distribution.marginals()
         return {v.key: m.to(torch.get_default_dtype()) for v, m in zip(self.variables, marginals, strict=True)}
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> dict[Key, Any]:
-        """Draw satisfying assignments, each equally likely.
+        """Draw satisfying assignments from the program's own distribution.
+
+        Its facts are drawn by their probabilities (start values where they are learnable), given its evidence; then
+        one of the assignments that satisfy the rule with these facts, each equally likely.
 
         Args:
             n: how many, at least one.
@@ -216,31 +220,29 @@ class Constraint(nn.Module):
         Returns:
             For each key indices into its domain, [n]; for each argument of the query a list of n values.
         """
-        self._check_satisfiable()
         if n < 1:
             raise UserError(f"at least one assignment can be drawn, not {n}")
-        answers, values = self._solutions.sample(n, generator)
+        answers, values = self._distribution.sample(n, generator)
         drawn: dict[Key, Any] = {v.key: column for v, column in zip(self.variables, values, strict=True)}
         for position, argument in enumerate(self.query.arguments):
             drawn[argument] = [self.answers[answer][position] for answer in answers.tolist()]
         return drawn
 
     def diagnose(self, support: Mapping[str, Any] | None = None, *, seconds: float = 10.0) -> Diagnosis:
-        """Which concept maps, renamings of each network's symbols, leave the rule satisfied on its support.
+        """Which concept maps, renamings of each network's symbols, leave the rule as probable as it is on its support.
 
         Args:
             support: satisfying assignments in the form of `sample`, such as the symbols of the training examples; by
-                default all of them.
+                default all of them. Where the rule's own facts decide, a likelier one can't become less likely.
             seconds: budget; past it the counts are lower bounds and `.exact` is False.
 
         Raises:
             UserError: an assignment in the support does not satisfy the rule, or is none.
         """
-        self._check_satisfiable()
         rows = None
         if support is not None:
             rows = self._rows_of(*self._support(support))
-            wrong = next((i for i, row in enumerate(rows) if not self._symbols.possible(*row)), None)
+            wrong = next((i for i, row in enumerate(rows) if not self._symbols.highest(*row)), None)
             if wrong is not None:
                 raise UserError(f"assignment {wrong} of the support does not satisfy {self.query.goal}")
         return self._symbols.diagnose(rows, seconds)
@@ -252,7 +254,7 @@ class Constraint(nn.Module):
         *,
         seconds: float = 10.0,
     ) -> Alignment:
-        """Name clusters by the rule: the bijection from clusters to symbols under which most examples satisfy it.
+        """Name clusters by the rule: the bijection from clusters to symbols under which it is most probable.
 
         Each image counts as its most probable cluster. Exact unless the budget ends the search.
 
@@ -264,7 +266,6 @@ class Constraint(nn.Module):
         Raises:
             UserError: as for `log_prob`, or there are no examples.
         """
-        self._check_satisfiable()
         columns = self._columns(log_probs, arguments)
         clusters = {v.key: column.argmax(1) for v, column in zip(self.variables, columns, strict=False)}
         rows = self._rows_of(clusters, arguments or {})
@@ -289,17 +290,39 @@ class Constraint(nn.Module):
         return labels, arguments
 
     def _rows_of(self, labels: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]]) -> list[Row]:
-        """Assignments as the root of their answer and the value at each level of the solutions' diagram."""
-        columns = [torch.as_tensor(labels[self.variables[variable].key]).tolist() for variable in self._solutions.order]
+        """Assignments as the number of their answer and the value at each level of the solutions' diagram."""
+        columns = [labels[self.variables[variable].key].tolist() for variable in self._solutions.order]
         rows = list(zip(*columns, strict=True))
         answers = zip(*([_plain(value) for value in arguments[name]] for name in self.arguments), strict=True)
-        numbers = [self._number_of_answer.get(answer) for answer in answers] if self.arguments else [0] * len(rows)
-        roots = [FALSE if number is None else self._solutions.roots[number] for number in numbers]
-        return list(zip(roots, rows, strict=True))
+        impossible = len(self.answers)
+        numbers = [self._number_of_answer.get(answer, impossible) for answer in answers]
+        return list(zip(numbers if self.arguments else [0] * len(rows), rows, strict=True))
 
     @cached_property
     def _symbols(self) -> Symbols:
-        return Symbols(self.variables, self._solutions)
+        return Symbols(self.variables, self._solutions, self._likelihood(), self._distribution)
+
+    def _likelihood(self) -> Likelihood:
+        try:
+            return Likelihood(self._ground, self._compiled, self._start_weights)
+        except TooLarge:
+            warnings.warn(
+                f"P({self.query.goal}) takes too many values to tell symbols apart by it: they are by what is possible",
+                stacklevel=4,
+            )
+            possible = neural_solutions(self._ground, self._compiled)
+            return Likelihood(self._ground, possible, ())
+
+    @cached_property
+    def _distribution(self) -> OwnDistribution:
+        self._check_satisfiable()
+        return OwnDistribution(self._ground, self._compiled, self._start_weights)
+
+    @property
+    def _start_weights(self) -> list[list[float]]:
+        """The probability of each value of each of the program's own variables; of a learnable one, where it starts."""
+        parameters = self._compiler.program.parameters
+        return [fact.start_weights(parameters) for fact in self._ground.facts]
 
     @cached_property
     def _solutions(self) -> Solutions:

@@ -57,6 +57,16 @@ class Diagram:
         """The variable at this level has this value."""
         return self.node(level, tuple(TRUE if i == value else FALSE for i in range(self.sizes[level])))
 
+    def leaf(self) -> int:
+        """A further terminal node, which stands for what its maker says."""
+        self.level.append(len(self.sizes))
+        self.children.append(())
+        return len(self.children) - 1
+
+    def follow(self, node: int, level: int, value: int) -> int:
+        """Where a node, at this level or below it, leads when the variable at this level has this value."""
+        return self.children[node][value] if self.level[node] == level else node
+
     def negate(self, a: int) -> int:
         """not a."""
         found = self._not.get(a)
