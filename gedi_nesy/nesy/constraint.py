@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.arguments import count_values, read_values
 from gedi_nesy.nesy.circuit import Circuit
 from gedi_nesy.nesy.compile import Compiler
 from gedi_nesy.nesy.diagram import FALSE, TRUE, TooLarge, neural_solutions, smoothed
@@ -84,6 +85,7 @@ class Constraint(nn.Module):
         self._rows = {v.key: slice(*rows) for v, rows in zip(self.variables, pairwise(self._first_row), strict=False)}
         self._stretches = _stretches([len(variable.domain) for variable in self.variables])
         self._number_of_answer = {answer: number for number, answer in enumerate(self.answers)}
+        self._known = [dict.fromkeys(a[i] for a in self.answers) for i in range(len(self.arguments))]
         self._conditional = self._compiled.evidence != TRUE
         self._circuits: dict[tuple[str, torch.device], Circuit] = {}
         self._impossible: set[tuple[Value, ...]] = set()  # answers that were asked for and turned out so
@@ -114,7 +116,8 @@ class Constraint(nn.Module):
                 rule that has both is refused).
 
         Returns:
-            [batch] (of one example where the query reaches no image and has no arguments); differentiable once.
+            [batch] (of one example where the query reaches no image and has no arguments); differentiable, by
+            torch.func too.
             -inf, with a warning and no gradient, where the rule is impossible.
 
         Raises:
@@ -131,6 +134,10 @@ class Constraint(nn.Module):
             result = self._reference.log_prob(inputs, answers, self.weights.probabilities())
         self._warn_if_impossible(result)
         return result
+
+    def forward(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None) -> Tensor:
+        """`log_prob`, for where a module is called."""
+        return self.log_prob(inputs, arguments)
 
     @torch.no_grad()
     def most_probable(
@@ -280,6 +287,9 @@ class Constraint(nn.Module):
             raise UserError(f"the support has no {missing[0]}: it needs the form that sample() returns")
         labels = {v.key: torch.as_tensor(support[v.key]) for v in self.variables}
         for v in self.variables:
+            if labels[v.key].ndim != 1 or labels[v.key].is_floating_point():
+                found = f"{list(labels[v.key].shape)} {labels[v.key].dtype}"
+                raise UserError(f"the support needs a list of indices for {v.key}, one an assignment, not {found}")
             wrong = [index for index in labels[v.key].tolist() if index not in range(len(v.domain))]
             if wrong:
                 raise UserError(f"the support has {wrong[0]} for {v.key}, no index into its {len(v.domain)} values")
@@ -293,9 +303,8 @@ class Constraint(nn.Module):
         """Assignments as the number of their answer and the value at each level of the solutions' diagram."""
         columns = [labels[self.variables[variable].key].tolist() for variable in self._solutions.order]
         rows = list(zip(*columns, strict=True))
-        answers = zip(*([_plain(value) for value in arguments[name]] for name in self.arguments), strict=True)
         impossible = len(self.answers)
-        numbers = [self._number_of_answer.get(answer, impossible) for answer in answers]
+        numbers = [self._number_of_answer.get(answer, impossible) for answer in self._argument_rows(arguments)]
         return list(zip(numbers if self.arguments else [0] * len(rows), rows, strict=True))
 
     @cached_property
@@ -358,7 +367,9 @@ class Constraint(nn.Module):
         if given.keys() != set(self.arguments):
             raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.arguments)}")
         columns = [self._column(variable, inputs[variable.key]) for variable in self.variables]
-        batches = {c.shape[0] for c in columns} | {_length(*item) for item in given.items()} or {1}
+        if len(devices := {str(column.device) for column in columns}) > 1:
+            raise UserError(f"the inputs lie on {' and '.join(sorted(devices))}: move them to one device")
+        batches = {c.shape[0] for c in columns} | {count_values(*item) for item in given.items()} or {1}
         if len(batches) > 1:
             raise UserError(f"inputs and arguments differ in their number of examples: {sorted(batches)}")
         if len({column.dtype for column in columns}) > 1:
@@ -376,13 +387,21 @@ class Constraint(nn.Module):
         """One variable's input, in single precision at least."""
         if not isinstance(log_probs, Tensor):
             raise UserError(f"{variable.key} needs log-probabilities as a tensor, not as {type(log_probs).__name__}")
+        if log_probs.is_meta or log_probs.layout != torch.strided or log_probs.is_nested:
+            kind = "meta" if log_probs.is_meta else "nested" if log_probs.is_nested else "sparse"
+            raise UserError(f"{variable.key} is a {kind} tensor: the rule needs a dense one that holds values")
+        if _is_batched(log_probs):
+            raise UserError(
+                f"{variable.key} comes from vmap, and the rule takes its examples as a batch: pass them as "
+                f"[batch, {len(variable.domain)}] and leave vmap out"
+            )
         if log_probs.shape[1:] != (len(variable.domain),) or not log_probs.is_floating_point():
             raise UserError(
                 f"{variable.key} needs log-probabilities of its {len(variable.domain)} values "
                 f"{_short(variable.domain)}, as [batch, {len(variable.domain)}], "
                 f"not {list(log_probs.shape)} {log_probs.dtype}"
             )
-        return log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
+        return log_probs if log_probs.dtype in (torch.float32, torch.float64) else log_probs.float()
 
     def _check_normalised(self, columns: list[Tensor]) -> None:
         """One look for each stretch of variables with domains of one size; a second one only to say what is wrong."""
@@ -407,12 +426,20 @@ class Constraint(nn.Module):
         without arguments, where it is the first."""
         if not arguments:
             return None
-        columns = [[_plain(value) for value in arguments[name]] for name in self.arguments]
-        rows, impossible = list(zip(*columns, strict=True)), len(self.answers)
+        rows, impossible = self._argument_rows(arguments), len(self.answers)
         if self._ground.open_tests:
             self._check_unknown({row for row in rows if row not in self._number_of_answer})
         numbers = [self._number_of_answer.get(row, impossible) for row in rows]
         return torch.tensor(numbers, dtype=torch.long, device=device)
+
+    def _argument_rows(self, arguments: Mapping[str, Sequence[Value]]) -> list[tuple[Value, ...]]:
+        """The arguments' values in each example, as `answers` has them."""
+        exhaustive = not self._ground.open_tests
+        columns = [
+            read_values(name, arguments[name], known, exhaustive)
+            for name, known in zip(self.arguments, self._known, strict=True)
+        ]
+        return list(zip(*columns, strict=True))
 
     def check_possible(self, answer: tuple[Value, ...]) -> None:
         """UserError if there are no symbols that satisfy the rule with these values of its arguments."""
@@ -458,27 +485,20 @@ class Constraint(nn.Module):
             )
 
 
+def _is_batched(tensor: Tensor) -> bool:
+    """Whether a tensor stands for one of vmap's slices, whatever transforms lie around it."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return False
+
+
 def _stretches(sizes: Sequence[int]) -> list[tuple[int, int]]:
     """From which variable to which all domains have one size."""
     ends = list(accumulate(len(list(group)) for _, group in groupby(sizes)))
     return list(zip([0, *ends], ends, strict=False))
-
-
-def _length(name: str, values: Any) -> int:
-    """How many examples an argument has values for."""
-    try:
-        if not isinstance(values, str):
-            return len(values)
-    except TypeError:
-        pass
-    raise UserError(f"argument {name} needs a list, one value for each example, not {values}")
-
-
-def _plain(value: Any) -> Value:
-    """An argument's value as `answers` has it: numbers out of tensors, lists as tuples."""
-    if isinstance(value, Tensor):
-        value = value.tolist()
-    return tuple(_plain(element) for element in value) if isinstance(value, list | tuple) else value
 
 
 def _short(values: Sequence[Any]) -> str:

@@ -2,7 +2,8 @@
 
 A concept map renames the symbols of each network. If a map makes the rule less probable for no assignment of symbols, a
 network that has learnt it satisfies the rule as well as the right one: a reasoning shortcut (Marconato et al. 2023).
-Without noise in the rule, such a map takes every satisfying assignment to a satisfying one. Deciding whether there is one is coNP-complete, counting them #P-complete, so both searches have a budget.
+Without noise in the rule, such a map takes every satisfying assignment to a satisfying one.
+Deciding whether there is one is coNP-complete, counting them #P-complete, so both searches have a budget.
 """
 
 import time

@@ -40,7 +40,7 @@ class OwnDistribution:
         found = list(neural.roots.values())
         answers = len(compiled.roots)
         self.solutions = [
-            Solutions(Compiled(neural.diagram, neural.order, dict(enumerate(own)), TRUE))
+            Solutions(Compiled(neural.diagram, neural.order, {(i,): root for i, root in enumerate(own)}, TRUE))
             for own in (found[i * answers : (i + 1) * answers] for i in range(len(worlds)))
         ]
         total = sum(worlds.values())
