@@ -26,6 +26,7 @@ from gedi_nesy.nesy.symbols import Alignment, Diagnosis, Symbols
 from gedi_nesy.nesy.weights import FactWeights
 from gedi_nesy.nesy.worlds import OwnDistribution
 
+SECONDS = 30.0  # budget
 NOT_NORMALISED = 0.05  # probabilities in half precision sum to 1 within this, those of logits don't
 
 
@@ -42,7 +43,7 @@ class Constraint(nn.Module):
         arguments: variables of the query whose value differs by example.
         engine: "exact", or "deepproblog": `log_prob` asks DeepProbLog's own solver, one example after the other.
         trust: allow the program to import Python and to consult files outside its folder.
-        seconds: budget for grounding and compiling.
+        seconds: budget for parsing, and again for grounding and compiling.
         max_nodes: budget for the nodes of the decision diagram.
         name: what errors call the program.
         folder: where the program may consult files.
@@ -64,7 +65,7 @@ class Constraint(nn.Module):
         *,
         engine: str = "exact",
         trust: bool = False,
-        seconds: float = 30.0,
+        seconds: float = SECONDS,
         max_nodes: int = 2_000_000,
         name: str = "the program",
         folder: str | Path = ".",
@@ -72,7 +73,7 @@ class Constraint(nn.Module):
         super().__init__()
         if engine not in ("exact", "deepproblog"):
             raise UserError(f"there is no engine {engine}, only exact and deepproblog")
-        program = Program(Source(text, name, Path(folder)))
+        program = Program(Source(text, name, Path(folder), seconds))
         self.query = Query(program, query, arguments)
         self.arguments = self.query.arguments
         self._compiler = Compiler(program, self.query, seconds, max_nodes, trust)
@@ -95,7 +96,7 @@ class Constraint(nn.Module):
         cls, path: str | Path, query: str | None = None, arguments: Sequence[str] = (), **options: Any
     ) -> "Constraint":
         """The rule in a file, or in one of our programs by its name; see the class for the options."""
-        source = read_file(find_program(path))
+        source = read_file(find_program(path), options.get("seconds", SECONDS))
         return cls(source.text, query, arguments, name=source.name, folder=source.folder, **options)
 
     def __repr__(self) -> str:
@@ -454,7 +455,7 @@ class Constraint(nn.Module):
     def _check_unknown(self, answers: set[tuple[Value, ...]]) -> None:
         """Whether answers that were not found while the arguments were open are impossible when they are given."""
         for answer in answers - self._impossible:
-            if self._compiler.given(answer).roots:
+            if self._compiler.has_answer(answer):
                 raise UserError(
                     f"{self.query.given(answer)} has an answer, but the rule does not find it while "
                     f"{', '.join(self.arguments)} is open, by {', '.join(self._ground.open_tests)}: let it find "

@@ -1,5 +1,6 @@
 """Read and check a ProbLog program: syntax, neural predicates, learnable probabilities."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 from problog.errors import ParseError, ProbLogError
 from problog.logic import AnnotatedDisjunction, Clause, Constant, Or, Term, Var, is_list, list2term, term2list
-from problog.program import PrologString
+from problog.parser import DefaultPrologParser
+from problog.program import DefaultPrologFactory, PrologString
 
 from gedi_nesy.errors import UserError
 
@@ -51,8 +53,8 @@ def read_source(program: str | Path) -> "Source":
     return read_file(find_program(program))
 
 
-def read_file(path: Path) -> "Source":
-    """A program from its file.
+def read_file(path: Path, seconds: float = 30.0) -> "Source":
+    """A program from its file, parsed within a budget of seconds.
 
     Raises:
         UserError: it has a syntax error, or is no text in UTF-8.
@@ -61,24 +63,52 @@ def read_file(path: Path) -> "Source":
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no text in UTF-8, see its byte {error.start}: save it as UTF-8") from None
-    return Source(text, path.name, path.parent)
+    return Source(text, path.name, path.parent, seconds)
+
+
+class _Parser(DefaultPrologParser):
+    """ProbLog's parser, whose time grows with the square of a statement's length, with an eye on the clock."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(DefaultPrologFactory(identifier=0))
+        self.name, self.seconds, self.end = name, seconds, time.monotonic() + seconds
+
+    def next_token(self, *args: Any) -> Any:
+        """The next token."""
+        self._check_clock()
+        return super().next_token(*args)
+
+    def fold(self, *args: Any, **kwargs: Any) -> Any:
+        """The term that some operators and their operands make."""
+        self._check_clock()
+        return super().fold(*args, **kwargs)
+
+    def _check_clock(self) -> None:
+        if time.monotonic() > self.end:
+            raise UserError(
+                f"{self.name} was not parsed within its budget of {self.seconds:g} s: split statements of thousands of "
+                "literals, each into several predicates, or raise the budget"
+            )
 
 
 class Source:
-    """The text of a program, parsed; knows the line and column of every term."""
+    """The text of a program, parsed, within a budget of seconds; knows the line and column of every term."""
 
-    def __init__(self, text: str, name: str, folder: Path) -> None:
+    def __init__(self, text: str, name: str, folder: Path, seconds: float = 30.0) -> None:
         self.text, self.name, self.folder = text, name, folder
+        parser = _Parser(name, seconds)
         try:
-            self.parsed = PrologString(text, source_root=str(folder), source_files=[str(folder / name)])
+            self.parsed = PrologString(text, parser, source_root=str(folder), source_files=[str(folder / name)])
             self.statements = list(self.parsed)
         except ParseError as error:
             _, line, column = error.location
             raise UserError(f"{name}:{line}:{column + 1}: {error.base_message}") from None  # ProbLog counts from 0
         except ProbLogError as error:  # neither this one nor the next says where
-            raise UserError(f"{name}:{_line_of(text, type(error))}: {error.base_message}") from None
+            raise UserError(f"{name}:{_line_of(text, type(error), parser)}: {error.base_message}") from None
         except IndexError:
-            raise UserError(f"{name}:{_line_of(text, IndexError)}: an operator lacks what it needs beside it") from None
+            raise UserError(
+                f"{name}:{_line_of(text, IndexError, parser)}: an operator lacks what it needs beside it"
+            ) from None
 
     def place(self, term: Any) -> str:
         """file:line:column of a term."""
@@ -87,12 +117,12 @@ class Source:
         return f"{self.name}:{where[1]}:{where[2]}" if where else self.name
 
 
-def _line_of(text: str, error: type[Exception]) -> int:
+def _line_of(text: str, error: type[Exception], parser: _Parser) -> int:
     """The line up to which the text must be read for this error."""
     lines = text.splitlines()
     for n in range(1, len(lines)):
         try:
-            list(PrologString("\n".join(lines[:n])))
+            list(PrologString("\n".join(lines[:n]), parser))
         except error:
             return n
         except ProbLogError:  # a statement goes on in the next line
