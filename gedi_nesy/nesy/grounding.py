@@ -22,6 +22,7 @@ from problog.program import LogicProgram, PrologFile, SimpleProgram
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.budget import TimeIsUp, time_limit
 from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
+from gedi_nesy.nesy.sublists import ground_possible_lists
 
 GIVEN = "given"  # label of an answer's goal, grounded with the answer's values
 GOAL = "gedi_nesy_goal"  # the query is wrapped in a rule of this name; its arguments are the query's variables
@@ -325,6 +326,7 @@ def with_goal(program: Program, query: Query) -> SimpleProgram:
 def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query) -> None:
     """Ground the query and the program's evidence into the formula."""
     statements = with_goal(program, query)
+    ground_possible_lists(engine, [len(declaration.domain) for declaration in program.declarations])
     exact = ExactEngine(Model("", [Network(None, f"net{i}") for i in range(len(program.declarations))], load=False))
     exact.engine = engine
     database = exact.prepare(statements)
