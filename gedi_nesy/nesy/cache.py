@@ -22,7 +22,7 @@ FORMAT = 4  # raise it when what is stored changes
 Rule = tuple[GroundProgram, Compiled]
 
 
-def cached(program: Program, query: Query, compile_rule: Callable[[], dict[str, Any]]) -> Rule:
+def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> Rule:
     """The rule from the cache, or compiled and then stored.
 
     Entries are written to a file of their own and renamed into place, so that concurrent writers don't meet. One that
@@ -31,18 +31,18 @@ def cached(program: Program, query: Query, compile_rule: Callable[[], dict[str, 
     Args:
         program: the program.
         query: the goal; the same image in two places is part of it.
-        compile_rule: what to do when it isn't there; returns the rule's entry.
+        compile_rule: what to do when it isn't there.
     """
     path = user_cache_path("gedi-nesy") / "rules" / f"{_key(program, query)}.json"
     try:
         entry = json.loads(path.read_text())
         if all(_hash(Path(file).read_bytes()) == digest for file, digest in entry["consulted"].items()):
-            return rule_of(entry)
+            return _rule_from(entry)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, not readable, or of another time
-    entry = compile_rule()
-    _store(path, entry)
-    return rule_of(entry)
+    rule = compile_rule()
+    _store(path, _entry_of(*rule))
+    return rule
 
 
 def _key(program: Program, query: Query) -> str:
@@ -72,8 +72,7 @@ def _store(path: Path, entry: dict[str, Any]) -> None:
         warnings.warn(f"the compiled rule was not stored in {path.parent}: {error}", stacklevel=2)
 
 
-def entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
-    """A rule in plain values."""
+def _entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
     diagram = compiled.diagram
     nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
     number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
@@ -93,8 +92,7 @@ def entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
     }
 
 
-def rule_of(entry: dict[str, Any]) -> Rule:
-    """The rule of an entry."""
+def _rule_from(entry: dict[str, Any]) -> Rule:
     entry = {name: _tuples(part) for name, part in entry.items() if name not in ("variables", "facts")} | {
         name: [{field: _tuples(value) for field, value in item.items()} for item in entry[name]]
         for name in ("variables", "facts")
@@ -115,5 +113,5 @@ def rule_of(entry: dict[str, Any]) -> Rule:
 
 
 def _tuples(value: Any) -> Any:
-    """Lists, which JSON makes of tuples, as tuples."""
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+    """JSON's lists as the tuples they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

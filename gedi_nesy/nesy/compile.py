@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from problog.logic import Term
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.budget import MEMORY, ChildDied, TimeIsUp, run_limited, time_limit
-from gedi_nesy.nesy.cache import Rule, cached, entry_of, rule_of
-from gedi_nesy.nesy.diagram import FALSE, TRUE, Compiled, Diagram, TooLarge
+from gedi_nesy.nesy.cache import Rule, cached
+from gedi_nesy.nesy.diagram import FALSE, TRUE, Compiled, Diagram, TooLarge, compacted
 from gedi_nesy.nesy.formula import check_negation, components, flattened, variable_orders
 from gedi_nesy.nesy.grounding import GroundProgram, Query, answer_terms, ground, ground_given
 from gedi_nesy.nesy.program import Program, Value
@@ -43,15 +43,16 @@ class Compiler:
 
     def rule(self) -> Rule:
         """The query, from the cache where it is there."""
-        if self.trust:
-            return rule_of(self._limited(self._entry))
-        return cached(self.program, self.query, lambda: self._limited(self._entry))
+        return self._rule() if self.trust else cached(self.program, self.query, self._rule)
 
-    def _entry(self) -> dict[str, Any]:
+    def _rule(self) -> Rule:
+        return self._limited(self._grounded_and_compiled)
+
+    def _grounded_and_compiled(self) -> Rule:
         start = time.monotonic()
         grounded = ground(self.program, self.query, self.seconds, self.trust)
         left = max(1.0, self.seconds - (time.monotonic() - start))
-        return entry_of(grounded, compile_program(grounded, self.max_nodes, left))
+        return grounded, compile_program(grounded, self.max_nodes, left)
 
     def has_answer(self, answer: tuple[Value, ...]) -> bool:
         """Whether the query is possible with these values for its arguments."""
@@ -64,11 +65,7 @@ class Compiler:
 
     def facts_last(self, grounded: GroundProgram) -> Compiled:
         """The query with the program's own random variables below the neural ones."""
-
-        def work() -> dict[str, Any]:
-            return entry_of(grounded, compile_program(grounded, self.max_nodes, self.seconds, facts_last=True))
-
-        return rule_of(self._limited(work))[1]
+        return self._limited(lambda: compile_program(grounded, self.max_nodes, self.seconds, facts_last=True))
 
     def answer_terms(self) -> dict[tuple[Value, ...], tuple[Term, ...]]:
         """For each answer, the values of the arguments, the same as terms in ProbLog."""
@@ -122,9 +119,7 @@ def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, fac
         raise UserError(f"the rule's {len(grounded.sizes):,} variables make its decision diagram too deep") from None
     if not found:
         raise UserError(_too_large(grounded, len(orders), limit, None if in_time else seconds))
-    best = min(found, key=lambda compiled: compiled.size)
-    best.diagram.max_nodes = max_nodes  # the race is over, and what is made of the diagram has the whole budget
-    return best
+    return compacted(min(found, key=lambda compiled: compiled.size), max_nodes)
 
 
 def _too_large(grounded: GroundProgram, orders: int, limit: int, seconds: float | None) -> str:

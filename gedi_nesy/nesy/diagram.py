@@ -161,6 +161,16 @@ class Compiled:
         return len(self.diagram.reachable([*self.roots.values(), self.evidence]))
 
 
+def compacted(compiled: Compiled, max_nodes: int) -> Compiled:
+    """The same with no other nodes than those in use, and with this budget for more."""
+    old, new = compiled.diagram, Diagram(compiled.diagram.sizes, max_nodes)
+    image = {FALSE: FALSE, TRUE: TRUE}
+    for node in old.reachable([*compiled.roots.values(), compiled.evidence]):
+        image[node] = new.node(old.level[node], tuple(image[child] for child in old.children[node]))
+    roots = {answer: image[root] for answer, root in compiled.roots.items()}
+    return Compiled(new, compiled.order, roots, image[compiled.evidence])
+
+
 def neural_solutions(ground: GroundProgram, compiled: Compiled) -> Compiled:
     """The assignments of the neural variables under which the rule is possible, its own random variables aside.
 

@@ -1,6 +1,7 @@
 """Networks as DeepProbLog's neural predicates: a `deepproblog` Model that its own solver answers queries with."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,25 @@ def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
         if name not in model.tensor_sources:
             raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
     _check_that_it_ends(model, term, seconds)
-    result = model.solve([Query(term)])[0].result
+    try:
+        result = model.solve([Query(term)])[0].result
+    except NonGroundProbabilisticClause as error:
+        mend = "where an image is open, name one, as tensor(test(0))"
+        raise UserError(f"{goal}: {str(error).rstrip('.')}; {mend}") from None
+    except ProbLogError as error:
+        raise UserError(f"{goal}: {str(error).rstrip('.')}") from None
     return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}
 
 
 def _check_that_it_ends(model: Model, goal: Term, seconds: float) -> None:
+    """UserError where compiling a goal takes too much; other errors come again."""
+
+    def compile_goal() -> None:
+        with suppress(ProbLogError, UserError, LookupError, RecursionError):
+            model.solver.build_ac(Query(goal))
+
     try:
-        run_limited(lambda: _compile(model, goal), seconds)
+        run_limited(compile_goal, seconds)
     except TimeIsUp:
         what = f"was not grounded and compiled within its budget of {seconds:g} s"
     except MemoryError:
@@ -147,19 +160,6 @@ def _check_that_it_ends(model: Model, goal: Term, seconds: float) -> None:
     else:
         return
     raise UserError(f"{goal} {what}: ask about fewer images or values, or let the recursion end")
-
-
-def _compile(model: Model, goal: Term) -> None:
-    """Ground and compile a goal, for its errors."""
-    try:
-        model.solver.build_ac(Query(goal))
-    except NonGroundProbabilisticClause as error:
-        mend = "where an image is open, name one, as tensor(test(0))"
-        raise UserError(f"{goal}: {str(error).rstrip('.')}; {mend}") from None
-    except ProbLogError as error:
-        raise UserError(f"{goal}: {str(error).rstrip('.')}") from None
-    except RecursionError:
-        raise UserError(f"{goal} recurses too deeply; does it ever end?") from None
 
 
 def _source_names(term: Any) -> set[str]:

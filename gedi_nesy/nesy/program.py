@@ -1,6 +1,5 @@
 """Read and check a ProbLog program: syntax, neural predicates, learnable probabilities."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,10 @@ from typing import Any
 
 from problog.errors import ParseError, ProbLogError
 from problog.logic import AnnotatedDisjunction, Clause, Constant, Or, Term, Var, is_list, list2term, term2list
-from problog.parser import DefaultPrologParser
 from problog.program import DefaultPrologFactory, PrologString
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.timed_parser import TimedParser
 
 Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of values for a list
 
@@ -66,37 +65,12 @@ def read_file(path: Path, seconds: float = 30.0) -> "Source":
     return Source(text, path.name, path.parent, seconds)
 
 
-class _Parser(DefaultPrologParser):
-    """ProbLog's parser, whose time grows with the square of a statement's length, with an eye on the clock."""
-
-    def __init__(self, name: str, seconds: float) -> None:
-        super().__init__(DefaultPrologFactory(identifier=0))
-        self.name, self.seconds, self.end = name, seconds, time.monotonic() + seconds
-
-    def next_token(self, *args: Any) -> Any:
-        """The next token."""
-        self._check_clock()
-        return super().next_token(*args)
-
-    def fold(self, *args: Any, **kwargs: Any) -> Any:
-        """The term that some operators and their operands make."""
-        self._check_clock()
-        return super().fold(*args, **kwargs)
-
-    def _check_clock(self) -> None:
-        if time.monotonic() > self.end:
-            raise UserError(
-                f"{self.name} was not parsed within its budget of {self.seconds:g} s: split statements of thousands of "
-                "literals, each into several predicates, or raise the budget"
-            )
-
-
 class Source:
-    """The text of a program, parsed, within a budget of seconds; knows the line and column of every term."""
+    """The text of a program, parsed within a budget of seconds; knows the line and column of every term."""
 
     def __init__(self, text: str, name: str, folder: Path, seconds: float = 30.0) -> None:
         self.text, self.name, self.folder = text, name, folder
-        parser = _Parser(name, seconds)
+        parser = TimedParser(DefaultPrologFactory(identifier=0), name, seconds)
         try:
             self.parsed = PrologString(text, parser, source_root=str(folder), source_files=[str(folder / name)])
             self.statements = list(self.parsed)
@@ -117,7 +91,7 @@ class Source:
         return f"{self.name}:{where[1]}:{where[2]}" if where else self.name
 
 
-def _line_of(text: str, error: type[Exception], parser: _Parser) -> int:
+def _line_of(text: str, error: type[Exception], parser: TimedParser) -> int:
     """The line up to which the text must be read for this error."""
     lines = text.splitlines()
     for n in range(1, len(lines)):

@@ -111,8 +111,8 @@ run_limited(work, 60)
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        ("q :- X is 9**(9**9), X > 1.", ""),
-        ("q :- X is 1<<100000000000, X > 1.", ""),
+        ("q :- X is 9**(9**9), X > 1.", "."),
+        ("q :- X is 1<<100000000000, X > 1.", "."),
         ("p(X) :- p(f(X)). q :- p(0).", "not grounded within its budget of 0.5 s"),
         ("q :- " + ",".join(f"p({i})" for i in range(5000)) + ".", "program was not parsed within its budget of 0.5 s"),
     ],
