@@ -241,7 +241,7 @@ class Constraint(nn.Module):
 
         Args:
             support: satisfying assignments in the form of `sample`, such as the symbols of the training examples; by
-                default all of them. Where the rule's own facts decide, a likelier one can't become less likely.
+                default all of them.
             seconds: budget; past it the counts are lower bounds and `.exact` is False.
 
         Raises:
