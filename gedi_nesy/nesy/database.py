@@ -130,7 +130,7 @@ class Database(ClauseDB):
 
 def _own_file(path: Path, number: int) -> tuple[list[int], list[Any]]:
     """The ends of the lines of one of the program's files, and its statements, checked."""
-    source = Source(read_text(path), path.name, path.parent, number)
+    source = Source(read_text(path), path.name, path.parent, number=number)
     program = Program(source)
     if program.declarations or program.parameters:
         raise UserError(f"{path.name}: neural predicates and learnable probabilities must stand in the program itself")
@@ -140,7 +140,7 @@ def _own_file(path: Path, number: int) -> tuple[list[int], list[Any]]:
 @cache
 def _library(path: Path, number: int) -> tuple[list[int], list[Any]]:
     """The same of a library of ProbLog's, whose parsing takes longest, once a process: nothing changes its terms."""
-    parsed = parse(path.read_text(encoding="utf-8"), number)
+    parsed = parse(path.read_text(encoding="utf-8"), path.name, number=number)
     return parsed.line_info[0], list(parsed)
 
 

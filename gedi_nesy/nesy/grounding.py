@@ -24,6 +24,7 @@ from gedi_nesy.nesy.budget import TimeIsUp, time_limit
 from gedi_nesy.nesy.builtins import Formula, add_builtins
 from gedi_nesy.nesy.database import Database
 from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
+from gedi_nesy.nesy.sublists import ground_possible_lists
 
 GIVEN = "given"  # label of an answer's goal, grounded with the answer's values
 GOAL = "gedi_nesy_goal"  # the query is wrapped in a rule of this name; its arguments are the query's variables
@@ -73,6 +74,11 @@ class Fact:
     def size(self) -> int:
         """Number of values, "none of them" included."""
         return len(self.weights) + (not self.exhaustive)
+
+    def start_weights(self, parameters: Sequence[float]) -> list[float]:
+        """The probability of each value, of learnable ones where they start."""
+        weights = [parameters[weight] if isinstance(weight, int) else weight for weight in self.weights]
+        return weights if self.exhaustive else [*weights, max(0.0, 1 - sum(weights))]
 
 
 @dataclass(frozen=True)
@@ -302,6 +308,7 @@ def with_goal(program: Program, query: Query) -> SimpleProgram:
 def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query) -> None:
     """Ground the query and the program's evidence into the formula."""
     statements = with_goal(program, query)
+    ground_possible_lists(engine, [len(declaration.domain) for declaration in program.declarations])
     exact = ExactEngine(Model("", [Network(None, f"net{i}") for i in range(len(program.declarations))], load=False))
     exact.engine = engine
     database = exact.prepare(statements)

@@ -13,6 +13,7 @@ from problog.logic import AnnotatedDisjunction, Clause, Constant, Or, Term, Var,
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.syntax import DIGITS, parse
+from gedi_nesy.nesy.timed_parser import SECONDS
 
 NUMBER = re.compile(r"'[+-]?\d+(\.\d+)?([eE][+-]?\d+)?'")  # in quotes
 
@@ -56,13 +57,13 @@ def read_source(program: str | Path) -> "Source":
     return read_file(find_program(program))
 
 
-def read_file(path: Path) -> "Source":
-    """A program from its file.
+def read_file(path: Path, seconds: float = SECONDS) -> "Source":
+    """A program from its file, parsed within a budget of seconds.
 
     Raises:
         UserError: it can't be read, has a syntax error, or is no text in UTF-8.
     """
-    return Source(read_text(path), path.name, path.parent)
+    return Source(read_text(path), path.name, path.parent, seconds)
 
 
 def read_text(path: Path) -> str:
@@ -89,19 +90,24 @@ class Source:
         text: of the program; a byte order mark is none of it.
         name: what errors call it.
         folder: where it may consult files.
+        seconds: the budget for parsing it.
         number: of its file, where a program consists of several.
     """
 
-    def __init__(self, text: str, name: str, folder: Path, number: int = 0) -> None:
+    def __init__(self, text: str, name: str, folder: Path, seconds: float = SECONDS, number: int = 0) -> None:
         self.text, self.name, self.folder = text.removeprefix("\ufeff"), name, folder
+        files = {"source_root": str(folder), "source_files": [str(folder / name)]}
         try:
-            self.parsed = parse(self.text, number, source_root=str(folder), source_files=[str(folder / name)])
+            self.parsed = parse(self.text, name, seconds, number, **files)
             self.statements = list(self.parsed)
         except ParseError as error:
             _, line, column = error.location
             raise UserError(f"{name}:{line}:{column + 1}: {error.base_message}") from None  # ProbLog counts from 0
+        except UserError:  # the budget is spent
+            raise
         except Exception as error:  # whatever the text makes ProbLog's parser raise, which does not say where
-            raise UserError(f"{name}:{_line_of(self.text, type(error))}: {_reason(error)}") from None
+            line = _line_of(self.text, name, type(error), seconds)
+            raise UserError(f"{name}:{line}: {_reason(error)}") from None
 
     def place(self, term: Any) -> str:
         """file:line:column of a term."""
@@ -110,12 +116,12 @@ class Source:
         return f"{self.name}:{where[1]}:{where[2]}" if where else self.name
 
 
-def _line_of(text: str, error: type[Exception]) -> int:
+def _line_of(text: str, name: str, error: type[Exception], seconds: float) -> int:
     """The line up to which the text must be read for this error."""
     lines = text.splitlines()
     for n in range(1, len(lines)):
         try:
-            list(parse("\n".join(lines[:n])))
+            list(parse("\n".join(lines[:n]), name, seconds))
         except error:
             return n
         except Exception:  # a statement goes on in the next line
@@ -316,7 +322,7 @@ def to_term(value: Value) -> Term:
     if not isinstance(value, str):
         return Constant(value)
     try:
-        terms = list(parse(f"{value}."))
+        terms = list(parse(f"{value}.", "the argument"))
     except (ProbLogError, LookupError, ValueError):
         terms = []
     if len(terms) == 1 and type(terms[0]) is Term and terms[0].is_ground():

@@ -7,6 +7,8 @@ from problog.errors import GroundingError
 from problog.logic import Constant, Term, Var
 from problog.program import DefaultPrologFactory, PrologString
 
+from gedi_nesy.nesy.timed_parser import SECONDS, TimedParser
+
 DIGITS = 4300  # of the largest whole number: Python writes no longer one
 BITS = 14_284  # it needs
 NAME = re.compile(r"[a-z]\w*")  # an atom that needs no quotes
@@ -38,15 +40,21 @@ class _Factory(DefaultPrologFactory):
         return super().build_constant(value, location=location)
 
 
-def parse(text: str, number: int = 0, **source: Any) -> PrologString:
+def parse(text: str, name: str, seconds: float = SECONDS, number: int = 0, **source: Any) -> PrologString:
     """A program's statements.
 
     Args:
         text: of the program.
+        name: what errors call it.
+        seconds: the budget for parsing it.
         number: of its file, in the places of its terms.
         source: ProbLog's `source_root` and `source_files`.
+
+    Raises:
+        UserError: on the way, when the budget is spent.
     """
-    return PrologString(text, factory=_Factory(), identifier=number, **source)
+    parser = TimedParser(_Factory(identifier=number), name, seconds)
+    return PrologString(text, parser, identifier=number, **source)
 
 
 def canonical_name(functor: str) -> str:
