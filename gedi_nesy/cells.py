@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.regular import read_regular
 from gedi_nesy.runs import RunFolder, write_atomically
 
 KILLED = (
@@ -56,12 +57,14 @@ class Outcome:
 def read_outcome(cell: Cell, out: Path) -> Outcome:
     """What has become of a cell so far, read from the folder of the comparison."""
     folder, failure = RunFolder(out / cell.name), _failure_file(cell, out)
-    if (folder / cell.result).is_file():
+    if folder.has(cell.result):
         try:
             return Outcome(cell, summary=folder.read_json(cell.result))
         except UserError as damaged:
             return Outcome(cell, failure=str(damaged))
-    return Outcome(cell, failure=failure.read_text(encoding="utf-8").split("\n")[0] if failure.is_file() else None)
+    if not failure.is_file():
+        return Outcome(cell)
+    return Outcome(cell, failure=read_regular(failure).decode(errors="replace").split("\n")[0])
 
 
 def train_cell(cell: Cell, out: Path, train: Train) -> Outcome:

@@ -270,13 +270,10 @@ def saved_program(folder: RunFolder, recipe: Recipe) -> Source:
     """A run's program as it was when the run began; the files it may consult lie where they lay then.
 
     Raises:
-        UserError: if the folder holds none.
+        UserError: if the folder holds none that can be read.
     """
     path = Path(recipe.program)
-    try:
-        text = (folder / PROGRAM).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{folder / PROGRAM} can't be read: {error.strerror}.") from error
+    text = folder.read_text(PROGRAM)
     return Source(text, path.name, path.parent)
 
 

@@ -30,7 +30,7 @@ from gedi_nesy.nesy.recipe import Recipe, Stage
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.nesy.select import Judged, Selection, choose, judge
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
-from gedi_nesy.watch import Interrupted, Logger, Saver, restore
+from gedi_nesy.watch import Interrupted, Logger, Saver, check_place, fitting, restore
 
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
 Progress = Callable[[dict[str, Any]], None]
@@ -100,6 +100,7 @@ class Session:
         """
         with folder.locked(), stop_on_signal() as stop, cpu_threads(self.recipe.threads):
             state = folder.load_checkpoint(self.device)
+            check_place(state, len(self.phases), folder)
             self.before = state["seconds"] if state else 0.0
             try:
                 training, search = self._train(folder, state, stop)
@@ -114,7 +115,11 @@ class Session:
 
     def _train(self, folder: RunFolder, state: Mapping[str, Any] | None, stop: StopRequest) -> tuple[Training, Search]:
         """All phases, from the one in the checkpoint on: the rounds of the first stage, then the student."""
-        training, search = None, _read_search(state)
+        training = None
+        with fitting(folder):
+            search = _read_search(state)
+        if state is None:
+            folder.rewind_metrics(lambda row: False)  # of a start that was killed
         for phase in self.phases[state["phase"] if state else 0 :]:
             if state is None:
                 if training and phase.fresh:  # a round is over
