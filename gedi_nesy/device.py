@@ -39,6 +39,20 @@ def cpu_threads(n: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def float32_default() -> Iterator[None]:
+    """New tensors are float32 inside, as networks and chains have to be, whatever the default was; also a decorator.
+
+    The default is the whole process's. Where it is float32 already, as it mostly is, other threads see nothing of it.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
 def joined_processes(device: str) -> Iterator[None]:
     """Inside, the processes that torchrun started know of each other (`core.processes`); each has a GPU of its own.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gedi_nesy.core.energy import energy, ood_score
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.scale import SCALES, Scale
+from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import draw_view
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
@@ -108,6 +109,7 @@ class Run:
         return torch.cat([ood_score(net, chunk) for chunk in self._inputs(images, network).split(2000)])
 
     @torch.no_grad()
+    @float32_default()
     def familiarity(self, images: Tensor, network: str | None = None) -> Tensor:
         """How much images are like the training images, [images], in nats: high for familiar ones.
 
@@ -137,20 +139,24 @@ class Run:
             Intensities in [0, 1], [n, 1, 28, 28]; with more channels for a network that reads several images at once.
 
         Raises:
-            UserError: if the run was trained without L_GEN, so that its energy is no model of images.
+            UserError: if the run was trained without L_GEN, so that its energy is no model of images, or there is
+                nothing to draw.
         """
         settings = self.recipe.sampler
         if settings is None or not self.recipe.has_energy_model:
             raise UserError(
                 f"The run {self.folder.path} was trained without L_GEN, so its energy can't be sampled from."
             )
+        if n < 1 or steps < 1:
+            raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
         generator = torch.Generator(self.device).manual_seed(seed)
         low, high = self.scale.low, self.scale.high
         shape = (n, self.shapes[self._name(network)].images, *IMAGE_SHAPE[1:])
-        noise = torch.rand(shape, generator=generator, device=self.device)
+        noise = torch.rand(shape, generator=generator, device=self.device, dtype=torch.float32)
         sampler = replace(build_sgld(settings, self.scale), steps=steps)
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
+    @float32_default()
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
         """Score on the test images of the data set that the run was trained on.
 
@@ -255,7 +261,7 @@ def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) ->
     run_folder = RunFolder.open(Path(folder), has_rule=True)
     recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
-    networks = build_networks(network_shapes(constraint, IMAGE_SHAPE), recipe.width, recipe.head)
+    networks = build_networks(network_shapes(constraint, IMAGE_SHAPE), recipe.width, recipe.head).float()
     state = run_folder.load_model()
     rule = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
     try:
