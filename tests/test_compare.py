@@ -80,6 +80,50 @@ def test_a_stop_ends_the_processes_too(tmp_path):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def hold(cell, folder):
+    """Say that the run has begun, then train on for ever."""
+    folder.mkdir()
+    (folder / "process").write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def compare_for_ever(out):
+    run_cells([cell("m", seed=k) for k in range(2)], out, hold, Path.read_text, jobs=2)
+
+
+def test_a_comparison_that_is_killed_leaves_no_process_behind(tmp_path):
+    comparing = multiprocessing.get_context("spawn").Process(target=compare_for_ever, args=[tmp_path])
+    comparing.start()
+    files = [tmp_path / f"m-10-seed{k}" / "process" for k in range(2)]
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files))
+    comparing.kill()
+    comparing.join()
+    wait_until(lambda: not any(is_running(int(file.read_text())) for file in files))
+
+
+def wait_until(true, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process):
+    """Not when it has ended and nobody has asked for its status yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "nowhere", "tcp://", "ftp://x:1", "tcp://127.0.0.1:99999", "a b", ":"]
+)
+def test_a_wrong_cluster_address_is_one_sentence(address, tmp_path):
+    with pytest.raises(UserError, match="No Dask scheduler answers at"):
+        run([cell("good")], tmp_path, cluster=address)
+
+
 def train_beside_killed(cell, folder):
     """The killed cell waits for the good one to begin, which waits until its process is ended too; then a stop."""
     if cell.method == "stop":
