@@ -44,7 +44,7 @@ def workers(jobs: int | None, cluster: str | None) -> Iterator[tuple[int, TrainA
         raise UserError("A Dask cluster needs the package distributed: pip install 'gedi-nesy[cluster]'.") from error
     try:
         client = Client(cluster, set_as_default=False, timeout=15)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # distributed raises whatever the bytes of another kind of server make it raise
         raise UserError(f"No Dask scheduler answers at {cluster!r}; start one with `dask scheduler`.") from error
     with client:
         threads = client.nthreads()
