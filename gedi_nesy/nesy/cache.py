@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,6 +14,8 @@ from platformdirs import user_cache_path
 from gedi_nesy.nesy.diagram import TRUE, Compiled, Diagram
 from gedi_nesy.nesy.grounding import Fact, GroundProgram, Query, Variable
 from gedi_nesy.nesy.program import Program
+from gedi_nesy.regular import read_regular
+from gedi_nesy.runs import write_atomically
 
 FORMAT = 3  # raise it when what is stored changes
 
@@ -26,7 +26,7 @@ def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> 
     """The rule from the cache, or compiled and then stored.
 
     Entries are written to a file of their own and renamed into place, so that concurrent writers don't meet. One that
-    can't be read, or whose consulted files have changed, is compiled anew.
+    is not whole, or whose consulted files have changed, is compiled anew.
 
     Args:
         program: the program.
@@ -35,11 +35,13 @@ def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> 
     """
     path = user_cache_path("gedi-nesy") / "rules" / f"{_key(program, query)}.json"
     try:
-        entry = json.loads(path.read_text())
-        if all(_hash(Path(file).read_bytes()) == digest for file, digest in entry["consulted"].items()):
-            return _rule_from(entry)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, not readable, or of another time
+        digest, content = read_regular(path).split(b"\n", 1)
+        if digest.decode() == _hash(content):
+            entry = json.loads(content)
+            if all(_hash(read_regular(Path(file))) == digest for file, digest in entry["consulted"].items()):
+                return _rule_from(entry)
+    except (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError):
+        pass  # not there, not readable, or not made by us
     rule = compile_rule()
     _store(path, _entry_of(*rule))
     return rule
@@ -65,9 +67,8 @@ def _hash(content: bytes) -> str:
 def _store(path: Path, entry: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-            json.dump(entry, file)
-        os.replace(file.name, path)
+        content = json.dumps(entry).encode()
+        write_atomically(path, _hash(content).encode() + b"\n" + content)  # a flipped bit could be another rule
     except OSError as error:
         warnings.warn(f"the compiled rule was not stored in {path.parent}: {error}", stacklevel=2)
 
@@ -77,7 +78,7 @@ def _entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
     nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
     number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
     return {
-        "consulted": {file: _hash(Path(file).read_bytes()) for file in ground.consulted},
+        "consulted": {file: _hash(read_regular(Path(file))) for file in ground.consulted},
         "variables": [asdict(variable) for variable in ground.variables],
         "facts": [asdict(fact) for fact in ground.facts],
         "nodes": ground.nodes,
