@@ -75,10 +75,10 @@ def train_cell(cell: Cell, out: Path, train: Train) -> Outcome:
         if read_outcome(cell, out).is_open:  # else it had ended when its process was killed
             train(cell, out / cell.name)
     except UserError as error:
-        write_atomically(failure, f"{error}\n".encode())
+        write_atomically(failure, f"{error}\n".encode(errors="backslashreplace"))
     except Exception as error:  # a defect in one method must not cost the others
         sentence = f"{type(error).__name__}: {error} (the traceback is in {failure.name})".replace("\n", " ")
-        write_atomically(failure, f"{sentence}\n\n{traceback.format_exc()}".encode())
+        write_atomically(failure, f"{sentence}\n\n{traceback.format_exc()}".encode(errors="backslashreplace"))
     return read_outcome(cell, out)
 
 

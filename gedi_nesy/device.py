@@ -1,8 +1,10 @@
 """Where a run computes: its device, the CPU threads it uses, and the processes that share it."""
 
 import contextlib
+import math
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import torch
@@ -25,6 +27,21 @@ def find_device(name: str) -> torch.device:
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True  # so that a resumed run ends with the weights of one never stopped
     return device
+
+
+def check_room(chains: int, shape: Sequence[int], device: torch.device) -> None:
+    """Whether so many chains of SGLD, in float32, can fit the memory at all; said before hours of training.
+
+    Raises:
+        UserError: if they can't.
+    """
+    if device.type == "cuda":
+        memory = torch.cuda.mem_get_info(device)[1]
+    else:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
+    if chains * math.prod(shape) * 4 > memory:
+        size = "x".join(map(str, shape))
+        raise UserError(f"There is no memory for {chains:,} chains of {size}; make sampler.buffer smaller.")
 
 
 @contextlib.contextmanager

@@ -84,12 +84,13 @@ class RunFolder:
         if not folder.has("config.toml"):
             raise UserError(f"{path} is not a run folder: it has no config.toml; give the folder that `train` wrote.")
         config = folder.read_text("config.toml")
+        settings: dict[str, Any] = {}
         with contextlib.suppress(ValueError, RecursionError):  # whoever reads it says what is wrong
             settings = tomllib.loads(config)
-            if has_rule is False and "program" in settings:
-                raise UserError(f"{path} is a run on a rule: use the commands of gedi-nesy, without vision.")
-            if has_rule is True and "network" in settings:
-                raise UserError(f"{path} is a run of the vision track, without a rule: use gedi-nesy vision.")
+        if has_rule is False and "program" in settings:
+            raise UserError(f"{path} is a run on a rule: use the commands of gedi-nesy, without vision.")
+        if has_rule is True and "network" in settings:
+            raise UserError(f"{path} is a run of the vision track, without a rule: use gedi-nesy vision.")
         return folder
 
     def __truediv__(self, name: str) -> Path:

@@ -14,7 +14,7 @@ from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data import Images
 from gedi_nesy.data.scale import SCALES
-from gedi_nesy.device import cpu_threads, find_device
+from gedi_nesy.device import check_room, cpu_threads, find_device
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
@@ -79,6 +79,8 @@ class Session:
         self.loader = Loader(examples, constraint, self.scale, self.device)
         if recipe.sampler:
             build_sgld(recipe.sampler, self.scale)  # its settings are refused now, not after the first stage
+            for of in self.shapes.values():
+                check_room(recipe.sampler.buffer, (of.images, *examples.pool.shape[2:]), self.device)
         if recipe.matching:
             check_matchable(self.loader, recipe.matching)
         if images:
