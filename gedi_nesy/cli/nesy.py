@@ -11,13 +11,17 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gedi_nesy.cli.shared import (
+    COUNT,
     FOLDER,
+    SEED,
     Commas,
     Picture,
     as_json,
     of_every_run,
+    read_settings,
     refuse_other_settings,
     refuse_pairs,
     show,
@@ -57,9 +61,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option(
-    "--examples", type=click.IntRange(1), help="Number of examples of the rule.  [default: the recipe's, 1000]"
-)
+@click.option("--examples", type=COUNT, help="Number of examples of the rule.  [default: the recipe's, 1000]")
 @click.option("--method", type=click.Choice(METHODS), default="gedi+nesy", show_default=True, help="What to train.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
@@ -73,8 +75,8 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
     "else digits]",
 )
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the examples in the first stage.")
-@click.option("--seed", type=click.IntRange(0), help="Of examples, weights and noise.  [default: 0]")
+@click.option("--epochs", type=COUNT, help="Passes over the examples in the first stage.")
+@click.option("--seed", type=SEED, help="Of examples, weights and noise.  [default: 0]")
 @click.option("--device", help="cpu, cuda, ...  [default: cpu]")
 @click.option("--out", type=FOLDER, help="The run folder.  [default: runs/<recipe>-<dataset>-<examples>-seed<seed>]")
 @click.option("--resume", type=FOLDER, help="Continue the run in this folder; takes no other setting.")
@@ -118,7 +120,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
-    overrides |= dict(parse_setting(text) for text in settings)
+    overrides |= read_settings(settings)
     return train_run(name, out=out, **shared, **overrides)
 
 
@@ -132,7 +134,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
 )
 @click.option(
     "--examples",
-    type=Commas(click.IntRange(1)),
+    type=Commas(COUNT),
     default="1000",
     show_default=True,
     help="Numbers of examples, separated by commas.",
@@ -208,7 +210,7 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
         return
     table = Table("image", "symbol", "probability", "energy", box=None)
     for row in rows:
-        table.add_row(row["image"], row["symbol"], f"{row['probability']:.4f}", f"{row['energy']:.2f}")
+        table.add_row(Text(row["image"]), Text(row["symbol"]), f"{row['probability']:.4f}", f"{row['energy']:.2f}")
     Console().print(table)
 
 
@@ -235,9 +237,9 @@ def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_js
 
 @click.command()
 @of_finished_run
-@click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
-@click.option("--steps", type=click.IntRange(1), help="SGLD steps of each.  [default: a chain's mean life in training]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("-n", "--number", type=COUNT, default=100, show_default=True, help="How many samples.")
+@click.option("--steps", type=COUNT, help="SGLD steps of each.  [default: a chain's mean life in training]")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--network", help="Its name in the program, where there are several.")
 @click.option("--out", type=Picture(), default="samples.png", show_default=True, help="The picture to write.")
 def sample(run: Run, number: int, steps: int | None, seed: int, network: str | None, out: Path) -> None:

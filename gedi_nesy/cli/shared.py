@@ -1,18 +1,29 @@
 """What the commands of both tracks share: kinds of options, and how results and failures are printed."""
 
+import io
 import json
-from collections.abc import Callable, Mapping
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, text_table
+from gedi_nesy.settings import parse_setting
 
 FOLDER = click.Path(path_type=Path)
+MOST = 10**9  # of anything that can be counted
+NUMBER, COUNT, SEVERAL = (click.IntRange(least, MOST) for least in (0, 1, 2))
+SEED = click.IntRange(0, 2**28 - 1)  # as recipes have it
+SEEDS = click.IntRange(1, 10_000)
+NO_MEMORY = ("can't allocate memory", "out of memory")  # in torch's RuntimeError, on the CPU and on a GPU
+OPTIONS_OF = {"recipe": "--recipe", "method": "--method", "out": "--out", "data_dir": "--data-dir"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -48,25 +59,56 @@ class Commas(click.ParamType):
 
 
 class Commands(click.Group):
-    """Turns what a user can mend into one sentence and exit code 1."""
+    """Turns what a user can mend into one sentence and exit code 1, and a warning into one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a file's name may have what the terminal has not
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
             raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
+                raise
+            raise click.ClickException("There is not enough memory for this; ask for less at a time.") from error
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+def read_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """The settings that --set gives.
+
+    Raises:
+        UserError: for one that is no key=value, or that an option of its own gives.
+    """
+    settings = dict(parse_setting(text) for text in texts)
+    for key, option in OPTIONS_OF.items():
+        if key in settings:
+            raise UserError(f"--set {key} has no place here; use {option}.")
+    for key in ("notify", "progress"):  # what `train` takes beside settings
+        if key in settings:
+            raise UserError(f"There is no setting {key!r}; a run's config.toml lists them all.")
+    return settings
 
 
 def of_every_run(command: Callable[..., None]) -> Callable[..., None]:
     """Give a comparison the options that say how often, with what settings and where all its runs are trained."""
     options = (
-        click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds."),
-        click.option("--first-seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option("--seeds", type=SEEDS, default=5, show_default=True, help="How many seeds."),
+        click.option("--first-seed", type=SEED, default=0, show_default=True),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change every recipe; repeatable."),
-        click.option("--jobs", type=click.IntRange(1), help="Runs at a time, one thread each.  [default: one a core]"),
+        click.option("--jobs", type=COUNT, help="Runs at a time, one thread each.  [default: one a core]"),
         click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler whose workers train; all must see --out."),
     )
     for option in reversed(options):
@@ -126,5 +168,5 @@ def show_recipes(about: Mapping[str, str], as_json: bool) -> None:
 def _recipe_table(about: Mapping[str, str]) -> Table:
     table = Table("recipe", "what it is", box=None)
     for name, text in about.items():
-        table.add_row(name, text)
+        table.add_row(Text(name), Text(text))
     return table

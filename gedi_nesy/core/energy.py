@@ -37,7 +37,7 @@ class KnowsItsGradient(Protocol):
 def gradient_of_log_density(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The function x -> d log p(x) / dx = -dE(x)/dx, in the shape of x; nothing is added to any `.grad`.
 
-    Inside `frozen` it costs less.
+    Inside `frozen`, which is for the model's owner, it costs less.
 
     Args:
         model: from x, [batch, ...], to logits, [batch, classes]; examples must not influence each other. Its weights
@@ -74,8 +74,7 @@ def ood_score(model: nn.Module, x: Tensor, reference: Reference | None = None) -
     Returns:
         Shape [batch], never above 0.
     """
-    with frozen(model):
-        slope = log_density_gradient(model, x)
+    slope = log_density_gradient(model, x)
     if reference is not None:
         slope = slope + reference.gradient(x)
     return -slope.flatten(1).norm(dim=1)
@@ -83,7 +82,10 @@ def ood_score(model: nn.Module, x: Tensor, reference: Reference | None = None) -
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Parameters need no gradient inside, and need what they needed before afterwards: it spares the work for them."""
+    """Parameters need no gradient inside, and need what they needed before afterwards: it spares the work for them.
+
+    Other threads see it too, so it is for a model that nobody else uses meanwhile, as one in training.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

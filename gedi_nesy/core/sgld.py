@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from gedi_nesy.core.energy import frozen, gradient_of_log_density
+from gedi_nesy.core.energy import gradient_of_log_density
 from gedi_nesy.core.jumps import jump
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.errors import UserError
@@ -88,7 +88,7 @@ class SGLD:
         return (self._by_numba if self.engine == "numba" else self._by_torch)(model, x, generator)
 
     def _by_torch(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-        with frozen(model), torch.no_grad():
+        with torch.no_grad():
             gradient = gradient_of_log_density(model, x.device)
             for _ in range(self.steps):
                 if self.jump and self.clamp is not None:

@@ -1,9 +1,11 @@
 """The losses of one training step of the neuro-symbolic track, and the optimum of each."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -103,7 +105,8 @@ class StepLosses:
         clean = self.loader.batch(rows)
         view = self._view(clean)
         others = self._others(step) if weights.get("gen") else {}
-        logits, at_others = self._logits(view, others)
+        with self._dropout_of(step):
+            logits, at_others = self._logits(view, others)
         log_probs = {network: values.log_softmax(-1) for network, values in logits.items()}
         terms: dict[str, Callable[[], Tensor]] = {
             "nesy": lambda: self._rule(log_probs, view),
@@ -115,6 +118,17 @@ class StepLosses:
         }
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
         return losses | (self._energy_terms(logits, at_others, weights) if others else {})
+
+    @contextmanager
+    def _dropout_of(self, step: int) -> Iterator[None]:
+        """What dropout draws inside, from torch's global generator, is a pure function of the step's number."""
+        if not self.stage.dropout:
+            yield
+            return
+        device = self.loader.inputs.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
+            yield
 
     def _logits(self, view: Batch, others: Others) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
         """Each network's logits at its images of the view and, all in one go, at the others."""

@@ -18,8 +18,10 @@ def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores
     folder = run.folder
     history = folder.read_metrics()
     optima = {name: value for row in history for name, value in row["optimum"].items()}
-    losses_png(folder / "losses.png", history, optima)
-    pictures = [folder / "losses.png"]
+    pictures = []
+    if history:  # metrics.jsonl may have been deleted after the last step
+        losses_png(folder / "losses.png", history, optima)
+        pictures = [folder / "losses.png"]
     for name in run.networks:
         suffix = f"-{name}" if len(run.networks) > 1 else ""
         if run.recipe.has_energy_model:

@@ -20,7 +20,7 @@ from gedi_nesy.device import has_bf16
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.candidates import Build
 from gedi_nesy.rollback import Guard
-from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
+from gedi_nesy.settings import ScheduleSetting, Settings, Threads, load_settings, names_in, nearest
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one
@@ -144,7 +144,7 @@ class Recipe(Settings):
     examples: PositiveInt = 1000
     seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
     device: str = "cpu"
-    threads: PositiveInt = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
+    threads: Threads = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
     width: PositiveInt = 1  # of the networks' layers, in those of MNIST_Net
     head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"

@@ -13,6 +13,7 @@ from gedi_nesy.core.energy import log_density, ood_score
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.scale import SCALES, Scale
+from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import draw_view
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
@@ -125,6 +126,7 @@ class Run:
         return torch.cat([ood_score(net, chunk, self.reference) for chunk in chunks])
 
     @torch.no_grad()
+    @float32_default()
     def familiarity(self, images: Tensor, network: str | None = None) -> Tensor:
         """How much images are like the training images, [images], in nats: high for familiar ones.
 
@@ -155,20 +157,25 @@ class Run:
             Intensities in [0, 1], [n, 1, 28, 28]; with more channels for a network that reads several images at once.
 
         Raises:
-            UserError: if the run was trained without L_GEN, so that its energy is no model of images.
+            UserError: if the run was trained without L_GEN, so that its energy is no model of images, or there is
+                nothing to draw.
         """
         settings = self.recipe.sampler
         if settings is None or not self.recipe.has_energy_model:
             raise UserError(
                 f"The run {self.folder.path} was trained without L_GEN, so its energy can't be sampled from."
             )
+        steps = settings.life if steps is None else steps
+        if n < 1 or steps < 1:
+            raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
         generator = torch.Generator(self.device).manual_seed(seed)
         low, high = self.scale.low, self.scale.high
         shape = (n, self.shapes[self._name(network)].images, *IMAGE_SHAPE[1:])
-        noise = torch.rand(shape, generator=generator, device=self.device)
-        sampler = replace(build_sgld(settings, self.scale, self.ground), steps=steps or settings.life)
+        noise = torch.rand(shape, generator=generator, device=self.device, dtype=torch.float32)
+        sampler = replace(build_sgld(settings, self.scale, self.ground), steps=steps)
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
+    @float32_default()
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
         """Score on the test images of the data set that the run was trained on.
 
@@ -274,7 +281,7 @@ def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) ->
     recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
     shapes = network_shapes(constraint, IMAGE_SHAPE)
-    networks = build_networks(shapes, recipe.build(recipe.last))
+    networks = build_networks(shapes, recipe.build(recipe.last)).float()
     state = run_folder.load_model()
     rule = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
     ground = state.pop(GROUND, None)  # runs before there were references saved none: theirs is black
@@ -290,12 +297,9 @@ def saved_program(folder: RunFolder, recipe: Recipe) -> Source:
     """A run's program as it was when the run began; the files it loads are the run folder's, whatever the recipe says.
 
     Raises:
-        UserError: if the folder holds none.
+        UserError: if the folder holds none that can be read.
     """
-    path = folder / PROGRAM
-    if path.is_symlink():
-        raise UserError(f"{path} is a link to another file: put the program itself there.")
-    return Source(read_text(path), Path(recipe.program).name or PROGRAM, folder.path)
+    return Source(folder.read_text(PROGRAM), Path(recipe.program).name or PROGRAM, folder.path)
 
 
 def copied_files(constraint: Constraint, program: Source) -> dict[str, str]:

@@ -16,7 +16,7 @@ from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data import Images
 from gedi_nesy.data.scale import SCALES
-from gedi_nesy.device import cpu_threads, find_device
+from gedi_nesy.device import check_room, cpu_threads, find_device
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
@@ -34,7 +34,7 @@ from gedi_nesy.nesy.run import Run
 from gedi_nesy.nesy.select import Judged, Selection, choose, judge
 from gedi_nesy.rollback import Rollback
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
-from gedi_nesy.watch import Interrupted, Logger, Saver, restore
+from gedi_nesy.watch import Interrupted, Logger, Saver, check_place, fitting, restore
 
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
 CHAINS_SEED = 2**30  # above every phase's seed
@@ -85,6 +85,8 @@ class Session:
         self.loader = Loader(examples, constraint, self.scale, self.device)
         if recipe.sampler:
             build_sgld(recipe.sampler, self.scale, self.loader.ground)  # refuses its settings now, not in stage two
+            for of in self.shapes.values():
+                check_room(recipe.sampler.buffer, (of.images, *examples.pool.shape[2:]), self.device)
         if recipe.matching:
             check_matchable(self.loader, recipe.matching)
         if images:
@@ -106,6 +108,7 @@ class Session:
         """
         with folder.locked(), stop_on_signal() as stop, cpu_threads(self.recipe.threads):
             state = folder.load_checkpoint(self.device)
+            check_place(state, len(self.phases), folder)
             self.before = state["seconds"] if state else 0.0
             try:
                 training, search = self._train(folder, state, stop)
@@ -120,7 +123,11 @@ class Session:
 
     def _train(self, folder: RunFolder, state: Mapping[str, Any] | None, stop: StopRequest) -> tuple[Training, Search]:
         """All phases, from the one in the checkpoint on: the rounds of the first stage, then the student."""
-        training, search = None, _read_search(state)
+        training = None
+        with fitting(folder):
+            search = _read_search(state)
+        if state is None:
+            folder.rewind_metrics(lambda row: False)  # of a start that was killed
         for phase in self.phases[state["phase"] if state else 0 :]:
             if state is None:
                 if training and phase.fresh:  # a round is over
@@ -231,7 +238,8 @@ class Session:
         rollback.begin(phase.name, training)
         if state:
             restore(training, state["training"], folder)
-            rollback.load_state_dict(state.get("rollback", rollback.state_dict()))  # older runs kept nothing
+            with fitting(folder):
+                rollback.load_state_dict(state.get("rollback", rollback.state_dict()))  # older runs kept nothing
         else:
             save()
         while training.step < losses.steps:

@@ -9,6 +9,7 @@ import torch
 
 from gedi_nesy.data import Images, default_images, load_images
 from gedi_nesy.data.load import DATASETS
+from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.program import Source, find_program, read_source
@@ -21,6 +22,7 @@ from gedi_nesy.runs import RunFolder
 Notify = Callable[[str], None]
 
 
+@float32_default()
 def train(
     recipe: str = "gedi-nesy",
     *,
@@ -56,6 +58,7 @@ def train(
     return session.run(folder)
 
 
+@float32_default()
 def resume(
     folder: str | Path,
     *,

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gedi_nesy.errors import UserError
+from gedi_nesy.regular import read_regular
 from gedi_nesy.report.style import STYLE
 from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, show
 from gedi_nesy.runs import write_atomically
@@ -23,6 +25,9 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
             shown first, and "command" as what reproduces the run.
         config: the text of config.toml.
         images: PNG files to show, in this order, under a caption that goes by the file's name.
+
+    Raises:
+        UserError: if one of the images can't be read, or is a link.
     """
     rows = flatten(summary)
     parts = [
@@ -49,7 +54,7 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
 </body>
 </html>
 """
-    write_atomically(path, page.encode())
+    write_atomically(path, page.encode(errors="replace"))  # a path in it may be no UTF-8
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Rows:
@@ -89,7 +94,10 @@ def _tiles(rows: Rows) -> str:
 def _figure(image: Path) -> str:
     title, caption = CAPTIONS.get(image.stem, (image.stem, ""))
     kind = mimetypes.guess_type(image.name)[0]
-    data = base64.b64encode(image.read_bytes()).decode()
+    try:
+        data = base64.b64encode(read_regular(image, follow_links=False)).decode()
+    except OSError as error:  # in a folder that comes from anybody it may be a link to what is private
+        raise UserError(f"{image} can't be read: {error.strerror}; remove it.") from error
     return (
         f'<section><h2>{escape(title)}</h2><figure><div class="plot"><img alt="{escape(title)}" '
         f'src="data:{kind};base64,{data}"></div><figcaption>{escape(caption)}</figcaption></figure></section>'

@@ -11,7 +11,7 @@ from torch import Tensor
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import DivergedError, Training, Watcher, fit, moving_average
 from gedi_nesy.core.sgld import ReplayBuffer
-from gedi_nesy.device import find_device
+from gedi_nesy.device import check_room, find_device
 from gedi_nesy.errors import UserError
 from gedi_nesy.rollback import Rollback
 from gedi_nesy.vision.certificate import Choice, choose
@@ -80,6 +80,7 @@ class Learner:
         self.rollback = Rollback(recipe.guard)
         if recipe.sampler:
             build_sgld(recipe.sampler, self.box)  # its settings are refused now, not after the first stage
+            check_room(recipe.sampler.buffer, self.inputs.shape, self.device)
         self._check_shares()
 
     def _build_inputs(self, data: Sequence[Tensor]) -> AnyInputs:

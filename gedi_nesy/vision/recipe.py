@@ -20,7 +20,7 @@ from gedi_nesy.data.load import holds_images
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
 from gedi_nesy.rollback import Guard
-from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
+from gedi_nesy.settings import ScheduleSetting, Settings, Threads, load_settings, names_in, nearest
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
@@ -204,7 +204,7 @@ class Recipe(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
     seeds: PositiveInt = 1  # trained side by side: seed, seed + 1, ..., each with points and networks of its own
     device: str = "cpu"
-    threads: PositiveInt = 1
+    threads: Threads = 1
     restarts: PositiveInt = 1
     log_every: PositiveInt = 100
     checkpoint_seconds: NonNegativeFloat = 20.0

@@ -301,6 +301,7 @@ def test_a_folder_whose_classes_are_half_there_is_refused(files, says, tmp_path)
 
 
 @pytest.mark.parametrize("extra", ["preview.png", "train/preview.png"])
+@pytest.mark.filterwarnings("ignore:.*preview.png is not read")
 def test_a_stray_picture_does_not_take_the_classes_away(extra, tmp_path):
     for name in ("train/cat/1.png", "test/cat/1.png", extra):
         picture(tmp_path / name, 1)
