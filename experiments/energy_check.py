@@ -21,12 +21,17 @@ from once import run_once
 from torch import Tensor
 
 from gedi_nesy.core.chains import Chains
+from gedi_nesy.core.energy_check import energy_failures
 from gedi_nesy.data import Images, load_images
+from gedi_nesy.errors import UserError
 from gedi_nesy.nesy import session
 from gedi_nesy.runs import provenance, write_atomically
 
 RESULTS = Path(__file__).parent / "results"
-SHORT = {"examples": 300, "train.steps": 300, "student.steps": 700, "views": 4, "dataset": "mnist"}
+SHORT = {  # the guard is off, so that the check alone has to see what goes wrong
+    "examples": 300, "train.steps": 300, "student.steps": 700, "views": 4, "dataset": "mnist",
+    "guard.largest_gap": 1e4, "guard.retries": 0,
+}  # fmt: skip
 OLD = {  # the sampler of earlier versions of the recipe
     "student.network": "mnist_net", "sampler.reference": None, "sampler.noise": 0.01, "sampler.warp": 0.0,
     "sampler.reinit": 0.05, "sampler.distorted": 0, "student.weights.gen": 1.0, "student.weights.distorted": 0.0,
@@ -42,18 +47,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "no reference": {"sampler.reference": None},
     "earlier recipe": OLD,
     "earlier recipe, much noise": OLD | {"sampler.noise": 0.05},
-    "steps of 10": {"sampler.step_size": 10.0, "guard.largest_gap": 1e4},
+    "steps of 10": {"sampler.step_size": 10.0},
     "steps of .02": {"sampler.step_size": 0.02},
     "noise of .2": {"sampler.noise": 0.2},
     "no restarts of chains": {"sampler.reinit": 0.001},
     "one SGLD step": {"sampler.steps": 1},
     "rate times 8": {"student.learning_rate": 0.03},
     "L_GEN much too strong": {
-        "student.weights.gen": 50.0, "student.weights.energy_l2": 1e-4, "guard.largest_gap": 1e4,
+        "student.weights.gen": 50.0, "student.weights.energy_l2": 1e-4,
     },
     "chains lose the threes": {},
 }  # fmt: skip
-CALIBRATION, CHECK = range(700, 703), range(710, 713)
+FIGURES = ("gap", "variety", "distance")
+CALIBRATION, CHECK = range(700, 702), range(710, 713)
 
 
 class WithoutThrees(Chains):
@@ -101,35 +107,30 @@ def measured(runs: Path, name: str, seed: int, data_dir: Path, images: Images, j
     file = folder / "judged.json"
     if not file.exists():
         kind = WithoutThrees if name == "chains lose the threes" else Chains
-        with mock.patch.object(session, "Chains", kind):
-            run = run_once("gedi-nesy", folder, SHORT | SETTINGS[name] | {"seed": seed}, data_dir)
-        row = {
-            "setting": name,
-            "seed": seed,
-            "accuracy": run.summary["accuracy"],
-            "returns": len(run.summary.get("returns", [])),
-        }
-        row |= {
-            "check": run.summary["certificate"]["energies"]["digits"],
-            "judge": judged(judge, images, run.sample(500)),
-        }
+        row: dict[str, Any] = {"setting": name, "seed": seed}
+        try:
+            with mock.patch.object(session, "Chains", kind):
+                run = run_once("gedi-nesy", folder, SHORT | SETTINGS[name] | {"seed": seed}, data_dir)
+            check = run.summary["certificate"]["energies"]["digits"]
+            row |= {"accuracy": run.summary["accuracy"], "check": {key: check[key] for key in FIGURES}}
+            row["judge"] = judged(judge, images, run.sample(500))
+        except UserError as error:  # it diverged
+            row["diverged"] = str(error)
         write_atomically(file, json.dumps(row, indent=2).encode())
     row = json.loads(file.read_text())
-    print(
-        name,
-        seed,
-        "good" if is_good(row) else "broken",
-        json.dumps(row["check"]),
-        row["judge"]["frechet_distance"],
-        flush=True,
-    )
+    print("good" if is_good(row) else "broken", "passed" if passes(row) else "seen", json.dumps(row), flush=True)
     return row
 
 
 def is_good(row: dict[str, Any]) -> bool:
     """Whether the judge takes the samples for digits of all kinds."""
-    seen = row["judge"]
-    return seen["classes"] == 10 and seen["frechet_distance"] < 250 and seen["precision"] > 0.6
+    seen = row.get("judge")
+    return bool(seen and seen["classes"] == 10 and seen["frechet_distance"] < 250 and seen["precision"] > 0.6)
+
+
+def passes(row: dict[str, Any]) -> bool:
+    """Whether the check finds nothing, by the thresholds that the package has now."""
+    return "check" in row and not energy_failures(**row["check"])
 
 
 def told_apart(rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -138,9 +139,9 @@ def told_apart(rows: list[dict[str, Any]]) -> dict[str, int]:
     broken = [row for row in rows if not is_good(row)]
     return {
         "good": len(good),
-        "good_passed": sum(not row["check"]["failures"] for row in good),
+        "good_passed": sum(map(passes, good)),
         "broken": len(broken),
-        "broken_seen": sum(bool(row["check"]["failures"]) for row in broken),
+        "broken_seen": sum(not passes(row) for row in broken),
     }
 
 

@@ -55,16 +55,17 @@ def check_energy(
     variety = (_entropy_of_mean(others) / _entropy_of_mean(own).clamp_min(1e-6)).item()
     between = _nearest(data[:SAMPLES], data, itself=True).median().clamp_min(1e-6)
     distance = (_nearest(samples, data).median() / between).item()
-    return EnergyCheck(gap, variety, distance, tuple(_failures(gap, variety, distance)))
+    return EnergyCheck(gap, variety, distance, energy_failures(gap, variety, distance))
 
 
-def _failures(gap: float, variety: float, distance: float) -> list[str]:
+def energy_failures(gap: float, variety: float, distance: float) -> tuple[str, ...]:
+    """What an `EnergyCheck`'s figures say, by thresholds that experiments/energy_check.py was used to find."""
     failures = {
         "energies of data and samples apart": abs(gap) > LARGEST_GAP,
         "samples of few symbols": variety < LEAST_VARIETY,
         "samples unlike the data": distance > LARGEST_DISTANCE,
     }
-    return [name for name, found in failures.items() if found]
+    return tuple(name for name, found in failures.items() if found)
 
 
 def _entropy_of_mean(logits: Tensor) -> Tensor:
