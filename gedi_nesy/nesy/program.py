@@ -14,7 +14,7 @@ from problog.logic import AnnotatedDisjunction, Clause, Constant, Or, Term, Var,
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.syntax import DIGITS, parse
 
-NUMBER = re.compile(r"'[+-]?\d+(\.\d+)?([eE][+-]?\d+)?'")  # in quotes
+NUMBER = re.compile(r"'(0|-?[1-9]\d*|-?\d+\.\d+|-?\d+(\.\d+)?e[+-]\d+)'")  # in quotes, as Python writes it
 
 Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of values for a list
 
