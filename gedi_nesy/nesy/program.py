@@ -15,7 +15,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.syntax import DIGITS, parse
 from gedi_nesy.nesy.timed_parser import SECONDS
 
-NUMBER = re.compile(r"'[+-]?\d+(\.\d+)?([eE][+-]?\d+)?'")  # in quotes
+NUMBER = re.compile(r"'(0|-?[1-9]\d*|-?\d+\.\d+|-?\d+(\.\d+)?e[+-]\d+)'")  # in quotes, as Python writes it
 
 Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of values for a list
 

@@ -20,7 +20,7 @@ STRING = ":- use_module(library(string)). "
         *("compare(<,9,10)", "compare(O,f(2),f(10)), O == (<)", "sort([10,9,9,b,'A b'],[9,10,'A b',b])"),
         *("max_member([9,10,2],10)", "is_list([a,b])", "\\+ is_list([a|_])", "\\+ subsumes_term(f(1),2)"),
         *("'a' == a", "X = 'a', X == a", "f('b') == f(b)", "X = f(+), X == f('+')", "X =.. [+,1,2], X == 1+2"),
-        *("functor(a+b,N,2), N == +", "'[]' == []", "member('a',[a])", "'A' \\== a", "'a' \\== b"),
+        *("functor(a+b,N,2), N == +", "'[]' == []", "member('a',[a])", "'A' \\== a", "'007' \\= 7", "'a' \\== b"),
         *("-3 is -7 // 2", "3 is -7 // -2", "-3 is -7 rem 4", "3 is 7 rem -4", "1 is -7 mod 4", "-2 is -7 div 4"),
         *("3 is round(2.5)", "-3 is round(-2.5)", "0 is round(0.4)", "1.0 is sign(2.5)"),
         *("4 is -2**2", "-4 is - 2**2", "4 is (-2)**2", "-1 is (-1)^(-3)", "2.0 is float_integer_part(2.5)"),
