@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gedi_nesy.conv_pool import conv_pool_relu
-from gedi_nesy.networks import MNIST_Net, PrototypeNet, ResNet8, mlp
+from gedi_nesy.core.sgld import SGLD
+from gedi_nesy.networks import MNIST_Net, PrototypeNet, ResNet8, StridedNet, mlp
 
 
 def flat_digits(n: int) -> Tensor:
@@ -148,3 +149,32 @@ def test_mlp_by_hand() -> None:
         layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor([bias])
     out = net(torch.tensor([[4.0, 1.0], [1.0, 4.0]]))
     assert out.flatten().tolist() == [3 * (4 - 1 + 0.5) - 1, 3 * 0 - 1]
+
+
+def test_strided_net_is_its_own_stack_of_layers_without_dropout():
+    torch.manual_seed(0)
+    net, images = StridedNet(7, images=2, dropout=0.5), torch.randn(5, 2, 28, 28)
+    torch.testing.assert_close(net.eval()(images), net.as_sequential()(images))
+    torch.manual_seed(0)
+    assert not torch.equal(net.train()(images), net(images))
+    with pytest.raises(ValueError, match=r"\[batch, 2, 28, 28\], not \[5, 1, 28, 28\]"):
+        net(images[:, :1])
+
+
+def test_strided_net_samples_with_both_engines_alike():
+    torch.manual_seed(0)
+    net, x = StridedNet(dropout=0.5).eval(), torch.rand(20, 1, 28, 28) * 2 - 1
+    ends = [
+        SGLD(20, 1.0, 0.01, (-1.0, 1.0), engine)(net, x, torch.Generator().manual_seed(3))
+        for engine in ("torch", "numba")
+    ]
+    torch.testing.assert_close(*ends, rtol=0, atol=5e-5)
+
+
+def test_mnist_net_under_autocast_keeps_float32_in_its_own_operation():
+    torch.manual_seed(0)
+    net, images = MNIST_Net(), torch.rand(4, 1, 28, 28)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = net(images)
+    logits.float().sum().backward()
+    torch.testing.assert_close(logits.float(), net(images), rtol=0.05, atol=0.02)
