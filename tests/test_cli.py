@@ -6,6 +6,7 @@ from PIL import Image
 
 from gedi_nesy.cli import main
 from gedi_nesy.data import DataUnavailable
+from gedi_nesy.report.words import VERDICTS
 
 TINY = ["--set=restarts=1", "--set=views=1", "--set=train.steps=2", "--set=student.steps=2", "--set=sampler.steps=1"]
 
@@ -55,6 +56,20 @@ def test_predict_names_the_symbol_of_a_file(run, tmp_path):
     (row,) = json.loads(result.stdout)
     assert row["symbol"] in "0123456789"
     assert 0.1 <= row["probability"] <= 1
+
+
+def test_a_file_that_is_no_image_does_not_lose_the_others_answers(run, tmp_path):
+    Image.new("L", (56, 56)).save(tmp_path / "black.png")
+    (tmp_path / "text.png").write_text("no image")
+    for form in ([], ["--json"]):
+        result = invoke("predict", run[0], tmp_path / "text.png", tmp_path / "black.png", *form)
+        assert result.exit_code == 1
+        assert "text.png is not an image" in " ".join(result.stderr.split())
+        assert "black" in result.stdout
+    rows = json.loads(result.stdout)
+    assert [row.keys() & {"error", "symbol"} for row in rows] == [{"error"}, {"symbol"}]
+    assert rows[1]["verdict"] in VERDICTS
+    assert 0 <= rows[1]["percentile"] <= 100
 
 
 def test_query_answers_with_deepproblog(run):

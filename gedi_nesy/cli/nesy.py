@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from gedi_nesy.cli.shared import (
     FOLDER,
@@ -37,7 +36,7 @@ from gedi_nesy.nesy.run import Run, load_run
 from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
 from gedi_nesy.report.comparison import ComparisonDisplay
-from gedi_nesy.report.console import ProgressDisplay, ood_table, rule_table, summary_table
+from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_table, rule_table, summary_table
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.watch import Interrupted
 
@@ -196,20 +195,21 @@ def evaluate(run: Run, data_dir: Path | None, as_json: bool) -> None:
 @click.option("--network", help="Its name in the program, where there are several.")
 @as_json
 def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bool) -> None:
-    """Predict the symbol on each image file, with its probability and energy.
+    """Predict the symbol on each image file, and say whether it is like the training images.
+
+    Beside the symbol stand the second-best one, the energy (high: unlike the training images) and the percentile: how
+    many of the training images are less familiar. An image with fewer than 1% below it is called foreign, or inverted
+    where it would not be with light and dark swapped; one with fewer than 5% unusual.
 
     \b
     Example:
       gedi-nesy predict runs/first seven.png
     """
     rows = predict_files(run, images, network)
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    table = Table("image", "symbol", "probability", "energy", box=None)
-    for row in rows:
-        table.add_row(row["image"], row["symbol"], f"{row['probability']:.4f}", f"{row['energy']:.2f}")
-    Console().print(table)
+    show(rows, prediction_table, as_json)
+    failed = [row["error"] for row in rows if "error" in row]
+    if failed:
+        raise click.ClickException(" ".join(failed))
 
 
 @click.command()

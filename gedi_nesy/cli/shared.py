@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console, RenderableType
@@ -12,6 +12,7 @@ from rich.table import Table
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, text_table
 
+Found = TypeVar("Found")  # plain values, ready for JSON
 FOLDER = click.Path(path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -95,7 +96,7 @@ def _given(ctx: click.Context) -> set[str]:
     return {p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(str(p.name)) is from_command_line}
 
 
-def show(found: Mapping[str, Any], as_table: Callable[[Mapping[str, Any]], RenderableType], as_json: bool) -> None:
+def show(found: Found, as_table: Callable[[Found], RenderableType], as_json: bool) -> None:
     """Print what was found."""
     if as_json:
         click.echo(json.dumps(found, indent=2))

@@ -22,6 +22,7 @@ from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks, score_rule
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.phases import STUDENT, Phase, list_phases
@@ -257,6 +258,7 @@ class Session:
             **({"probabilities": learnt} if learnt else {}),
             "certificate": certificate(diagnoses, search.matched, search.selection, readings_left),
             **_in_plain_values(search),
+            "familiarity": familiarity_quantiles(run, self.loader),
         }
         summary = self._settings(folder, search.selection) | results | {"seconds": seconds} | provenance(self.device)
         run.save()

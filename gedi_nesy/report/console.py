@@ -1,7 +1,7 @@
 """Progress of a run in the terminal: a live table where there is a screen, a line now and then where there is none."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gedi_nesy.report.words import MEANINGS, SECTIONS
+from gedi_nesy.report.words import MEANINGS, SECTIONS, VERDICTS
 
 FIGURES = SECTIONS["Test figures"]
 QUIET_SECONDS = 10.0  # between two lines where there is no screen
@@ -80,6 +80,36 @@ def ood_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     for name, row in rows.items():
         table.add_row(Text(name), f"{row['images']:,}", *(f"{row[key]:.4f}" if key in row else "" for key in scores))
     return table
+
+
+def prediction_table(rows: Sequence[Mapping[str, Any]]) -> Group:
+    """What `predict` saw in each image, then a sentence on each that is not like the training images."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("image", overflow="fold")
+    for title in ("symbol", "p", "second", "p", "energy", "percentile", "verdict"):
+        table.add_column(title, no_wrap=True)
+    notes = []
+    for row in rows:
+        if "error" in row:
+            continue
+        second, percentile = row["second_probability"], row["percentile"]
+        table.add_row(
+            Text(row["image"]),
+            Text(row["symbol"]),
+            f"{row['probability']:.4f}",
+            Text(row["second"] or ""),
+            "" if second is None else f"{second:.4f}",
+            f"{row['energy']:.2f}",
+            "" if percentile is None else f"{percentile:.1f}%",
+            row["verdict"] or "",
+        )
+        notes += [] if row["verdict"] in (None, "familiar") else [Text(_note(row))]
+    return Group(*([table] if table.rows else []), *notes)
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    swapped = f"; inverted it would be {row['if_inverted']}" if "if_inverted" in row else ""
+    return f"{row['image']}: {VERDICTS[row['verdict']]}{swapped}."
 
 
 def rule_table(rule: Mapping[str, Any]) -> Group:

@@ -119,7 +119,8 @@ def _details(rows: Rows, config: str) -> str:
     command = f"<pre>{escape(str(rows['command']))}</pre>" if "command" in rows else ""
     known = {"notice", "command", *(key for keys in SECTIONS.values() for key in keys)}
     versions = {key.removeprefix("versions."): value for key, value in rows.items() if key.startswith("versions.")}
-    rest = {key: value for key, value in rows.items() if key not in known and not key.startswith("versions.")}
+    shown = {key: value for key, value in rows.items() if not key.startswith(("versions.", "familiarity."))}
+    rest = {key: value for key, value in shown.items() if key not in known}
     folded = [
         _folded("The complete settings: config.toml", f"<pre>{escape(config)}</pre>"),
         _folded("Versions", _lines(versions)) if versions else "",

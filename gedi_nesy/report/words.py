@@ -75,6 +75,15 @@ CAPTIONS = {
 }
 
 
+# of a prediction: what follows from how familiar the image is
+VERDICTS = {
+    "familiar": "like the training images",
+    "unusual": "unusual beside the training images; look at the second symbol, too",
+    "foreign": "unlike the training images, so its symbol means little",
+    "inverted": "light and dark are swapped, it seems, and the symbol means little",
+}
+
+
 def show(value: Any) -> str:
     """A value of summary.json as a reader likes to see it."""
     if value is None:
