@@ -24,7 +24,7 @@ ScheduleSetting = Annotated[Schedule, BeforeValidator(Schedule.of), PlainSeriali
 class Settings(BaseModel):
     """A group of settings: plain values, nothing unknown, nothing missing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True)
 
     def to_toml(self) -> str:
         """The settings as TOML, every one written out, so that the file alone repeats what they describe."""
@@ -53,7 +53,7 @@ def load_settings(
     for key, value in overrides.items():
         _set(values, key, value)
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(_lists_as_tuples(values))
     except ValidationError as error:
         raise UserError(_sentence(error, f"The recipe {name!r}", kind)) from error
 
@@ -104,6 +104,13 @@ def _read(name: str, folder: Path, listed_by: str) -> dict[str, Any]:
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     nested = {key: _merge(base[key], value) for key, value in changes.items() if isinstance(base.get(key), dict)}
     return base | changes | nested
+
+
+def _lists_as_tuples(value: Any) -> Any:
+    """Settings never change, so their lists, which TOML and Python's users write, are tuples."""
+    if isinstance(value, dict):
+        return {key: _lists_as_tuples(item) for key, item in value.items()}
+    return tuple(map(_lists_as_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

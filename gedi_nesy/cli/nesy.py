@@ -25,13 +25,14 @@ from gedi_nesy.cli.shared import (
 )
 from gedi_nesy.compare import Stopped
 from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.compare import FIGURES, plan_cells
 from gedi_nesy.nesy.compare import compare as compare_cells
 from gedi_nesy.nesy.files import predict_files
 from gedi_nesy.nesy.ood import ood_auroc
 from gedi_nesy.nesy.picture import draw_samples
-from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_for, recipe_names
+from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_names
 from gedi_nesy.nesy.run import Run, load_run
 from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
@@ -113,12 +114,14 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
 
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     method, recipe, out, settings = (options.pop(name) for name in ("method", "recipe", "out", "settings"))
-    name = recipe or recipe_for(method, options["examples"] or 1000)
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
-    overrides |= dict(parse_setting(text) for text in settings)
-    return train_run(name, out=out, **shared, **overrides)
+    changed = dict(parse_setting(text) for text in settings)
+    for key in changed.keys() & {"recipe", "method"}:
+        raise UserError(f"--set {key} would only change a name; choose what to train with --{key}.")
+    overrides |= changed
+    return train_run(recipe, method=None if recipe else method, out=out, **shared, **overrides)
 
 
 @click.command()
@@ -176,16 +179,18 @@ def compare(
 
 @click.command()
 @of_finished_run
+@click.option("--test", type=FOLDER, help="A CSV table of examples that were not trained on.")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
-def evaluate(run: Run, data_dir: Path | None, as_json: bool) -> None:
-    """Score a finished run on the test images again.
+def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) -> None:
+    """Score a finished run on the test images again; a run on a table on its examples, or on those of another table.
 
     \b
     Example:
       gedi-nesy evaluate runs/first
+      gedi-nesy evaluate runs/sums --test more-sums.csv
     """
-    figures = run.evaluate(data_dir=data_dir)
+    figures = run.evaluate(data_dir=data_dir, test=test)
     show(figures, summary_table, as_json)
 
 

@@ -32,9 +32,10 @@ class Schedule:
         if isinstance(value, int | float):
             return cls(((0.0, float(value)),))
         try:
-            return cls(tuple((float(progress), float(at)) for progress, at in value))
-        except TypeError as error:
+            points = tuple((_number(progress), _number(at)) for progress, at in value)
+        except (TypeError, ValueError) as error:
             raise ValueError(f"a schedule is a number or [progress, value] points, not {value!r}") from error
+        return cls(points)
 
     def scaled(self, factor: float) -> "Schedule":
         """The same course with every value times a factor."""
@@ -53,3 +54,10 @@ class Schedule:
             return before[-1][1] if before else after[0][1]
         (left, low), (right, high) = before[-1], after[0]
         return low + (high - low) * (progress - left) / (right - left)
+
+
+def _number(value: float) -> float:
+    """The number, which no text is, though Python would read it."""
+    if isinstance(value, str):
+        raise TypeError
+    return float(value)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
@@ -17,10 +16,9 @@ FOREIGN, UNUSUAL = 1.0, 5.0  # percentiles below which an image is called so
 def familiarity_quantiles(run: Run, loader: Loader) -> dict[str, list[float]]:
     """For each network the 0th, 1st, ... 100th percentile of its training images' familiarity, in nats."""
     few = loader.first(MEASURED)
-    batch = few.batch(torch.arange(len(few)))
     return {
-        name: np.percentile(run.familiarity(run.scale.to_unit(images), name).cpu(), range(101)).tolist()
-        for name, images in batch.images.items()
+        name: np.percentile(run.familiarity(run.scale.to_unit(few.distinct(name)), name).cpu(), range(101)).tolist()
+        for name in few.calls
     }
 
 

@@ -13,7 +13,7 @@ from gedi_nesy.core.energy import energy, ood_score
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.batch import draw_view
+from gedi_nesy.nesy.batch import Loader, draw_view
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
@@ -22,6 +22,8 @@ from gedi_nesy.nesy.predicate import deepproblog_model, query
 from gedi_nesy.nesy.probabilities import learnable_heads
 from gedi_nesy.nesy.program import Source
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
+from gedi_nesy.nesy.rows import score_rows
+from gedi_nesy.nesy.table import read_table
 from gedi_nesy.runs import RunFolder
 
 IMAGE_SHAPE = torch.Size((1, 28, 28))
@@ -151,12 +153,24 @@ class Run:
         sampler = replace(build_sgld(settings, self.scale), steps=steps)
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
-    def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
-        """Score on the test images of the data set that the run was trained on.
+    def evaluate(self, data_dir: Path | None = None, *, test: str | Path | None = None) -> dict[str, Any]:
+        """Score on the test images of the data set that the run was trained on, or on a table.
 
         Args:
             data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
+            test: a table of examples that were not trained on; by default, of a run on a table, the training examples.
+
+        Returns:
+            The figures of summary.json; on a table those of `rows.score_rows`.
+
+        Raises:
+            UserError: if the data set or the table can't be read.
         """
+        table = test or self.recipe.data
+        if table:
+            examples = read_table(Path(table), self.constraint)
+            loader = Loader(examples, self.constraint, self.scale, self.device)
+            return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
         images = self.images(data_dir)
         return evaluate_networks(self.networks, self.constraint, images, self.scale, self.device)[0]
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks, score_rule
+from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld
@@ -28,6 +29,7 @@ from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.phases import STUDENT, Phase, list_phases
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe, Stage
+from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.nesy.select import Judged, Selection, choose, judge
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
@@ -262,7 +264,7 @@ class Session:
         }
         summary = self._settings(folder, search.selection) | results | {"seconds": seconds} | provenance(self.device)
         run.save()
-        draw_pictures(run, summary, scores)
+        draw_pictures(run, summary, scores, self.loader)
         folder.write_json("summary.json", summary)
         return run
 
@@ -274,7 +276,8 @@ class Session:
             "command": f"gedi-nesy train --recipe {folder / 'config.toml'}",
             "recipe": self.recipe.recipe,
             "method": self.recipe.method,
-            "dataset": self.images.name if self.images else str(self.recipe.data),
+            "dataset": self.images.name if self.images else Path(str(self.recipe.data)).stem,
+            **({"table": self.recipe.data} if self.recipe.data else {}),
             "program": self.recipe.program,
             "examples": self.recipe.examples,
             "images_reused": self.examples.reused,
@@ -290,8 +293,7 @@ class Session:
         """The test figures; without labelled images only how the rule fares on the training examples."""
         if self.images:
             return evaluate_networks(run.networks, run.constraint, self.images, self.scale, self.device)
-        satisfied, log_likelihood = score_rule(run.networks, run.constraint, self.loader)
-        return {"train_constraint_satisfaction": satisfied, "train_constraint_log_likelihood": log_likelihood}, {}
+        return score_rows(run.networks, run.constraint, self.loader, "train_"), {}
 
 
 def _candidates(training: Training) -> Candidates:

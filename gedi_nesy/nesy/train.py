@@ -1,7 +1,7 @@
 """Start a run, or continue one."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,19 @@ from gedi_nesy.data.load import DATASETS
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.program import Source, find_program, read_source
-from gedi_nesy.nesy.recipe import Recipe, load_recipe
+from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.run import PROGRAM, Run, build_constraint, saved_program
 from gedi_nesy.nesy.session import Progress, Session
-from gedi_nesy.nesy.table import read_table
+from gedi_nesy.nesy.table import count_rows, read_table
 from gedi_nesy.runs import RunFolder
 
 Notify = Callable[[str], None]
 
 
 def train(
-    recipe: str = "gedi-nesy",
+    recipe: str | None = None,
     *,
+    method: str | None = None,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     notify: Notify = warnings.warn,
@@ -33,7 +34,8 @@ def train(
     """Train from a recipe in a new run folder.
 
     Args:
-        recipe: a recipe's name, or the path of a .toml file.
+        recipe: a recipe's name, or the path of a .toml file; by default the method's for this number of examples.
+        method: what to train, by default gedi+nesy.
         out: the run folder, new or empty; by default `runs/<recipe>-<dataset>-<examples>-seed<seed>`.
         data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
         notify: told what a user must know, for example that digits stand in for MNIST.
@@ -44,13 +46,26 @@ def train(
         UserError: for settings, data or folders that can't be used; nothing is written then.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    settings = load_recipe(recipe, overrides)
+    overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
+    settings = load_recipe(recipe or _recipe_for(method, overrides), overrides)
+    if method and settings.method != method:
+        raise UserError(f"The recipe {recipe} is of the method {settings.method}, not {method}; leave one of them out.")
     program = read_source(find_program(settings.program))
     session = _prepare(settings, program, data_dir, notify, progress)
     folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun={PROGRAM: program.text})
     folder.write(PROGRAM, program.text)
     folder.write("config.toml", session.recipe.to_toml())
     return session.run(folder)
+
+
+def _recipe_for(method: str | None, overrides: Mapping[str, Any]) -> str:
+    """The recipe of a method for as many examples as are asked for, or as a table has."""
+    examples = overrides.get("examples", DEFAULT_EXAMPLES)
+    if method not in (None, OURS):
+        return recipe_for(method, examples)
+    if overrides.get("data"):
+        examples = count_rows(Path(overrides["data"]))
+    return recipe_for(OURS, examples if isinstance(examples, int) else DEFAULT_EXAMPLES)  # what is no number is refused
 
 
 def resume(

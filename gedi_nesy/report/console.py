@@ -59,7 +59,11 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for key in FIGURES:
         if key in summary:
-            table.add_row(MEANINGS[key][0], Text(f"{summary[key]:.4f}"))
+            value = summary[key]
+            table.add_row(MEANINGS[key][0], Text(f"{value:,}" if isinstance(value, int) else f"{value:.4f}"))
+    if summary.get("doubtful_rows"):
+        lines = [f"{row['line']}{' (breaks it)' * row['breaks']}" for row in summary["doubtful_rows"]]
+        table.add_row("Least likely, by line", Text(", ".join(lines)))
     for place, probability in summary.get("probabilities", {}).items():
         table.add_row(f"P({place.split(maxsplit=1)[1]}), learned", Text(f"{probability:.4f}"))
     if "certificate" in summary:

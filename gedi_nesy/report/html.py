@@ -11,6 +11,7 @@ from gedi_nesy.report.style import STYLE
 from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, show
 from gedi_nesy.runs import write_atomically
 
+SMALL = 800  # pixels up to which a picture can be read when it is shrunk to a phone's width
 Rows = dict[str, Any]  # summary.json with its levels joined: {"certificate.D": 0.01, ...}
 
 
@@ -87,13 +88,23 @@ def _tiles(rows: Rows) -> str:
 
 
 def _figure(image: Path) -> str:
-    title, caption = CAPTIONS.get(image.stem, (image.stem, ""))
+    title, caption = _caption(image.stem)
     kind = mimetypes.guess_type(image.name)[0]
-    data = base64.b64encode(image.read_bytes()).decode()
+    png = image.read_bytes()
+    wide = int.from_bytes(png[16:20], "big") > SMALL  # where a PNG has its width
+    css, hint = ("plot wide", " <small>Scroll the picture sideways.</small>") if wide else ("plot", "")
     return (
-        f'<section><h2>{escape(title)}</h2><figure><div class="plot"><img alt="{escape(title)}" '
-        f'src="data:{kind};base64,{data}"></div><figcaption>{escape(caption)}</figcaption></figure></section>'
+        f'<section><h2>{escape(title)}</h2><figure><div class="{css}"><img alt="{escape(title)}" '
+        f'src="data:{kind};base64,{base64.b64encode(png).decode()}"></div>'
+        f"<figcaption>{escape(caption)}{hint}</figcaption></figure></section>"
     )
+
+
+def _caption(stem: str) -> tuple[str, str]:
+    """Title and caption of a picture; those of one of several networks end in its name."""
+    kind, _, network = stem.partition("-")
+    title, caption = CAPTIONS.get(kind, (stem, ""))
+    return f"{title}: {network}" if network and kind in CAPTIONS else title, caption
 
 
 def _table(title: str, rows: Rows) -> str:
@@ -119,7 +130,9 @@ def _details(rows: Rows, config: str) -> str:
     command = f"<pre>{escape(str(rows['command']))}</pre>" if "command" in rows else ""
     known = {"notice", "command", *(key for keys in SECTIONS.values() for key in keys)}
     versions = {key.removeprefix("versions."): value for key, value in rows.items() if key.startswith("versions.")}
-    shown = {key: value for key, value in rows.items() if not key.startswith(("versions.", "familiarity."))}
+    shown = {
+        key: value for key, value in rows.items() if not key.startswith(("versions.", "familiarity.", "doubtful_rows"))
+    }
     rest = {key: value for key, value in shown.items() if key not in known}
     folded = [
         _folded("The complete settings: config.toml", f"<pre>{escape(config)}</pre>"),

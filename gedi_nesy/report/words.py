@@ -11,6 +11,11 @@ MEANINGS = {
     "cluster_accuracy": ("Hungarian accuracy", "accuracy after the best one-to-one renaming of the clusters"),
     "constraint_satisfaction": ("Constraint satisfaction", "share of test examples whose symbols fit the rule"),
     "test_constraint_log_likelihood": ("Log-likelihood of the rule", "mean log P(rule | images), test set, in nats"),
+    "train_constraint_satisfaction": ("Constraint satisfaction", "share of training rows whose symbols fit the rule"),
+    "train_constraint_log_likelihood": (
+        "Log-likelihood of the rule", "mean log P(rule | images), training examples, in nats"
+    ),
+    "break_the_rule": ("Rows that break the rule", "rows of the table whose symbols can't all be right"),
     "log_likelihood": ("Log-likelihood", "mean log p(x) of the test points, normalised on a box around them, in nats"),
     "kde_log_likelihood": ("Log-likelihood of a KDE", "the same of a kernel density estimate on the training points"),
     "certificate.certified": ("Certified", "no failure mode found, and one clear result of restarts or of matching"),
@@ -21,6 +26,7 @@ MEANINGS = {
     "recipe": ("Recipe", ""),
     "method": ("Method", ""),
     "dataset": ("Dataset", ""),
+    "table": ("Table", ""),
     "program": ("Rule", ""),
     "examples": ("Training examples", ""),
     "images_reused": ("Images reused", "whether the dataset was too small to give each example images of its own"),
@@ -37,6 +43,7 @@ MEANINGS = {
 SECTIONS = {
     "Test figures": (
         "accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood",
+        "train_constraint_satisfaction", "train_constraint_log_likelihood", "break_the_rule",
         "log_likelihood", "kde_log_likelihood",
     ),
     "What the run says about itself, without labels": (
@@ -44,13 +51,23 @@ SECTIONS = {
         "certificate.matching_margin",
     ),
     "The run": (
-        "recipe", "method", "dataset", "program", "examples", "images_reused", "seed", "steps", "seconds", "device",
-        "machine.system", "machine.processor", "machine.instructions", "machine.threads",
+        "recipe", "method", "dataset", "table", "program", "examples", "images_reused", "seed", "steps", "seconds",
+        "device", "machine.system", "machine.processor", "machine.instructions", "machine.threads",
     ),
 }  # fmt: skip
 
 # a picture's file name, without .png: title, caption
 CAPTIONS = {
+    "symbols": (
+        "Images by symbol",
+        "The images of the table by the symbol that the network sees in them, the surest first. Beside each symbol: "
+        "how many there are, and how sure it is of them.",
+    ),
+    "rows": (
+        "Rows to look at",
+        "Rows of the table that break the rule, then those least likely under it; P is the probability of the rule "
+        "given the row's images. Lines are counted as in the file, its heading being the first.",
+    ),
     "losses": (
         "Losses",
         "Each term of the objective, before its weight. The dashed line is the value at the term's optimum; "
@@ -116,6 +133,7 @@ TILES: dict[str, tuple[str, Callable[[Any], tuple[str, bool]]]] = {
     "nmi": ("NMI", _share),
     "cluster_accuracy": ("Hungarian accuracy", _share),
     "constraint_satisfaction": ("Rule satisfied", _share),
+    "train_constraint_satisfaction": ("Rule satisfied", _share),
     "certificate.certified": ("Certificate", lambda certified: ("given" if certified else "withheld", not certified)),
     "seconds": ("Time", lambda seconds: (duration(seconds), False)),
 }
