@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from gedi_nesy.cli import main
+from gedi_nesy.cli import MODULES, main
 from gedi_nesy.data import DataUnavailable
 from gedi_nesy.report.words import VERDICTS
 
@@ -43,7 +43,7 @@ def test_train_prints_its_summary_as_json(run):
     assert summary["machine"].keys() == {"system", "processor", "instructions", "threads"}
 
 
-@pytest.mark.parametrize("command", main.commands)
+@pytest.mark.parametrize("command", MODULES)
 def test_every_command_has_help_with_an_example(command):
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -164,6 +164,7 @@ def unreachable(root):
         (["train", "--method", "magic"], 2, "'magic' is not one of"),
         (["train", "--examples", "0"], 2, "--examples"),
         (["train", "--resume", "x", "--seed", "3"], 2, "leave out --seed"),
+        (["train", "--quick", "--method", "paper"], 2, "--method and --quick exclude each other"),
         (["train", "--recipe", "gedi-nesy", "--method", "paper"], 2, "--method and --recipe exclude each other"),
         (["train", "--set", "train.weights.prior=[300,40]"], 1, "a number or [progress, value] points"),
         (["train", "--set", "train.learning_rate=nan"], 1, "finite values"),

@@ -22,6 +22,7 @@ from gedi_nesy.cli.shared import (
     show,
     show_comparison,
     show_recipes,
+    working,
 )
 from gedi_nesy.compare import Stopped
 from gedi_nesy.data.outliers import load_outliers
@@ -41,6 +42,7 @@ from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_tabl
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.watch import Interrupted
 
+QUICK = "gedi-nesy-quick"
 TRUST = "Let the program load Python code and files outside its folder."
 
 
@@ -51,7 +53,9 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--trust", is_flag=True, help=TRUST)
     @functools.wraps(command)
     def with_run(run: Path, trust: bool, **options: Any) -> None:
-        command(run=load_run(run, trust=trust), **options)
+        with working("loading the run"):
+            loaded = load_run(run, trust=trust)
+        command(run=loaded, **options)
 
     return with_run
 
@@ -62,6 +66,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--method", type=click.Choice(METHODS), default="gedi+nesy", show_default=True, help="What to train.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
+@click.option("--quick", is_flag=True, help="A trial of a minute, on 100 examples: --recipe gedi-nesy-quick.")
 @click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
 @click.option("--query", help="The goal of the program that every example satisfies.")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
@@ -88,6 +93,7 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
 
     \b
     Example:
+      gedi-nesy train --quick
       gedi-nesy train --examples 1000
       gedi-nesy train --method paper --examples 10000 --seed 1 --out runs/paper
       gedi-nesy train --resume runs/paper
@@ -113,7 +119,9 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
 
 
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
-    method, recipe, out, settings = (options.pop(name) for name in ("method", "recipe", "out", "settings"))
+    names = ("method", "recipe", "quick", "out", "settings")
+    method, recipe, quick, out, settings = (options.pop(name) for name in names)
+    recipe = QUICK if quick else recipe
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
@@ -190,7 +198,8 @@ def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) 
       gedi-nesy evaluate runs/first
       gedi-nesy evaluate runs/sums --test more-sums.csv
     """
-    figures = run.evaluate(data_dir=data_dir, test=test)
+    with working("evaluating"):
+        figures = run.evaluate(data_dir=data_dir, test=test)
     show(figures, summary_table, as_json)
 
 
@@ -210,7 +219,8 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     Example:
       gedi-nesy predict runs/first seven.png
     """
-    rows = predict_files(run, images, network)
+    with working("looking at the images"):
+        rows = predict_files(run, images, network)
     show(rows, prediction_table, as_json)
     failed = [row["error"] for row in rows if "error" in row]
     if failed:
@@ -230,7 +240,8 @@ def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_js
     Example:
       gedi-nesy query runs/first 'addition(tensor(test(0)),tensor(test(1)),S)' --program addition_sum
     """
-    answers = run.query(goal, program, data_dir)
+    with working("asking DeepProbLog"):
+        answers = run.query(goal, program, data_dir)
     if as_json:
         click.echo(json.dumps(answers, indent=2))
         return
@@ -252,7 +263,8 @@ def sample(run: Run, number: int, steps: int, seed: int, network: str | None, ou
     Example:
       gedi-nesy sample runs/first -n 50 --out samples.png
     """
-    draw_samples(run, out, number, network=network, steps=steps, seed=seed)
+    with working("drawing samples"):
+        draw_samples(run, out, number, network=network, steps=steps, seed=seed)
     click.echo(out)
 
 
@@ -276,9 +288,10 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
     Example:
       gedi-nesy ood runs/first --against notmnist,omniglot,noise
     """
-    digits = run.images(data_dir).x_test
-    outliers = {name: load_outliers(name, digits, data_dir) for name in against}
-    rows = ood_auroc(run, digits, outliers, network)
+    with working("scoring familiar and foreign images"):
+        digits = run.images(data_dir).x_test
+        outliers = {name: load_outliers(name, digits, data_dir) for name in against}
+        rows = ood_auroc(run, digits, outliers, network)
     show(rows, ood_table, as_json)
 
 
@@ -299,7 +312,8 @@ def check(
       gedi-nesy check addition
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
     """
-    rule = check_rule(program, query, arguments, seconds, trust)
+    with working("compiling the rule and looking for other readings of it"):
+        rule = check_rule(program, query, arguments, seconds, trust)
     show(rule, rule_table, as_json)
 
 

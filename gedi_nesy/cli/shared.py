@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console, RenderableType
+from rich.status import Status
 from rich.table import Table
 
-from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, text_table
 
 Found = TypeVar("Found")  # plain values, ready for JSON
@@ -48,17 +48,9 @@ class Commas(click.ParamType):
         return tuple(dict.fromkeys(self.item.convert(text.strip(), param, ctx) for text in value.split(",")))
 
 
-class Commands(click.Group):
-    """Turns what a user can mend into one sentence and exit code 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
+def working(at: str) -> Status:
+    """A spinner on the screen, beside what is being done; use it as a context manager."""
+    return Console(stderr=True).status(at)
 
 
 def of_every_run(command: Callable[..., None]) -> Callable[..., None]:
@@ -85,7 +77,7 @@ def refuse_other_settings(ctx: click.Context) -> None:
 def refuse_pairs(ctx: click.Context) -> None:
     """Options of which one would silently win over the other."""
     pairs = ({"--recipe", "--method"}, {"--recipe", "--published"}, {"--data", "--examples"}, {"--data", "--dataset"})
-    for pair in pairs:
+    for pair in (*pairs, {"--quick", "--recipe"}, {"--quick", "--method"}):
         if pair <= _given(ctx):
             raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
 

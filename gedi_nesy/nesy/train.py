@@ -14,9 +14,11 @@ from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.program import Source, find_program, read_source
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.run import PROGRAM, Run, build_constraint, saved_program
-from gedi_nesy.nesy.session import Progress, Session
+from gedi_nesy.nesy.session import Session
 from gedi_nesy.nesy.table import count_rows, read_table
+from gedi_nesy.report.console import shown_progress
 from gedi_nesy.runs import RunFolder
+from gedi_nesy.watch import Progress, sign_of_life
 
 Notify = Callable[[str], None]
 
@@ -28,7 +30,7 @@ def train(
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     notify: Notify = warnings.warn,
-    progress: Progress = lambda row: None,
+    progress: Progress | bool = True,
     **overrides: Any,
 ) -> Run:
     """Train from a recipe in a new run folder.
@@ -39,7 +41,8 @@ def train(
         out: the run folder, new or empty; by default `runs/<recipe>-<dataset>-<examples>-seed<seed>`.
         data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
         notify: told what a user must know, for example that digits stand in for MNIST.
-        progress: told the row of each logged step, and {"stage": "matching", "step", "steps"} during matching.
+        progress: True shows it in a terminal or notebook, False nowhere; or a function that is told the row of each
+            logged step, with its losses, and between them signs of life: `stage`, `step` and `steps` (0: unknown).
         overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
 
     Raises:
@@ -51,11 +54,12 @@ def train(
     if method and settings.method != method:
         raise UserError(f"The recipe {recipe} is of the method {settings.method}, not {method}; leave one of them out.")
     program = read_source(find_program(settings.program))
-    session = _prepare(settings, program, data_dir, notify, progress)
-    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun={PROGRAM: program.text})
-    folder.write(PROGRAM, program.text)
-    folder.write("config.toml", session.recipe.to_toml())
-    return session.run(folder)
+    with shown_progress(progress) as tell:
+        session = _prepare(settings, program, data_dir, notify, tell)
+        folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun={PROGRAM: program.text})
+        folder.write(PROGRAM, program.text)
+        folder.write("config.toml", session.recipe.to_toml())
+        return session.run(folder)
 
 
 def _recipe_for(method: str | None, overrides: Mapping[str, Any]) -> str:
@@ -74,7 +78,7 @@ def resume(
     trust: bool = False,
     data_dir: str | Path | None = None,
     notify: Notify = warnings.warn,
-    progress: Progress = lambda row: None,
+    progress: Progress | bool = True,
 ) -> Run:
     """Continue a run that was stopped or killed, to the same weights as if it had not been.
 
@@ -96,7 +100,8 @@ def resume(
         )
     settings = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     program = saved_program(run_folder, settings)
-    return _prepare(settings, program, data_dir, notify, progress).run(run_folder)
+    with shown_progress(progress) as tell:
+        return _prepare(settings, program, data_dir, notify, tell).run(run_folder)
 
 
 def settle(recipe: Recipe, *, data_dir: str | Path | None = None, notify: Notify = warnings.warn) -> Recipe:
@@ -115,7 +120,9 @@ def _prepare(
     """What a run needs, checked before anything is written; the session's recipe names the data that was found."""
     paths = {key: str(Path(value).resolve()) for key, value in _own_files(recipe).items()}
     recipe = recipe.model_copy(update=paths)  # so that config.toml means the same from any folder
+    progress(sign_of_life("compiling the rule"))
     constraint = build_constraint(recipe, program)
+    progress(sign_of_life("reading the data"))
     if recipe.data:
         examples = read_table(Path(recipe.data), constraint)
         recipe = recipe.model_copy(update={"examples": len(examples)})

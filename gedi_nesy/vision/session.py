@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -24,10 +24,9 @@ from gedi_nesy.vision.picture import Snapshot, draw_pictures
 from gedi_nesy.vision.recipe import Recipe
 from gedi_nesy.vision.run import Run
 from gedi_nesy.vision.shares import join_shares, pick_share
-from gedi_nesy.watch import Interrupted, Logger, Saver, restore
+from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, restore, sign_of_life
 
 SNAPSHOTS = 3  # of each stage, for the pictures of training
-Progress = Callable[[dict[str, Any]], None]
 
 
 class Session:
@@ -38,7 +37,7 @@ class Session:
     Args:
         recipe: every setting.
         data: the points or images of each seed.
-        progress: told the row of each logged step.
+        progress: told the row of each logged step, and signs of life: `watch.sign_of_life`.
 
     Raises:
         UserError: if the settings and the points don't go together.
@@ -68,7 +67,7 @@ class Session:
             Interrupted: when a stop was asked for, with the folder's path; the state is saved.
             UserError: when training diverged.
         """
-        with self._locked(folder), stop_on_signal() as stop, cpu_threads(self.recipe.threads):
+        with self._locked(folder), stop_on_signal(self._answer_stop) as stop, cpu_threads(self.recipe.threads):
             state = pick_share(folder.load_checkpoint(self.learner.device))
             if state:
                 self.before = state["seconds"]
@@ -84,6 +83,12 @@ class Session:
                     f"smaller learning rates, for example --set train.learning_rate={half:g}."
                 ) from error
             return self._finish(folder, networks, choices)
+
+    def _tell(self, stage: str) -> None:
+        self.progress(sign_of_life(stage))
+
+    def _answer_stop(self) -> None:
+        self._tell("stopping after this step; Ctrl-C again stops at once")
 
     def _locked(self, folder: RunFolder) -> AbstractContextManager[None]:
         return folder.locked() if processes.rank() == 0 else nullcontext()
@@ -150,7 +155,7 @@ class Session:
 
         later = sum(phase.stage.steps for phase in self.learner.phases[stand.phase.number + 1 :])
         steps, every = stand.phase.stage.steps, self.recipe.log_every
-        return Logger(stand.phase.name, steps, later, every, stand.losses.objective, found, write)
+        return Logger(stand.phase.name, steps, later, every, stand.losses.objective, found, write, self.progress)
 
     def _best_diagnosis(self, networks: AnyNetworks) -> dict[str, Diagnosis]:
         """Of the first seed's best restart at present."""
@@ -162,6 +167,7 @@ class Session:
         seconds = round(self.seconds / len(self.data), 2)  # of several seeds trained side by side, each one's share
         runs = [self._build_run(folder, networks, k) for k in range(len(self.data))]
         if processes.rank() == 0:
+            self._tell("evaluating")
             verdicts = certify(networks, self.learner.inputs, choices)
             for k, (choice, found) in enumerate(zip(choices, verdicts, strict=True)):
                 self._write_results(folder, runs[k], k, choice, {"certificate": found, "seconds": seconds})
@@ -188,6 +194,7 @@ class Session:
             run.folder.path.mkdir(exist_ok=True)
             run.folder.write("config.toml", run.recipe.to_toml())
         run.save()
+        self._tell("drawing the pictures")
         draw_pictures(run, summary, self.data[k], history, self._snapshots_of(k, choice))
         run.folder.write_json("summary.json", summary)
 
