@@ -21,6 +21,7 @@ from problog.program import LogicProgram, PrologFile, SimpleProgram
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.budget import TimeIsUp, time_limit
+from gedi_nesy.nesy.predicates import calling_each_other, did_you_mean
 from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
 
 GIVEN = "given"  # label of an answer's goal, grounded with the answer's values
@@ -285,7 +286,7 @@ def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_
         with time_limit(seconds):
             _fill(formula, engine, program, query)
     except TimeIsUp:
-        raise UserError(_out_of_time(formula, engine, query, seconds)) from None
+        raise UserError(_out_of_time(formula, engine, query, seconds) + _circle(program)) from None
     except CallModeError as error:
         opened = (
             f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, as by between(0,9,N)"
@@ -297,14 +298,15 @@ def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}: {mend}{argument}") from None
     except UnknownClause as error:
         control = "; ProbLog has no cut and no if-then-else: write a clause for each case, with \\+ for the other"
-        missing = control if error.signature in CONTROL else ""
+        missing = control if error.signature in CONTROL else did_you_mean(error.signature, program)
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{missing}") from None
     except NonGroundQuery:
         raise UserError(f"{program.source.name}: an answer to {query.goal} leaves a variable open") from None
     except ProbLogError as error:
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}") from None
     except RecursionError:
-        raise UserError(f"{program.source.name}: {query.goal} recurses too deeply; does it ever end?") from None
+        circle = _circle(program)
+        raise UserError(f"{program.source.name}: {query.goal} recurses too deeply; does it ever end?{circle}") from None
     return _Reading(program, query, formula, engine)
 
 
@@ -332,6 +334,12 @@ def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query)
             engine.ground(database, name, formula, label=GIVEN)
     evidence = engine.query(database, Term("evidence", None, None)) + engine.query(database, Term("evidence", None))
     engine.ground_evidence(database, formula, evidence)
+
+
+def _circle(program: Program) -> str:
+    """Names the predicates that call each other, where recursion may have no end."""
+    groups = [" and ".join(group) for group in calling_each_other(program)]
+    return f"; note that {' and that '.join(groups)} call each other" if groups else ""
 
 
 def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: float) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gedi_nesy.core.energy import energy, ood_score
 from gedi_nesy.data import Images, load_images
+from gedi_nesy.data.given_images import GivenImages, as_tensor
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader, draw_view
@@ -58,6 +59,13 @@ class Run:
         self.domains = {variable.network: variable.domain for variable in constraint.variables}
         self.shapes = network_shapes(constraint, IMAGE_SHAPE)
 
+    def __repr__(self) -> str:
+        data = Path(self.recipe.data or str(self.recipe.dataset)).stem
+        return (
+            f"Run({self.folder.path}: {self.recipe.recipe} on {data}, {self.recipe.examples:,} examples of "
+            f"{self.constraint.query.goal}, seed {self.recipe.seed})"
+        )
+
     @property
     def source(self) -> Source:
         """The run's program."""
@@ -65,7 +73,7 @@ class Run:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """What the run learned for each `t(...)` of the program, by its place there."""
+        """What the run learned for each `t(...)` of the program, by what it stands before: {"heads": 0.7}."""
         return dict(zip(learnable_heads(self.source), self.constraint.weights.probabilities(), strict=True))
 
     def save(self) -> None:
@@ -83,34 +91,35 @@ class Run:
         """How this run turns bytes into inputs."""
         return SCALES[self.recipe.scale]
 
-    def log_probs(self, images: Tensor, network: str | None = None) -> Tensor:
+    def log_probs(self, images: GivenImages, network: str | None = None) -> Tensor:
         """log p(y|x), [images, classes].
 
         Args:
-            images: uint8, or floats in [0, 1]; [images, 1, 28, 28] or [images, 28, 28]. For a network that reads
-                several images at once, these are the channels.
+            images: uint8, or floats in [0, 1], as a tensor, an array or nested lists; [images, 1, 28, 28],
+                [images, 28, 28] or a single [28, 28]. Or the path of an image file, or a list of paths. For a network
+                that reads several images at once, these are the channels.
             network: its name in the program; may be left out when there is only one.
         """
         return predict_log_probs(self._network(network), self._inputs(images, network))
 
-    def predict(self, images: Tensor, network: str | None = None) -> list[object]:
+    def predict(self, images: GivenImages, network: str | None = None) -> list[object]:
         """The most probable symbol of each image, from the network's domain in the program."""
         domain = self.domains[self._name(network)]
         return [domain[index] for index in self.log_probs(images, network).argmax(-1).tolist()]
 
     @torch.no_grad()
-    def energy(self, images: Tensor, network: str | None = None) -> Tensor:
+    def energy(self, images: GivenImages, network: str | None = None) -> Tensor:
         """E(x) = -logsumexp f(x), [images], in nats: high for images unlike the training images."""
         net = self._network(network)
         return torch.cat([energy(net(chunk)) for chunk in self._inputs(images, network).split(2000)])
 
-    def ood_score(self, images: Tensor, network: str | None = None) -> Tensor:
+    def ood_score(self, images: GivenImages, network: str | None = None) -> Tensor:
         """s(x) = -||d log p(x)/dx||_2, [images]: the paper's score (Section N), low for foreign images."""
         net = self._network(network)
         return torch.cat([ood_score(net, chunk) for chunk in self._inputs(images, network).split(2000)])
 
     @torch.no_grad()
-    def familiarity(self, images: Tensor, network: str | None = None) -> Tensor:
+    def familiarity(self, images: GivenImages, network: str | None = None) -> Tensor:
         """How much images are like the training images, [images], in nats: high for familiar ones.
 
         The mean of -E over VIEWS views of the training's own T(x'|x), less DOUBT times the entropy of the mean
@@ -228,16 +237,21 @@ class Run:
     def _network(self, network: str | None) -> nn.Module:
         return self.networks[self._name(network)]
 
-    def _inputs(self, images: Tensor, network: str | None) -> Tensor:
+    def _inputs(self, images: GivenImages, network: str | None) -> Tensor:
         return self._scaled(images, self.shapes[self._name(network)].images)
 
-    def _scaled(self, images: Tensor, channels: int = 1) -> Tensor:
-        images = images.unsqueeze(1) if images.dim() == 3 else images
-        if images.shape[1:] != (channels, *IMAGE_SHAPE[1:]):
+    def _scaled(self, given: GivenImages, channels: int = 1) -> Tensor:
+        height, width = IMAGE_SHAPE[1:]
+        images = as_tensor(given, (height, width))
+        if images.dim() == 2:
+            images = images[None, None]
+        elif images.dim() == 3:
+            images = images[None] if len(images) == channels > 1 else images.unsqueeze(1)
+        if images.shape[1:] != (channels, height, width):
             raise UserError(f"The run takes images of shape [images, {channels}, 28, 28], found {list(images.shape)}.")
         if images.dtype == torch.uint8:
             return self.scale.to_inputs(images.to(self.device))
-        if images.min() < 0 or images.max() > 1:
+        if not ((images >= 0) & (images <= 1)).all():
             raise UserError("Images of floats must lie in [0, 1]; divide bytes by 255, or give uint8.")
         return (images.to(self.device).float() - self.scale.shift) / self.scale.spread
 

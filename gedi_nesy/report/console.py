@@ -94,8 +94,8 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     if summary.get("doubtful_rows"):
         lines = [f"{row['line']}{' (breaks it)' * row['breaks']}" for row in summary["doubtful_rows"]]
         table.add_row("Least likely, by line", Text(", ".join(lines)))
-    for place, probability in summary.get("probabilities", {}).items():
-        table.add_row(f"P({place.split(maxsplit=1)[1]}), learned", Text(f"{probability:.4f}"))
+    for name, probability in summary.get("probabilities", {}).items():
+        table.add_row(Text(f"P({name}), learned"), Text(f"{probability:.4f}"))
     if "certificate" in summary:
         table.add_row("Certificate", Text(_certificate(summary["certificate"])))
     if "seconds" in summary:
@@ -150,8 +150,8 @@ def rule_table(rule: Mapping[str, Any]) -> Group:
     """What `check` found out about a rule."""
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_row("Query", Text(rule["query"]))
-    facts.add_row("Diagram", Text(f"{rule['nodes']:,} nodes, compiled in {rule['seconds']:.2f} s"))
-    facts.add_row("Solutions", Text(f"{rule['solutions']:,}"))
+    facts.add_row("Size", Text(f"a diagram of {rule['nodes']:,} nodes, compiled in {rule['seconds']:.2f} s"))
+    facts.add_row("Solutions", Text(f"{rule['solutions']:,} choices of symbols satisfy it"))
     facts.add_row("One of them", Text(", ".join(f"{key} = {symbol}" for key, symbol in rule["example"].items())))
     variables = Table("image", "network", "symbols, and how often each is right", box=None, padding=(0, 2, 0, 0))
     for variable in rule["variables"]:
@@ -161,7 +161,8 @@ def rule_table(rule: Mapping[str, Any]) -> Group:
         symbols.append(f"  ({variable['marginal'][0]:.1%} each)" if even else "")
         variables.add_row(Text(variable["key"]), Text(variable["network"]), symbols)
     obstacle = [Text(f"It can't be trained: {rule['obstacle']}")] if rule["obstacle"] else []
-    return Group(facts, Text(), variables, Text(), Text(rule["verdict"]), *obstacle)
+    words = [Text(sentence) for sentence in rule["in_plain_words"]]
+    return Group(facts, Text(), variables, Text(), *words, *obstacle)
 
 
 def _certificate(certificate: Mapping[str, Any]) -> str:

@@ -62,7 +62,9 @@ def run(addition, tmp_path):
     """An untrained network, and familiarities of training images that are those of nobody."""
     torch.manual_seed(0)
     networks = nn.ModuleDict({"digits": MNIST_Net()})
-    run = Run(RunFolder(tmp_path), load_recipe("gedi-nesy"), addition, networks, torch.device("cpu"))
+    run = Run(
+        RunFolder(tmp_path), load_recipe("gedi-nesy", {"dataset": "mnist"}), addition, networks, torch.device("cpu")
+    )
     run.folder.write_json("summary.json", {"familiarity": {"digits": [k - 70.0 for k in range(101)]}})
     return run
 
@@ -77,3 +79,17 @@ def test_an_answer_does_not_depend_on_the_files_beside_it(run, tmp_path):
     assert alone["second"] != alone["symbol"]
     assert alone["second_probability"] <= alone["probability"]
     assert "There is no image file" in together[3]["error"]
+
+
+def test_images_may_come_in_any_form(run, tmp_path):
+    x = torch.randint(256, (3, 28, 28), dtype=torch.uint8)
+    Image.fromarray(x[0].numpy()).save(tmp_path / "x.png")
+    forms = [x, x[:, None], x.numpy(), x.tolist(), list(x.numpy()), x.numpy() / 255]
+    for form in forms:
+        torch.testing.assert_close(run.log_probs(form), run.log_probs(x))
+    for single in (tmp_path / "x.png", [str(tmp_path / "x.png")], x[0], x[0].numpy(), x[:1].tolist()):
+        assert run.predict(single) == run.predict(x)[:1]
+
+
+def test_a_run_is_one_line(run):
+    assert repr(run) == (f"Run({run.folder.path}: gedi-nesy on mnist, 1,000 examples of addition(X,Y,Z), seed 0)")
