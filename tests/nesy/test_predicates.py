@@ -18,7 +18,7 @@ CIRCLE = "ping(X,N) :- M is N+1, pong(X,M). pong(X,N) :- M is N+1, \\+ ping(X,M)
         (SUM, "som(X,Y,3)", "(did you mean 'sum/3'?)"),
         (SUM, "sum(X,Y)", "sum takes 3 arguments, not 2"),
         (SUM + "s(X) :- digit(X,A), betwen(1,2,A).", "s(X)", "(did you mean 'between/3'?)"),
-        (SUM + "s(X) :- digit(X,A), permutation([A],[2]).", "s(X)", "add the line :- use_module(library(lists))."),
+        (SUM + "s(X) :- digit(X,A), maplist(d,[A],[2]).", "s(X)", "add the line :- use_module(library(apply))."),
     ],
 )
 def test_an_unknown_predicate_comes_with_what_was_meant(program, query, hint):
