@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
@@ -110,7 +111,9 @@ def _lists_as_tuples(value: Any) -> Any:
     """Settings never change, so their lists, which TOML and Python's users write, are tuples."""
     if isinstance(value, dict):
         return {key: _lists_as_tuples(item) for key, item in value.items()}
-    return tuple(map(_lists_as_tuples, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return tuple(map(_lists_as_tuples, value))
+    return value.item() if isinstance(value, np.generic) else value  # NumPy's numbers are numbers too
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

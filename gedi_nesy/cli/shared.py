@@ -103,7 +103,7 @@ def show_comparison(comparison: Comparison, out: Path, console: Console, as_json
     else:
         console.print(text_table(comparison), soft_wrap=True, markup=False, highlight=False)
         console.print("Median ± standard deviation over the seeds, test set.", highlight=False)
-        where = f"Table, plot, CSV and JSON are in {out}/comparison.*"
+        where = f"Table, plot, CSV and JSON are in {out}/comparison.*; open its comparison.html."
         console.print(where, soft_wrap=True, markup=False, highlight=False)
     failed = sum(line.failed for line in comparison.lines())
     if failed:

@@ -286,6 +286,7 @@ class Session:
         return {
             **({"notice": NOT_MNIST} if self.recipe.dataset in ("digits", "digits+operators") else {}),
             "command": f"gedi-nesy train --recipe {folder / 'config.toml'}",
+            "track": "rule",
             "recipe": self.recipe.recipe,
             "method": self.recipe.method,
             "dataset": self.images.name if self.images else Path(str(self.recipe.data)).stem,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gedi_nesy.report.style import STYLE
-from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, show
+from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, TRACKS, show
 from gedi_nesy.runs import write_atomically
 
 SMALL = 800  # pixels up to which a picture can be read when it is shrunk to a phone's width
@@ -29,18 +29,23 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
     parts = [
         _header(rows),
         _tiles(rows),
-        *(_figure(image) for image in images),
+        *(figure(image) for image in images),
         *(_table(title, {key: rows[key] for key in keys if key in rows}) for title, keys in SECTIONS.items()),
         _details(rows, config),
     ]
-    page = f"""<!doctype html>
+    write_atomically(path, page(_title(rows), parts).encode())
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A whole HTML file, which loads nothing, of its parts."""
+    return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{escape(_title(rows))}</title>
+<title>{escape(title)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
@@ -50,7 +55,6 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
 </body>
 </html>
 """
-    write_atomically(path, page.encode())
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Rows:
@@ -65,8 +69,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Rows:
 
 
 def _title(rows: Rows) -> str:
-    examples = f", {show(rows['examples'])} examples" if "examples" in rows else ""
-    return f"GEDI-NeSy on {rows.get('dataset', 'unnamed data')}{examples}"
+    track = TRACKS.get(rows.get("track", "rule"), TRACKS["rule"])
+    examples = f", {show(rows['examples'])} {track.examples}" if "examples" in rows else ""
+    return f"{track.name} on {rows.get('dataset', 'unnamed data')}{examples}"
 
 
 def _header(rows: Rows) -> str:
@@ -87,7 +92,8 @@ def _tiles(rows: Rows) -> str:
     return f'<dl class="tiles">{"".join(tiles)}</dl>' if tiles else ""
 
 
-def _figure(image: Path) -> str:
+def figure(image: Path) -> str:
+    """A PNG file with its title and caption."""
     title, caption = _caption(image.stem)
     kind = mimetypes.guess_type(image.name)[0]
     png = image.read_bytes()
@@ -119,6 +125,7 @@ def _lines(rows: Rows) -> str:
     lines = []
     for key, value in rows.items():
         label, meaning = MEANINGS.get(key, (key.replace(".", " · "), ""))
+        label = f"Training {TRACKS[rows['track']].examples}" if key == "examples" and "track" in rows else label
         note = f"<small>{escape(meaning)}</small>" if meaning else ""
         css = ' class="words"' if len(show(value)) > 24 else ""
         lines.append(f'<tr><th scope="row">{escape(label)}{note}</th><td{css}>{escape(show(value))}</td></tr>')

@@ -58,6 +58,13 @@ th small { display: block; color: var(--muted); font-size: .8125rem; }
 td { text-align: right; padding: .5rem 0; vertical-align: top; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 td.words { white-space: normal; overflow-wrap: anywhere; max-width: 28rem; }
+.scroll { overflow-x: auto; }
+.figures { font-size: .8125rem; }
+.figures th { white-space: nowrap; padding-right: .75rem; }
+.figures thead th { color: var(--muted); }
+.figures thead th + th { text-align: right; padding: .5rem 0 .5rem .75rem; }
+.figures td { padding-left: .75rem; }
+a { color: var(--accent); }
 pre {
   background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem 1rem; margin: .75rem 0;
   overflow-x: auto; font: .8125rem/1.55 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;

@@ -1,6 +1,7 @@
 """The figures of summary.json in plain words."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 # the key in summary.json, levels joined by dots: label, meaning
@@ -28,6 +29,7 @@ MEANINGS = {
     "dataset": ("Dataset", ""),
     "table": ("Table", ""),
     "program": ("Rule", ""),
+    "track": ("Kind", "rule: symbols; points, images: clusters without a rule"),
     "examples": ("Training examples", ""),
     "images_reused": ("Images reused", "whether the dataset was too small to give each example images of its own"),
     "seed": ("Seed", ""),
@@ -51,10 +53,25 @@ SECTIONS = {
         "certificate.matching_margin",
     ),
     "The run": (
-        "recipe", "method", "dataset", "table", "program", "examples", "images_reused", "seed", "steps", "seconds",
-        "device", "machine.system", "machine.processor", "machine.instructions", "machine.threads",
+        "track", "recipe", "method", "dataset", "table", "program", "examples", "images_reused", "seed", "steps",
+        "seconds", "device", "machine.system", "machine.processor", "machine.instructions", "machine.threads",
     ),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a report calls a kind of run, and what it was trained on."""
+
+    name: str
+    examples: str
+
+
+TRACKS = {
+    "rule": Track("GEDI-NeSy", "examples"),
+    "points": Track("GEDI vision", "points"),
+    "images": Track("GEDI vision", "images"),
+}
 
 # a picture's file name, without .png: title, caption
 CAPTIONS = {
@@ -70,13 +87,13 @@ CAPTIONS = {
     ),
     "losses": (
         "Losses",
-        "Each term of the objective, before its weight. The dashed line is the value at the term's optimum; "
-        "the strong line is a running mean.",
+        "Each term of the objective, before its weight, at the steps that were logged; where these are many, the "
+        "strong line is a running mean. Dashed: the term's value at its optimum, where that is known.",
     ),
     "samples": (
         "Samples",
-        "What the energy-based model draws by itself (SGLD), sorted by the class that the network sees in it. "
-        "An empty row is a class it never draws.",
+        "What the energy-based model draws by itself (SGLD), sorted by the symbol or cluster that the network sees in "
+        "it, the surest first. An empty row is one that it never draws.",
     ),
     "clusters": ("Clusters", "The cluster that the network sees at every place of the plane, and the test points."),
     "density": (
@@ -85,6 +102,10 @@ CAPTIONS = {
         "was on, the model's own samples.",
     ),
     "training": ("Over training", "Clusters above and density below, at the beginning, middle and end of each stage."),
+    "comparison": (
+        "Plot",
+        "Every run is a dot, a line goes through the medians; short bars are what the paper reports.",
+    ),
     "confusion": (
         "Confusion",
         "Test images by true and predicted class. The colour is the share of the true class.",

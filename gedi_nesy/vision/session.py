@@ -232,6 +232,7 @@ class Session:
             "command": f"gedi-nesy vision train --recipe {folder / 'config.toml'}",
             "recipe": self.recipe.recipe,
             "method": self.recipe.method,
+            "track": "images" if self.data[k].are_images else "points",
             "dataset": self.data[k].name,
             "examples": len(self.data[k].x_train),
             "seed": self.recipe.seed + k,
