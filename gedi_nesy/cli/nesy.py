@@ -282,14 +282,16 @@ def sample(run: Run, number: int, steps: int, seed: int, network: str | None, ou
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
 def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Measure how well scores tell the run's test images from foreign ones: AUROC, .5 is chance.
+    """Measure how well scores tell the run's own images from foreign ones: AUROC, .5 is chance.
+
+    Its own are the test images, or those of the table that it was trained on.
 
     \b
     Example:
       gedi-nesy ood runs/first --against notmnist,omniglot,noise
     """
     with working("scoring familiar and foreign images"):
-        digits = run.images(data_dir).x_test
+        digits = run.own_images(data_dir)
         outliers = {name: load_outliers(name, digits, data_dir) for name in against}
         rows = ood_auroc(run, digits, outliers, network)
     show(rows, ood_table, as_json)

@@ -227,6 +227,12 @@ class Run:
             raise UserError(f"{self.folder.path} was trained on a table, {self.recipe.data}, without test images.")
         return load_images(self.recipe.dataset, data_dir)
 
+    def own_images(self, data_dir: Path | None = None) -> Tensor:
+        """Images of its own kind, uint8 [n, 1, 28, 28]: the test images, or those of the table it was trained on."""
+        if self.recipe.data:
+            return read_table(Path(self.recipe.data), self.constraint).pool
+        return self.images(data_dir).x_test
+
     def _name(self, network: str | None) -> str:
         if network is None and len(self.networks) == 1:
             return next(iter(self.networks))

@@ -67,14 +67,16 @@ class Session:
             Interrupted: when a stop was asked for, with the folder's path; the state is saved.
             UserError: when training diverged.
         """
-        with self._locked(folder), stop_on_signal(self._answer_stop) as stop, cpu_threads(self.recipe.threads):
+        with self._locked(folder), cpu_threads(self.recipe.threads):
             state = pick_share(folder.load_checkpoint(self.learner.device))
             if state:
                 self.before = state["seconds"]
                 self.snapshots = [Snapshot(**values) for values in state["snapshots"]]
             try:
-                networks, choices = self._learn(folder, state, stop)
-            except Interrupted as stopped:
+                with stop_on_signal(self._answer_stop) as stop:
+                    networks, choices = self._learn(folder, state, stop)
+                return self._finish(folder, networks, choices)
+            except (Interrupted, KeyboardInterrupt) as stopped:
                 raise Interrupted(folder.path) from stopped
             except DivergedError as error:
                 half = max(rate for _, rate in self.recipe.train.learning_rate.points) / 2
@@ -82,7 +84,6 @@ class Session:
                     f"Training diverged ({error}); {folder.path} keeps the last good checkpoint. Start a new run with "
                     f"smaller learning rates, for example --set train.learning_rate={half:g}."
                 ) from error
-            return self._finish(folder, networks, choices)
 
     def _tell(self, stage: str) -> None:
         self.progress(sign_of_life(stage))

@@ -150,6 +150,7 @@ def test_a_run_on_a_table_is_scored_on_its_table_or_on_another(folder):
     for result in (run.evaluate(test=folder / "test.csv"), load_run(folder / "run").evaluate(test=folder / "test.csv")):
         assert [row["line"] for row in result["doubtful_rows"]] == [2]
         assert result["test_constraint_log_likelihood"] < 0
+    assert run.own_images().shape == (10, 1, 28, 28)  # 0.png to 9.png, each once
     table.unlink()
     with pytest.raises(UserError, match=r"table.csv can't be read"):
         run.evaluate()

@@ -26,7 +26,8 @@ class ComparisonDisplay:
 
     def __init__(self, console: Console, figures: Mapping[str, str]):
         self.console, self.figures = console, figures
-        self.live, self.spinner = Live(console=console, transient=True), Spinner("dots")
+        self.spinner = Spinner("dots", "planning the runs")
+        self.live = Live(self.spinner, console=console, transient=True)
 
     def __enter__(self) -> "ComparisonDisplay":
         if self.console.is_terminal:
