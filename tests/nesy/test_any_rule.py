@@ -18,6 +18,7 @@ from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.train import resume, train
+from gedi_nesy.watch import Interrupted
 from tests.nesy.readers import Reader
 
 DIGIT = "nn(digits,[X],Y,[0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y).\n"
@@ -116,7 +117,7 @@ def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(
             raise KeyboardInterrupt
 
     (tmp_path / "rule.pl").write_text(NOISY)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         train(
             RECIPE, out=tmp_path / "run", progress=stop_in_the_student, **TINY | {"program": str(tmp_path / "rule.pl")}
         )
