@@ -70,7 +70,7 @@ def noisy(tmp_path_factory):
 def three(tmp_path_factory):
     settings = {"student.weights.gen": 1.0, "sampler.chains": 4, "sampler.buffer": 8, "sampler.steps": 1}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gedi_nesy.nesy.session.draw_pictures", lambda run, summary, scores: None)  # they take a minute
+        patch.setattr("gedi_nesy.nesy.session.draw_pictures", lambda *of_the_run: None)  # they take a minute
         return train_text(THREE, tmp_path_factory.mktemp("three"), **settings)
 
 
