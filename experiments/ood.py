@@ -14,11 +14,11 @@ from pathlib import Path
 
 import click
 import torch
+from judge import Judge, floor, judged, load_judge
 from once import run_once
-from torch import Tensor, nn
+from torch import Tensor
 
 import gedi_nesy as gn
-from gedi_nesy.core.augment import Warp
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.corruptions import CORRUPTIONS, corrupt_images
 from gedi_nesy.data.outliers import load_outliers
@@ -29,12 +29,12 @@ from gedi_nesy.runs import provenance, write_atomically
 RESULTS = Path(__file__).parent / "results"
 VARIANTS: dict[str, dict] = {
     "gen": {},
-    "gen-distorted": {"sampler.chains": 12, "sampler.distorted": 12},  # in all as many chains a step
-    "no-gen": {"student.weights.gen": 0, "student.weights.energy_l2": 0},
+    "no-distorted": {"sampler.distorted": 0, "student.weights.distorted": 0},
+    "no-gen": {"student.weights.gen": 0, "student.weights.distorted": 0, "student.weights.energy_l2": 0},
 }
 SHARED = {"dataset": "mnist", "sampler.engine": "numba"}
 AGAINST = ("notmnist", "omniglot", "cifar10", "rotated", "inverted", "noise")
-SAMPLES, STEPS = 500, 1000  # chains from uniform noise, and SGLD steps of each
+SAMPLES = 1000  # chains from uniform noise
 
 
 @click.command()
@@ -65,7 +65,7 @@ def main(seeds: str, examples: int, variants: tuple[str, ...], data_dir: Path, r
     result = {
         "command": f"python experiments/ood.py --seeds {seeds} --examples {examples} --data-dir DATA"
         + "".join(f" --variant {variant}" for variant in variants),
-        "judge_accuracy": judge_accuracy,
+        "judge": {"accuracy": judge_accuracy, "floor": floor(judge, images)},
         "settings": {variant: SHARED | VARIANTS[variant] for variant in rows},
         "median": {variant: medians(runs_of) for variant, runs_of in rows.items()},
         "runs": rows,
@@ -74,7 +74,7 @@ def main(seeds: str, examples: int, variants: tuple[str, ...], data_dir: Path, r
     out.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def measured(folder: Path, images: Images, outliers: dict[str, Tensor], judge: nn.Module) -> dict:
+def measured(folder: Path, images: Images, outliers: dict[str, Tensor], judge: Judge) -> dict:
     """Every figure of one run, from its folder where it was measured before."""
     file = folder / "ood.json"
     if not file.exists():
@@ -82,7 +82,7 @@ def measured(folder: Path, images: Images, outliers: dict[str, Tensor], judge: n
     return json.loads(file.read_text())
 
 
-def measure(run: gn.Run, images: Images, outliers: dict[str, Tensor], judge: nn.Module) -> dict:
+def measure(run: gn.Run, images: Images, outliers: dict[str, Tensor], judge: Judge) -> dict:
     """AUROC, accuracy on test images and on corrupted ones, mean energies, and what the judge sees in the samples."""
     return {
         "seed": run.recipe.seed,
@@ -93,7 +93,7 @@ def measure(run: gn.Run, images: Images, outliers: dict[str, Tensor], judge: nn.
             "test": run.energy(images.x_test).mean().item(),
             "noise": run.energy(outliers["noise"]).mean().item(),
         },
-        "samples": judged(judge, samples(run)),
+        "samples": judged(judge, images, samples(run)),
         "seconds": run.summary["seconds"],
     }
 
@@ -107,61 +107,11 @@ def samples(run: gn.Run) -> Tensor:
     """Chains from uniform noise, [SAMPLES, 1, 28, 28] in [0, 1]; also where L_GEN was off, for comparison."""
     generator = torch.Generator().manual_seed(0)
     assert run.recipe.sampler is not None
-    sampler = replace(build_sgld(run.recipe.sampler, run.scale), steps=STEPS, engine="numba")
+    sgld = build_sgld(run.recipe.sampler, run.scale, run.ground)
     low, high = run.scale.low, run.scale.high
     noise = low + (high - low) * torch.rand(SAMPLES, 1, 28, 28, generator=generator)
+    sampler = replace(sgld, steps=run.recipe.sampler.life)
     return run.scale.to_unit(sampler(run.networks["digits"], noise, generator))
-
-
-@torch.no_grad()
-def judged(judge: nn.Module, images: Tensor) -> dict[str, float]:
-    """How sure the judge is of the images, and how evenly they fall on the ten digits (entropy, at most ln 10)."""
-    confidence, digits = judge(images).softmax(-1).max(-1)
-    shares = torch.bincount(digits[confidence > 0.9], minlength=10) / max(1, int((confidence > 0.9).sum()))
-    return {
-        "confident": (confidence > 0.9).float().mean().item(),
-        "classes": int((shares > 0.01).sum()),
-        "entropy": torch.special.entr(shares).sum().item(),
-    }
-
-
-def load_judge(path: Path, images: Images) -> tuple[nn.Module, float]:
-    """A network trained with all labels, of another kind than the runs', and its accuracy; kept in a file."""
-    judge = build_judge()
-    if path.exists():
-        judge.load_state_dict(torch.load(path, weights_only=True))
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        train_judge(judge, images)
-        torch.save(judge.state_dict(), path)
-    judge.eval()
-    with torch.no_grad():
-        digits = torch.cat([judge(chunk.float() / 255).argmax(-1) for chunk in images.x_test.split(1000)])
-    return judge, (digits == images.y_test).float().mean().item()
-
-
-def build_judge() -> nn.Sequential:
-    """Three strided convolutions with batch norm, and a linear layer."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in ((1, 16), (16, 32), (32, 64)):
-        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 4 * 4, 10))
-
-
-def train_judge(judge: nn.Module, images: Images, epochs: int = 6) -> None:
-    """Adam on warped training images, with the labels."""
-    torch.manual_seed(0)
-    generator, warp = torch.Generator().manual_seed(0), Warp()
-    batches = epochs * (len(images.x_train) // 100)
-    optimizer = torch.optim.Adam(judge.parameters(), fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=batches)
-    for _ in range(batches):
-        rows = torch.randint(len(images.x_train), (100,), generator=generator)
-        views = warp(images.x_train[rows].float() / 255, 0.0, generator)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(judge(views), images.y_train[rows]).backward()
-        optimizer.step()
-        schedule.step()
 
 
 def medians(runs: list[dict]) -> dict:

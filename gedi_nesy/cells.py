@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.regular import read_regular
 from gedi_nesy.runs import RunFolder, write_atomically
 
 KILLED = (
@@ -56,12 +57,14 @@ class Outcome:
 def read_outcome(cell: Cell, out: Path) -> Outcome:
     """What has become of a cell so far, read from the folder of the comparison."""
     folder, failure = RunFolder(out / cell.name), _failure_file(cell, out)
-    if (folder / cell.result).is_file():
+    if folder.has(cell.result):
         try:
             return Outcome(cell, summary=folder.read_json(cell.result))
         except UserError as damaged:
             return Outcome(cell, failure=str(damaged))
-    return Outcome(cell, failure=failure.read_text(encoding="utf-8").split("\n")[0] if failure.is_file() else None)
+    if not failure.is_file():
+        return Outcome(cell)
+    return Outcome(cell, failure=read_regular(failure).decode(errors="replace").split("\n")[0])
 
 
 def train_cell(cell: Cell, out: Path, train: Train) -> Outcome:
@@ -72,10 +75,10 @@ def train_cell(cell: Cell, out: Path, train: Train) -> Outcome:
         if read_outcome(cell, out).is_open:  # else it had ended when its process was killed
             train(cell, out / cell.name)
     except UserError as error:
-        write_atomically(failure, f"{error}\n".encode())
+        write_atomically(failure, f"{error}\n".encode(errors="backslashreplace"))
     except Exception as error:  # a defect in one method must not cost the others
         sentence = f"{type(error).__name__}: {error} (the traceback is in {failure.name})".replace("\n", " ")
-        write_atomically(failure, f"{sentence}\n\n{traceback.format_exc()}".encode())
+        write_atomically(failure, f"{sentence}\n\n{traceback.format_exc()}".encode(errors="backslashreplace"))
     return read_outcome(cell, out)
 
 

@@ -1,16 +1,17 @@
 """Comparing methods: many runs under one folder, in parallel; each is kept, resumed, or reported where it failed."""
 
 import statistics
+import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gedi_nesy.cells import Cell, Outcome, Train, read_outcome
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import write_atomically
-from gedi_nesy.workers import ended_by_a_stop, workers
+from gedi_nesy.workers import stopped_by_sigterm, workers
 
 IN_WORDS = {"about"}  # entries of a config.toml that describe a run and set nothing
 
@@ -71,6 +72,8 @@ def run_cells(
         UserError: if the folder can't be written or holds the same cells with other settings, or the scheduler is lost.
         Stopped: on Ctrl-C or SIGTERM; runs in other processes are resumed from their last checkpoint by the next call,
             those on a cluster can't be interrupted and end there.
+
+    A process here ends with this one, however that ends.
     """
     out = out.absolute()
     _make_folder(out)
@@ -80,11 +83,12 @@ def run_cells(
     outcomes |= {cell.name: Outcome(cell) for cell in todo}  # an old failure is tried again
 
     try:
-        with ended_by_a_stop(), workers(jobs, cluster) as (at_a_time, train_all):
+        with stopped_by_sigterm(), workers(jobs, cluster) as (at_a_time, train_all):
             watch(_progress(None, outcomes.values(), at_a_time))
-            for outcome in train_all(todo, out, train):
-                outcomes[outcome.cell.name] = outcome
-                watch(_progress(outcome, outcomes.values(), at_a_time))
+            with closing(train_all(todo, out, train)) as ended:
+                for outcome in ended:
+                    outcomes[outcome.cell.name] = outcome
+                    watch(_progress(outcome, outcomes.values(), at_a_time))
     except KeyboardInterrupt as interrupt:
         raise Stopped(_stand(cells, out)) from interrupt
     return list(outcomes.values())
@@ -93,8 +97,7 @@ def run_cells(
 def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / ".writable", b"")
-        (out / ".writable").unlink()
+        tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         raise UserError(f"Can't write to the folder {out}: {error.strerror}; choose another with --out.") from error
 

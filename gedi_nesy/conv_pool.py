@@ -68,6 +68,7 @@ class _ConvPoolReLU(torch.autograd.Function):
     """Shapes: N images, C channels, O outputs, s = k + 1 the side of a patch, h x w the pooled size."""
 
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         kernel = _four_positions(weight)
         pooled, route, patches = _pool_patches(images, kernel, bias)
@@ -75,6 +76,7 @@ class _ConvPoolReLU(torch.autograd.Function):
         return pooled
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError(

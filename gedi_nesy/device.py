@@ -1,8 +1,10 @@
 """Where a run computes: its device, the CPU threads it uses, and the processes that share it."""
 
 import contextlib
+import math
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import torch
@@ -27,6 +29,30 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+def has_bf16() -> bool:
+    """Whether this machine's CPU has instructions for bfloat16, without which it computes slower than in float32.
+
+    A torch that can't tell, before 2.10 or so, counts as none.
+    """
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+
+
+def check_room(chains: int, shape: Sequence[int], device: torch.device) -> None:
+    """Whether so many chains of SGLD, in float32, can fit the memory at all; said before hours of training.
+
+    Raises:
+        UserError: if they can't.
+    """
+    if device.type == "cuda":
+        memory = torch.cuda.mem_get_info(device)[1]
+    else:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
+    if chains * math.prod(shape) * 4 > memory:
+        size = "x".join(map(str, shape))
+        raise UserError(f"There is no memory for {chains:,} chains of {size}; make sampler.buffer smaller.")
+
+
 @contextlib.contextmanager
 def cpu_threads(n: int) -> Iterator[None]:
     """Use n CPU threads inside tensor operations, and as many as before afterwards."""
@@ -36,6 +62,20 @@ def cpu_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def float32_default() -> Iterator[None]:
+    """New tensors are float32 inside, as networks and chains have to be, whatever the default was; also a decorator.
+
+    The default is the whole process's. Where it is float32 already, as it mostly is, other threads see nothing of it.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """The run folder: everything a run leaves behind, written atomically by one process at a time."""
 
 import contextlib
+import errno
 import io
 import json
 import os
 import platform
 import signal
+import stat
 import tempfile
 import threading
 import tomllib
@@ -17,16 +19,24 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.records import check_row, check_summary
+from gedi_nesy.regular import open_regular, read_regular
 
+OURS = ".gedi-nesy-"  # begins the names of the files that we hide in a user's folder, and may delete there
+PART = ".part"  # ends those of files that are not yet whole
 PACKAGES = ("gedi-nesy", "torch", "torchvision", "deepproblog", "problog", "scikit-learn", "numpy")
 
 
 class RunFolder:
-    """A folder that holds one run: `config.toml`, `metrics.jsonl`, `checkpoint.pt`, `summary.json` and the rest."""
+    """A folder that holds one run: `config.toml`, `metrics.jsonl`, `checkpoint.pt`, `summary.json` and the rest.
+
+    It may come from anybody: its files are read only if they are regular files of its own, no links, and hold what a
+    run writes.
+    """
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -70,18 +80,62 @@ class RunFolder:
         Raises:
             UserError: if there is none at this path, or it is that of another kind of run.
         """
-        if not (path / "config.toml").is_file():
+        folder = cls(path)
+        if not folder.has("config.toml"):
             raise UserError(f"{path} is not a run folder: it has no config.toml; give the folder that `train` wrote.")
-        with contextlib.suppress(tomllib.TOMLDecodeError, UnicodeDecodeError):  # whoever reads it says what is wrong
-            settings = tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
-            if has_rule is False and "program" in settings:
-                raise UserError(f"{path} is a run on a rule: use the commands of gedi-nesy, without vision.")
-            if has_rule is True and "network" in settings:
-                raise UserError(f"{path} is a run of the vision track, without a rule: use gedi-nesy vision.")
-        return cls(path)
+        config = folder.read_text("config.toml")
+        settings: dict[str, Any] = {}
+        with contextlib.suppress(ValueError, RecursionError):  # whoever reads it says what is wrong
+            settings = tomllib.loads(config)
+        if has_rule is False and "program" in settings:
+            raise UserError(f"{path} is a run on a rule: use the commands of gedi-nesy, without vision.")
+        if has_rule is True and "network" in settings:
+            raise UserError(f"{path} is a run of the vision track, without a rule: use gedi-nesy vision.")
+        return folder
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file; a link is one too, whether or not it leads anywhere."""
+        return os.path.lexists(self / name)
+
+    def subfolder(self, name: str) -> "RunFolder":
+        """A folder below this one, made where it is missing.
+
+        Raises:
+            UserError: if it can't be made, or is a link to another place.
+        """
+        path = self / name
+        try:
+            path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"Can't make the folder {path}: {error.strerror}.") from error
+        if path.is_symlink():
+            raise UserError(f"{path} is a link to another folder; a run writes into its own only: remove the link.")
+        return RunFolder(path)
+
+    def read_bytes(self, name: str) -> bytes:
+        """All bytes of a file of the run.
+
+        Raises:
+            UserError: if it can't be read, is too large for what we write, or is no regular file of its own.
+        """
+        try:
+            return read_regular(self / name, follow_links=False)
+        except OSError as error:
+            raise _unreadable(self / name, error) from error
+
+    def read_text(self, name: str) -> str:
+        """A text file of the run.
+
+        Raises:
+            UserError: as `read_bytes`, or it is no UTF-8.
+        """
+        try:
+            return self.read_bytes(name).decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self / name} is damaged and can't be read: it is no text in UTF-8.") from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -90,7 +144,7 @@ class RunFolder:
         Raises:
             UserError: if another process is writing to it.
         """
-        lock = FileLock(self / ".lock")
+        lock = FileLock(self / f"{OURS}lock")
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -100,13 +154,24 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"Can't write to {self.path}: {error.strerror}.") from error
         with lock:
-            for left_behind in self.path.glob(".*.*.*"):  # a write that was killed
-                left_behind.unlink()
+            for left_behind in self.path.glob(f"{OURS}*{PART}"):  # a write that was killed
+                if left_behind.is_file():
+                    left_behind.unlink()
             yield
 
     def write(self, name: str, text: str) -> None:
-        """Write a text file as a whole or not at all."""
-        self._write(name, text.encode())
+        """Write a text file as a whole or not at all.
+
+        Raises:
+            UserError: if it can't be written.
+        """
+        try:
+            data = text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"Can't write {self / name}: {text[error.start - 20 : error.end + 20]!r} is no UTF-8; rename the file."
+            ) from error
+        self._write(name, data)
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write a JSON file as a whole or not at all."""
@@ -116,16 +181,19 @@ class RunFolder:
         """Read a JSON file that this run wrote.
 
         Raises:
-            UserError: if the run has not got that far.
+            UserError: if the run has not got that far, or the file is damaged.
         """
-        if not (self / name).is_file():
+        if not self.has(name):
             raise UserError(f"{self.path} has no {name} yet; finish the run with --resume {self.path}.")
+        text = self.read_text(name)
         try:
-            return dict(json.loads((self / name).read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+            found = json.loads(text)
+            check_summary(found)
+            return dict(found)
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{self / name} is damaged and can't be read; delete it, and finish the run again with "
-                f"--resume {self.path}."
+                f"--resume {self.path} ({error})."
             ) from error
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
@@ -141,10 +209,13 @@ class RunFolder:
             UserError: if the checkpoint is damaged.
         """
         path = self / "checkpoint.pt"
-        if not path.is_file():
+        if not self.has("checkpoint.pt"):
             return None
         try:
-            return dict(torch.load(path, map_location=device, weights_only=True))
+            with open_regular(path, follow_links=False) as file:
+                return dict(torch.load(file, map_location=device, weights_only=True))
+        except OSError as error:
+            raise _unreadable(path, error) from error
         except Exception as error:  # torch raises whatever the damaged bytes make it raise
             raise UserError(f"{path} is damaged and can't be loaded; start a new run with another --out.") from error
 
@@ -157,28 +228,55 @@ class RunFolder:
         """The trained network's weights.
 
         Raises:
-            UserError: if the run has none yet, or the file is damaged.
+            UserError: if the run has none yet, the file is damaged, or a weight is not a finite number.
         """
         path = self / "model.safetensors"
-        if not path.is_file():
+        if not self.has("model.safetensors"):
             raise UserError(f"{self.path} has no trained model yet; finish the run with --resume {self.path}.")
         try:
-            return dict(load_file(path))
+            with open_regular(path, follow_links=False) as file:
+                weights = dict(load(file.read()))
+        except OSError as error:
+            raise _unreadable(path, error) from error
         except Exception as error:  # safetensors raises its own error type, which is not public
             raise UserError(f"{path} is damaged and can't be loaded; train again with another --out.") from error
+        for name, weight in weights.items():
+            if not weight.float().isfinite().all():
+                raise UserError(f"{path} is damaged: {name} is not finite everywhere; train again with another --out.")
+        return weights
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add one line to `metrics.jsonl`."""
-        with open(self / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Add one line to `metrics.jsonl`.
+
+        Raises:
+            UserError: if that is no regular file of the folder's own.
+        """
+        path = self / "metrics.jsonl"
+        try:
+            with open(path, "a", encoding="utf-8", opener=_open_own) as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise UserError(f"Can't write {path}: {error.strerror}.") from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows logged so far; a last line that a crash cut short is not one."""
-        path = self / "metrics.jsonl"
-        if not path.is_file():
+        """The rows logged so far; a last line that a crash cut short is not one.
+
+        Raises:
+            UserError: if a row is none that a run writes.
+        """
+        if not self.has("metrics.jsonl"):
             return []
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        rows = []
+        for number, line in enumerate(self.read_text("metrics.jsonl").split("\n")[:-1], 1):
+            try:
+                rows.append(json.loads(line))
+                check_row(rows[-1])
+            except (ValueError, RecursionError) as error:
+                raise UserError(
+                    f"{self / 'metrics.jsonl'}, line {number}, is none that a run writes ({error}); delete the file, "
+                    f"the run goes on without its curves."
+                ) from error
+        return rows
 
     def rewind_metrics(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the rows that a resumed run will log again."""
@@ -192,8 +290,22 @@ class RunFolder:
             raise UserError(f"Can't write {self / name}: {error.strerror}.") from error
 
 
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} can't be read: {error.strerror}.")
+
+
+def _open_own(path: str, flags: int) -> int:
+    """Open a file for writing that belongs to its folder alone: a link would let us write into somebody's file."""
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o644)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file of this folder alone, remove it", path)
+    return descriptor
+
+
 def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode()
+    return path.is_file() and read_regular(path) == text.encode()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -203,7 +315,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         OSError: the folder is missing or can't be written; nothing has changed then.
     """
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f"{OURS}{path.name}-", suffix=PART, dir=path.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error  # the user knows the target's name only
     try:

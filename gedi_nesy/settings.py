@@ -8,10 +8,20 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.errors import UserError
+from gedi_nesy.regular import read_regular
 
 
 def _write_schedule(schedule: Schedule) -> float | list[list[float]]:
@@ -19,13 +29,33 @@ def _write_schedule(schedule: Schedule) -> float | list[list[float]]:
     return schedule.points[0][1] if constant else [list(point) for point in schedule.points]
 
 
-ScheduleSetting = Annotated[Schedule, BeforeValidator(Schedule.of), PlainSerializer(_write_schedule)]
+def _refuse_negative(schedule: Schedule) -> Schedule:
+    if any(value < 0 for _, value in schedule.points):
+        raise ValueError("weights and learning rates are 0 or more")
+    return schedule
+
+
+ScheduleSetting = Annotated[
+    Schedule, BeforeValidator(Schedule.of), AfterValidator(_refuse_negative), PlainSerializer(_write_schedule)
+]
+Threads = Annotated[int, Field(ge=1, le=1024)]  # of many more, the system may give none, which ends the process
+LARGEST = 2**31 - 1  # integer: no setting means more, and tensors of such sizes can't be
 
 
 class Settings(BaseModel):
-    """A group of settings: plain values, nothing unknown, nothing missing."""
+    """A group of settings: plain, finite values, nothing unknown, nothing missing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_huge_integers(cls, values: Any) -> Any:
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise ValueError(f"{key} is larger than {LARGEST:,}")
+        return values
 
     def to_toml(self) -> str:
         """The settings as TOML, every one written out, so that the file alone repeats what they describe."""
@@ -75,7 +105,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise UserError(f"--set {text!r} is not key=value; write for example --set train.learning_rate=0.001.")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key, value
 
 
@@ -85,26 +115,40 @@ def nearest(name: str, names: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _read(name: str, folder: Path, listed_by: str) -> dict[str, Any]:
-    """A recipe's values; where it names a `base`, or several, on top of theirs in their order."""
+def _read(name: str, folder: Path, listed_by: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A recipe's values; where it names a `base`, or several, on top of theirs in their order.
+
+    Args:
+        name: of the recipe.
+        folder: of those that come with the package.
+        listed_by: the command that lists them.
+        above: the recipes that have this one as a base.
+    """
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if path.resolve() in above:
+        raise UserError(f"The recipe {path} is a base of its own; take its name out of `base`.")
     if not path.is_file():
         hint = nearest(name, names_in(folder))
         raise UserError(f"There is no recipe {name!r}{hint}; `{listed_by}` lists them.")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(read_regular(path).decode())
+    except OSError as error:
+        raise UserError(f"The recipe {path} can't be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f"The recipe {path} is not valid TOML: {error}.") from error
     bases = values.pop("base", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise UserError(f"The recipe {path} has base = {bases!r}; give a recipe's name, or a list of names.")
     below: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        below = _merge(below, _read(base, folder, listed_by))
+    for base in bases:
+        below = _merge(below, _read(base, folder, listed_by, (*above, path.resolve())))
     return _merge(below, values)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    nested = {key: _merge(base[key], value) for key, value in changes.items() if isinstance(base.get(key), dict)}
-    return base | changes | nested
+    both = [key for key, value in changes.items() if isinstance(value, dict) and isinstance(base.get(key), dict)]
+    return base | changes | {key: _merge(base[key], changes[key]) for key in both}
 
 
 def _lists_as_tuples(value: Any) -> Any:

@@ -1,15 +1,18 @@
 """What happens after a training step, in both tracks: logging, saving, stopping; and how a stopped training goes on."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.core.objective import Diagnosis, Objective
 from gedi_nesy.errors import UserError
+from gedi_nesy.records import check_checkpoint
 from gedi_nesy.runs import RunFolder, StopRequest
 
 SIGN_SECONDS = 0.5  # between two signs of life
@@ -108,15 +111,52 @@ class Saver:
             self.clock = time.monotonic()
 
 
+def check_place(state: Mapping[str, Any] | None, phases: int, folder: RunFolder) -> None:
+    """Whether a checkpoint, if there is one, was taken in a training of so many phases.
+
+    Raises:
+        UserError: if it was not.
+    """
+    with fitting(folder):
+        if state is not None:
+            check_checkpoint(state)
+            if state["phase"] >= phases:
+                raise ValueError(f"phase {state['phase']} of {phases}")
+
+
 def restore(training: Training, state: Mapping[str, Any], folder: RunFolder) -> None:
     """Put a training back to where `state`, one of its checkpoints, was taken.
 
     Raises:
         UserError: if the checkpoint is of a training with other settings.
     """
-    try:
+    before = _constants(training.optimizer)
+    with fitting(folder):
         training.load_state_dict(state)
-    except (KeyError, RuntimeError, ValueError) as error:
+        if _constants(training.optimizer) != before:
+            raise ValueError("the optimiser has other settings")
+        for parameter, moments in training.optimizer.state.items():
+            if any(moment.dim() and moment.shape != parameter.shape for moment in moments.values()):
+                raise ValueError("the optimiser is of another network")
+
+
+@contextlib.contextmanager
+def fitting(folder: RunFolder) -> Iterator[None]:
+    """Inside, a checkpoint is read; whatever it makes fail, it is no checkpoint of this run.
+
+    Raises:
+        UserError: if it is not.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{folder / 'checkpoint.pt'} does not fit {folder / 'config.toml'}, which must be as the run wrote it."
         ) from error
+
+
+def _constants(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """The settings of an optimiser that a training never changes."""
+    return [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]

@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 import torch
 
@@ -8,6 +10,14 @@ from gedi_nesy.data import DataUnavailable, Images, load_images
 def one_thread():
     """Small tensors are faster on one thread, and results do not depend on the machine's number of cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Ctrl-C works, though a script that starts the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,27 @@ def test_a_file_that_is_no_image_does_not_lose_the_others_answers(run, tmp_path)
     assert 0 <= rows[1]["percentile"] <= 100
 
 
+@pytest.mark.parametrize("name", ["[/b].png", "[red]x[/red].png", "ü.png", "\udcff.png"])
+@pytest.mark.parametrize("charset", ["ascii", "utf-8"])
+def test_predict_prints_any_file_s_name(name, charset, run, tmp_path):
+    Image.new("L", (56, 56)).save(tmp_path / "black.png")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    path = (tmp_path / "black.png").rename(tmp_path / name)
+    runner = CliRunner(charset=charset, env={"COLUMNS": "300"})
+    result = runner.invoke(main, ["predict", str(run[0]), str(path)])
+    assert result.exit_code == 0, result.output
+    assert name.encode(charset, "backslashreplace").decode(charset) in result.stdout
+
+
+def test_a_warning_is_one_line(run, tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "notes.txt").write_text("")
+    result = invoke("ood", run[0], "--against", tmp_path)
+    assert result.exit_code == 0, result.output
+    notes = tmp_path / "notes.txt"
+    assert result.stderr == f"Warning: 1 files of {tmp_path} are no images that are read, as {notes}.\n"
+
+
 def test_query_answers_with_deepproblog(run):
     goal = "addition(tensor(test(0)),tensor(test(1)),tensor(test(2)))"
     answers = json.loads(invoke("query", run[0], goal, "--json").stdout)
@@ -155,7 +176,7 @@ def unreachable(root):
         (["train", "--recipe", "papr-addition-100"], 1, "did you mean 'paper-addition-100'"),
         (["train", "--set", "train.bach=3"], 1, "did you mean 'train.batch'"),
         (["train", "--set", "seed"], 1, "not key=value"),
-        (["train", "--set", "method=paper"], 1, "choose what to train with --method"),
+        (["train", "--set", "method=paper"], 1, "--set method has no place here; use --method"),
         (["train", "--set", "train.batch='20'"], 1, "train.batch = '20': input should be a valid integer"),
         (["train", "--set", "train.learning_rate='0.1'"], 1, "a number or [progress, value] points, not '0.1'"),
         (["train", "--dataset", "digits", "--program", "nowhere.pl"], 1, "nowhere.pl"),
@@ -167,12 +188,24 @@ def unreachable(root):
         (["train", "--quick", "--method", "paper"], 2, "--method and --quick exclude each other"),
         (["train", "--recipe", "gedi-nesy", "--method", "paper"], 2, "--method and --recipe exclude each other"),
         (["train", "--set", "train.weights.prior=[300,40]"], 1, "a number or [progress, value] points"),
-        (["train", "--set", "train.learning_rate=nan"], 1, "finite values"),
+        (["train", "--set", "train.learning_rate=nan"], 1, "finite numbers"),
         (["train", "--set", "sampler.buffer=10"], 1, "sampler.buffer of at least as many"),
         (["train", "--resume", "nowhere"], 1, "nowhere is not a run folder"),
         (["evaluate", "nowhere"], 1, "nowhere is not a run folder"),
         (["train", "--method", "paper", "--examples", "250"], 1, "100, 1000 or 10000 examples"),
         (["train", "--data-dir", "nowhere"], 1, "nowhere"),
+        (["train", "--set", "recipe=x"], 1, "--set recipe has no place here; use --recipe"),
+        (["train", "--set", "out=x"], 1, "--set out has no place here; use --out"),
+        (["train", "--set", "progress=x"], 1, "There is no setting 'progress'"),
+        (["train", "--set", "threads=1000000"], 1, "threads = 1000000"),
+        (["train", "--set", "train=5"], 1, "train = 5"),
+        (["train", "--seed", "12345678901234567890"], 2, "is not in the range"),
+        (["train", "--dataset", "digits", "--set", "sampler.buffer=2147483647"], 1, "make sampler.buffer smaller"),
+        (["vision", "train", "--set", "recipe=x"], 1, "--set recipe has no place here"),
+        (["vision", "train", "--set", "sampler.noise=inf"], 1, "finite number"),
+        (["vision", "train", "--set", "train.learning_rate=-1"], 1, "weights and learning rates are 0 or more"),
+        (["vision", "compare", "--seeds", "1000000000"], 2, "--seeds"),
+        (["compare", "--first-seed", "12345678901234567890"], 2, "--first-seed"),
     ],
 )
 def test_errors_are_one_sentence(arguments, code, sentence, tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +89,61 @@ def test_a_stop_ends_the_processes_too(tmp_path):
     assert not multiprocessing.active_children()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def hold(cell, folder):
+    """Say that the run has begun, then train on for ever."""
+    folder.mkdir()
+    (folder / "process").write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def compare_for_ever(out):
+    run_cells([cell("m", seed=k) for k in range(2)], out, hold, Path.read_text, jobs=2)
+
+
+def test_a_comparison_that_is_killed_leaves_no_process_behind(tmp_path):
+    comparing = multiprocessing.get_context("spawn").Process(target=compare_for_ever, args=[tmp_path])
+    comparing.start()
+    files = [tmp_path / f"m-10-seed{k}" / "process" for k in range(2)]
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files))
+    comparing.kill()
+    comparing.join()
+    wait_until(lambda: not any(is_running(int(file.read_text())) for file in files))
+
+
+def wait_until(true, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process):
+    """Not when it has ended and nobody has asked for its status yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("address", ["nowhere", "tcp://", "ftp://x:1", "a b", ":"])
+def test_a_wrong_cluster_address_is_one_sentence(address, tmp_path):
+    with pytest.raises(UserError, match="No Dask scheduler answers at"):
+        run([cell("good")], tmp_path, cluster=address)
+
+
+def test_what_answers_in_another_language_is_no_scheduler(tmp_path):
+    def answer():
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1)
+            connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(UserError, match="No Dask scheduler answers at"):
+            run([cell("good")], tmp_path, cluster=f"tcp://127.0.0.1:{server.getsockname()[1]}")
 
 
 def train_beside_killed(cell, folder):

@@ -1,6 +1,8 @@
 """The group of all commands: light enough to answer at once, and what a user can mend as one sentence."""
 
+import io
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -8,6 +10,8 @@ import click
 from rich.console import Console
 
 from gedi_nesy.errors import UserError
+
+NO_MEMORY = ("can't allocate memory", "out of memory")  # in torch's RuntimeError, on the CPU and on a GPU
 
 
 class Commands(click.Group):
@@ -37,10 +41,25 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn what a user can mend into one sentence and exit code 1."""
+        """Run the command; turn what a user can mend into one sentence and exit code 1, and a warning into one line."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a file's name may have what the terminal has not
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
             raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
+                raise
+            raise click.ClickException("There is not enough memory for this; ask for less at a time.") from error
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    click.echo(f"Warning: {message}", err=True)

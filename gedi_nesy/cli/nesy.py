@@ -12,11 +12,14 @@ import click
 from rich.console import Console
 
 from gedi_nesy.cli.shared import (
+    COUNT,
     FOLDER,
+    SEED,
     Commas,
     Picture,
     as_json,
     of_every_run,
+    read_settings,
     refuse_other_settings,
     refuse_pairs,
     show,
@@ -26,7 +29,6 @@ from gedi_nesy.cli.shared import (
 )
 from gedi_nesy.compare import Stopped
 from gedi_nesy.data.outliers import load_outliers
-from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.compare import FIGURES, plan_cells
 from gedi_nesy.nesy.compare import compare as compare_cells
@@ -61,9 +63,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option(
-    "--examples", type=click.IntRange(1), help="Number of examples of the rule.  [default: the recipe's, 1000]"
-)
+@click.option("--examples", type=COUNT, help="Number of examples of the rule.  [default: the recipe's, 1000]")
 @click.option("--method", type=click.Choice(METHODS), default="gedi+nesy", show_default=True, help="What to train.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--quick", is_flag=True, help="A trial of a minute, on 100 examples: --recipe gedi-nesy-quick.")
@@ -78,8 +78,8 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
     "else digits]",
 )
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the examples in the first stage.")
-@click.option("--seed", type=click.IntRange(0), help="Of examples, weights and noise.  [default: 0]")
+@click.option("--epochs", type=COUNT, help="Passes over the examples in the first stage.")
+@click.option("--seed", type=SEED, help="Of examples, weights and noise.  [default: 0]")
 @click.option("--device", help="cpu, cuda, ...  [default: cpu]")
 @click.option("--out", type=FOLDER, help="The run folder.  [default: runs/<recipe>-<dataset>-<examples>-seed<seed>]")
 @click.option("--resume", type=FOLDER, help="Continue the run in this folder; takes no other setting.")
@@ -125,10 +125,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
-    changed = dict(parse_setting(text) for text in settings)
-    for key in changed.keys() & {"recipe", "method"}:
-        raise UserError(f"--set {key} would only change a name; choose what to train with --{key}.")
-    overrides |= changed
+    overrides |= read_settings(settings)
     return train_run(recipe, method=None if recipe else method, out=out, **shared, **overrides)
 
 
@@ -142,7 +139,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
 )
 @click.option(
     "--examples",
-    type=Commas(click.IntRange(1)),
+    type=Commas(COUNT),
     default="1000",
     show_default=True,
     help="Numbers of examples, separated by commas.",
@@ -251,12 +248,12 @@ def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_js
 
 @click.command()
 @of_finished_run
-@click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
-@click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="SGLD steps of each.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("-n", "--number", type=COUNT, default=100, show_default=True, help="How many samples.")
+@click.option("--steps", type=COUNT, help="SGLD steps of each.  [default: a chain's mean life in training]")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--network", help="Its name in the program, where there are several.")
 @click.option("--out", type=Picture(), default="samples.png", show_default=True, help="The picture to write.")
-def sample(run: Run, number: int, steps: int, seed: int, network: str | None, out: Path) -> None:
+def sample(run: Run, number: int, steps: int | None, seed: int, network: str | None, out: Path) -> None:
     """Draw images from the energy model with SGLD, from uniform noise.
 
     \b

@@ -1,7 +1,7 @@
 """What the commands of both tracks share: kinds of options, and how results and failures are printed."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,11 +9,19 @@ import click
 from rich.console import Console, RenderableType
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
+from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, text_table
+from gedi_nesy.settings import parse_setting
 
 Found = TypeVar("Found")  # plain values, ready for JSON
 FOLDER = click.Path(path_type=Path)
+MOST = 10**9  # of anything that can be counted
+NUMBER, COUNT, SEVERAL = (click.IntRange(least, MOST) for least in (0, 1, 2))
+SEED = click.IntRange(0, 2**28 - 1)  # as recipes have it
+SEEDS = click.IntRange(1, 10_000)
+OPTIONS_OF = {"recipe": "--recipe", "method": "--method", "out": "--out", "data_dir": "--data-dir"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -53,13 +61,29 @@ def working(at: str) -> Status:
     return Console(stderr=True).status(at)
 
 
+def read_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """The settings that --set gives.
+
+    Raises:
+        UserError: for one that is no key=value, or that an option of its own gives.
+    """
+    settings = dict(parse_setting(text) for text in texts)
+    for key, option in OPTIONS_OF.items():
+        if key in settings:
+            raise UserError(f"--set {key} has no place here; use {option}.")
+    for key in ("notify", "progress"):  # what `train` takes beside settings
+        if key in settings:
+            raise UserError(f"There is no setting {key!r}; a run's config.toml lists them all.")
+    return settings
+
+
 def of_every_run(command: Callable[..., None]) -> Callable[..., None]:
     """Give a comparison the options that say how often, with what settings and where all its runs are trained."""
     options = (
-        click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many seeds."),
-        click.option("--first-seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option("--seeds", type=SEEDS, default=5, show_default=True, help="How many seeds."),
+        click.option("--first-seed", type=SEED, default=0, show_default=True),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change every recipe; repeatable."),
-        click.option("--jobs", type=click.IntRange(1), help="Runs at a time, one thread each.  [default: one a core]"),
+        click.option("--jobs", type=COUNT, help="Runs at a time, one thread each.  [default: one a core]"),
         click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler whose workers train; all must see --out."),
     )
     for option in reversed(options):
@@ -119,5 +143,5 @@ def show_recipes(about: Mapping[str, str], as_json: bool) -> None:
 def _recipe_table(about: Mapping[str, str]) -> Table:
     table = Table("recipe", "what it is", box=None)
     for name, text in about.items():
-        table.add_row(name, text)
+        table.add_row(Text(name), Text(text))
     return table

@@ -10,11 +10,17 @@ import click
 from rich.console import Console
 
 from gedi_nesy.cli.shared import (
+    COUNT,
     FOLDER,
+    NUMBER,
+    SEED,
+    SEEDS,
+    SEVERAL,
     Commas,
     Picture,
     as_json,
     of_every_run,
+    read_settings,
     refuse_other_settings,
     refuse_pairs,
     show,
@@ -67,13 +73,13 @@ def vision() -> None:
 @click.option("--method", type=click.Choice(METHODS), default="gedi", show_default=True, help="What to train.")
 @click.option("--published", is_flag=True, help="The method's recipe exactly as the paper has it, instead of ours.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
-@click.option("--examples", type=click.IntRange(2), help="Training points.  [default: 1000 of a toy, else all]")
+@click.option("--examples", type=SEVERAL, help="Training points.  [default: 1000 of a toy, else all]")
 @click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, .05]")
 @click.option("--scale", "data_scale", type=click.FloatRange(0, min_open=True), help="Of a toy's points.  [default: 1]")
-@click.option("--clusters", type=click.IntRange(2), help="How many to find.  [default: as many as there are labels]")
-@click.option("--restarts", type=click.IntRange(1), help="Networks of which the certificate chooses one.")
-@click.option("--seed", type=click.IntRange(0), help="Of points, weights and noise.  [default: 0]")
-@click.option("--seeds", type=click.IntRange(1), help="So many seeds side by side, from --seed on.  [default: 1]")
+@click.option("--clusters", type=SEVERAL, help="How many to find.  [default: as many as there are labels]")
+@click.option("--restarts", type=COUNT, help="Networks of which the certificate chooses one.")
+@click.option("--seed", type=SEED, help="Of points, weights and noise.  [default: 0]")
+@click.option("--seeds", type=SEEDS, help="So many seeds side by side, from --seed on.  [default: 1]")
 @click.option("--device", help="cpu, cuda, ...  [default: cpu]")
 @click.option("--out", type=FOLDER, help="The run folder.  [default: runs/vision-<recipe>-<dataset>-seed<seed>]")
 @click.option("--resume", type=FOLDER, help="Continue the run in this folder; takes no other setting.")
@@ -130,7 +136,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
     for option, key in {"--noise": "data_noise", "--scale": "data_scale"}.items():
         if dataset and dataset not in TOYS and key in overrides:
             raise UserError(f"{option} is that of a toy, and {dataset} is none; leave it out.")
-    overrides |= dict(parse_setting(text) for text in settings)
+    overrides |= read_settings(settings)
     name = recipe or recipe_for(method, published, dataset)
     return train_seeds(name, out=out, **shared, **overrides)
 
@@ -146,7 +152,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
 @click.option("--datasets", type=Commas(click.STRING), default="moons,circles", show_default=True)
 @click.option("--published", is_flag=True, help="The methods' recipes exactly as the paper has them, instead of ours.")
 @of_every_run
-@click.option("--samples", type=click.IntRange(0), help=SAMPLES)
+@click.option("--samples", type=NUMBER, help=SAMPLES)
 @click.option("--inception", type=FOLDER, help=INCEPTION)
 @click.option("--against", type=Commas(click.STRING), metavar="D[,D...]", help="Of images: svhn, ..., rotated, noise.")
 @click.option("--out", type=FOLDER, default=Path("runs/vision"), show_default=True, help="The folder of all the runs.")
@@ -194,8 +200,8 @@ def compare(
 
 @vision.command()
 @click.argument("run", type=FOLDER)
-@click.option("--samples", type=click.IntRange(0), help=SAMPLES)
-@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="SGLD steps of each.")
+@click.option("--samples", type=NUMBER, help=SAMPLES)
+@click.option("--steps", type=COUNT, default=500, show_default=True, help="SGLD steps of each.")
 @click.option("--inception", type=FOLDER, help=INCEPTION)
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--device", default="cpu", show_default=True)
@@ -222,9 +228,9 @@ def evaluate(run: Path, device: str, as_json: bool, **options: Any) -> None:
 
 @vision.command()
 @click.argument("run", type=FOLDER)
-@click.option("-n", "--number", type=click.IntRange(1), default=100, show_default=True, help="How many samples.")
-@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="SGLD steps of each.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("-n", "--number", type=COUNT, default=100, show_default=True, help="How many samples.")
+@click.option("--steps", type=COUNT, default=500, show_default=True, help="SGLD steps of each.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--out", type=Picture(), default="samples.png", show_default=True, help="The picture to write.")
 def sample(run: Path, number: int, steps: int, seed: int, device: str, out: Path) -> None:

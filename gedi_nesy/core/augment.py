@@ -1,7 +1,7 @@
 """T(x'|x): random views of images that leave their class alone, batched and on the device of the images."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -34,12 +34,17 @@ class Warp:
     elastic: float = 0.06
     knots: int = 6
 
-    def __call__(self, x: Tensor, background: float, generator: torch.Generator) -> Tensor:
+    def scaled(self, factor: float) -> "Warp":
+        """The same with every deviation times a factor."""
+        names = ("rotation", "scale", "shear", "shift", "elastic")
+        return replace(self, **{name: factor * getattr(self, name) for name in names})
+
+    def __call__(self, x: Tensor, background: float | Tensor, generator: torch.Generator) -> Tensor:
         """A view of each image.
 
         Args:
             x: images, shape [batch, channels, height, width].
-            background: the value that comes in from outside the frame.
+            background: the value that comes in from outside the frame, one for all or [channels, 1, 1].
             generator: on the device of x.
 
         Returns:

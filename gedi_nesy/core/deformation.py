@@ -12,6 +12,10 @@ from torch.nn import functional as F
 HEIGHT, WIDTH = 0.38, 0.25  # standard deviations of the ink, in half images, that every drawing is scaled to
 PATCH = 3  # pixels: side of the neighbourhood in which two drawings are compared
 STRIDE = 2  # pixels between the places where they are
+ROWS, COLUMNS = (
+    128,
+    512,
+)  # images that are compared with each other at a time, so that what they need stays in the cache
 
 
 def normalise_shape(images: Tensor) -> Tensor:
@@ -59,15 +63,27 @@ def deformation_distance(images: Tensor, reach: int = 2) -> Tensor:
     Returns:
         [images, images]; its diagonal is 0.
     """
-    n, height, width = images.shape
+    n = len(images)
     patches = _gradient_patches(images)  # [height, width, images, features]
     squares = patches.square().sum(-1)  # [height, width, images]
     far_patches = F.pad(patches, (0, 0, 0, 0, reach, reach, reach, reach))
     far_squares = F.pad(squares, (0, 0, reach, reach, reach, reach))
-    columns = slice(0, width, STRIDE)
     total = torch.zeros(n, n, device=images.device)
+    for own in (slice(start, start + ROWS) for start in range(0, n, ROWS)):
+        for other in (slice(start, start + COLUMNS) for start in range(0, n, COLUMNS)):
+            near, far = (patches[:, :, own], squares[:, :, own]), (far_patches[:, :, other], far_squares[:, :, other])
+            total[own, other] = _one_way(near, far, reach)
+    return ((total + total.T) / 2).fill_diagonal_(0)
+
+
+def _one_way(near: tuple[Tensor, Tensor], far: tuple[Tensor, Tensor], reach: int) -> Tensor:
+    """From each of some images to each of some others, [own, others]: patches and their squares, the others' padded."""
+    (patches, squares), (far_patches, far_squares) = near, far
+    height, width, n, _ = patches.shape
+    columns = slice(0, width, STRIDE)
+    total = torch.zeros(n, far_patches.shape[2], device=patches.device)
     for row in range(0, height, STRIDE):
-        nearest = torch.full((1,), torch.inf, device=images.device)
+        nearest = torch.full((1,), torch.inf, device=patches.device)
         for down in range(2 * reach + 1):
             for right in range(2 * reach + 1):
                 place = row + down, slice(right, right + width, STRIDE)
@@ -75,7 +91,7 @@ def deformation_distance(images: Tensor, reach: int = 2) -> Tensor:
                 other = far_patches[place].transpose(1, 2)
                 nearest = torch.minimum(nearest, torch.baddbmm(theirs, patches[row, columns], other, alpha=-2))
         total += (nearest + squares[row, columns].unsqueeze(2)).clamp_min(0).sum(0)
-    return ((total + total.T) / 2).fill_diagonal_(0)
+    return total
 
 
 def _gradient_patches(images: Tensor) -> Tensor:

@@ -10,14 +10,14 @@ STRONG = Warp(rotation=180.0, scale=0.6, shear=0.5, shift=0.3, elastic=0.2, knot
 DIMMEST = 0.3  # of an image's contrast
 
 
-def distort(x: Tensor, background: float, generator: torch.Generator) -> Tensor:
+def distort(x: Tensor, background: float | Tensor, generator: torch.Generator) -> Tensor:
     """Lay some images on others, swap halves, thicken strokes, warp all of them far, take contrast from some.
 
     Most can no longer be read afterwards. The few that can are outweighed by the data in L_GEN.
 
     Args:
-        x: images, shape [batch, channels, height, width], brighter than their background.
-        background: the value that comes in from outside the frame.
+        x: images, shape [batch, channels, height, width].
+        background: what they are drawn on, one value or [channels, 1, 1]; brighter and darker strokes are kept alike.
         generator: on the device of x.
 
     Returns:
@@ -28,12 +28,23 @@ def distort(x: Tensor, background: float, generator: torch.Generator) -> Tensor:
         return torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < share
 
     other = x[torch.randperm(len(x), generator=generator, device=x.device)]
-    x = torch.where(some(0.4), torch.maximum(x, STRONG(other, background, generator)), x)
+    x = torch.where(some(0.4), _farther(x, STRONG(other, background, generator), background), x)
     x = torch.where(some(0.3), _halves(x, other), x)
-    x = torch.where(some(0.25), F.max_pool2d(x, 3, 1, 1), x)
+    x = torch.where(some(0.25), _thicken(x, background), x)
     x = STRONG(x, background, generator)
     contrast = DIMMEST + (1 - DIMMEST) * torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device)
     return torch.where(some(0.25), background + contrast * (x - background), x)
+
+
+def _farther(x: Tensor, other: Tensor, background: float | Tensor) -> Tensor:
+    """At each pixel the one that is farther from the background."""
+    return torch.where((x - background).abs() >= (other - background).abs(), x, other)
+
+
+def _thicken(x: Tensor, background: float | Tensor) -> Tensor:
+    """At each pixel the one of its 3 x 3 neighbours that is farthest from the background."""
+    brightest, darkest = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
+    return _farther(brightest, darkest, background)
 
 
 def _halves(x: Tensor, other: Tensor) -> Tensor:

@@ -7,6 +7,19 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from gedi_nesy.core.reference import Reference
+
+
+def log_density(logits: Tensor, x: Tensor, reference: Reference | None = None) -> Tensor:
+    """log p(x) up to a constant, -E(x) + log r(x), in nats, [batch]; without a reference r is uniform, as in the paper.
+
+    Args:
+        logits: f(x), [batch, classes].
+        x: [batch, ...].
+        reference: r.
+    """
+    return -energy(logits) if reference is None else reference.log_density(x) - energy(logits)
+
 
 def energy(logits: Tensor) -> Tensor:
     """E(x) = -logsumexp_y f(x)_y: [..., classes] -> [...], in nats."""
@@ -24,7 +37,7 @@ class KnowsItsGradient(Protocol):
 def gradient_of_log_density(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The function x -> d log p(x) / dx = -dE(x)/dx, in the shape of x; nothing is added to any `.grad`.
 
-    Inside `frozen` it costs less.
+    Inside `frozen`, which is for the model's owner, it costs less.
 
     Args:
         model: from x, [batch, ...], to logits, [batch, classes]; examples must not influence each other. Its weights
@@ -50,23 +63,29 @@ def _by_autograd(model: nn.Module, x: Tensor) -> Tensor:
     return gradient
 
 
-def ood_score(model: nn.Module, x: Tensor) -> Tensor:
+def ood_score(model: nn.Module, x: Tensor, reference: Reference | None = None) -> Tensor:
     """s(x) = -||d log p(x) / dx||_2, the paper's score (Section N): low for x unlike the training data.
 
     Args:
         model: from x to logits, [batch, classes].
         x: shape [batch, ...].
+        reference: r(x) of p(x); uniform by default.
 
     Returns:
         Shape [batch], never above 0.
     """
-    with frozen(model):
-        return -log_density_gradient(model, x).flatten(1).norm(dim=1)
+    slope = log_density_gradient(model, x)
+    if reference is not None:
+        slope = slope + reference.gradient(x)
+    return -slope.flatten(1).norm(dim=1)
 
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Parameters need no gradient inside, and need what they needed before afterwards: it spares the work for them."""
+    """Parameters need no gradient inside, and need what they needed before afterwards: it spares the work for them.
+
+    Other threads see it too, so it is for a model that nobody else uses meanwhile, as one in training.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gedi_nesy.core import processes
+from gedi_nesy.core.chains import Chains
 from gedi_nesy.core.objective import Objective
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.core.sgld import ReplayBuffer
@@ -66,7 +67,8 @@ class Training:
         optimizer: over the model's parameters.
         generator: the source of all randomness inside a step, on the model's device.
         average: exponential moving average of the parameters, or None.
-        buffers: a replay buffer of SGLD samples for each energy model.
+        buffers: a replay buffer of SGLD samples for each energy model whose losses advance the chains themselves.
+        chains: those of the energy models whose chains advance themselves; their names are not among the buffers'.
         step: optimiser steps taken so far.
     """
 
@@ -75,6 +77,7 @@ class Training:
     generator: torch.Generator
     average: MovingAverage | None = None
     buffers: dict[str, ReplayBuffer] = field(default_factory=dict)
+    chains: dict[str, Chains] = field(default_factory=dict)
     step: int = 0
 
     @property
@@ -89,7 +92,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "average": None if self.average is None else self.average.state_dict(),
-            "buffers": {name: buffer.state_dict() for name, buffer in self.buffers.items()},
+            "buffers": {name: buffer.state_dict() for name, buffer in self._all_buffers().items()},
             "step": self.step,
         }
 
@@ -100,9 +103,12 @@ class Training:
         self.generator.set_state(state["generator"].cpu())
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        for name, buffer in self.buffers.items():
+        for name, buffer in self._all_buffers().items():
             buffer.load_state_dict(state["buffers"][name])
         self.step = int(state["step"])
+
+    def _all_buffers(self) -> dict[str, ReplayBuffer | Chains]:
+        return {**self.buffers, **self.chains}
 
 
 def moving_average(model: nn.Module, decay: float) -> MovingAverage | None:

@@ -19,23 +19,22 @@ class Schedule:
 
     def __post_init__(self) -> None:
         positions = [progress for progress, _ in self.points]
+        if not all(math.isfinite(number) for point in self.points for number in point):
+            raise ValueError(f"a schedule needs finite numbers, not {self.points}")
         if not positions or positions != sorted(positions) or positions[0] < 0 or positions[-1] > 1:
             raise ValueError(f"a schedule needs points in the order of progress between 0 and 1, not {self.points}")
-        if not all(math.isfinite(value) for _, value in self.points):
-            raise ValueError(f"a schedule needs finite values, not {self.points}")
 
     @classmethod
     def of(cls, value: "float | Points | Schedule") -> "Schedule":
         """A constant, or the points of a schedule as nested lists (the form they have in a recipe)."""
         if isinstance(value, Schedule):
             return value
-        if isinstance(value, int | float):
-            return cls(((0.0, float(value)),))
+        points = ((0.0, value),) if isinstance(value, int | float) else value
         try:
-            points = tuple((_number(progress), _number(at)) for progress, at in value)
-        except (TypeError, ValueError) as error:
+            numbers = tuple((_number(progress), _number(at)) for progress, at in points)
+        except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"a schedule is a number or [progress, value] points, not {value!r}") from error
-        return cls(points)
+        return cls(numbers)
 
     def scaled(self, factor: float) -> "Schedule":
         """The same course with every value times a factor."""
@@ -57,7 +56,7 @@ class Schedule:
 
 
 def _number(value: float) -> float:
-    """The number, which no text is, though Python would read it."""
-    if isinstance(value, str):
+    """The number, which no text and no truth value is, though Python would read them."""
+    if isinstance(value, str | bool):
         raise TypeError
     return float(value)

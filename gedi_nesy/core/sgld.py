@@ -8,8 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from gedi_nesy.core.energy import frozen, gradient_of_log_density
+from gedi_nesy.core.energy import gradient_of_log_density
 from gedi_nesy.core.jumps import jump
+from gedi_nesy.core.reference import Reference
 from gedi_nesy.errors import UserError
 
 
@@ -28,6 +29,7 @@ class SGLD:
         engine: "numba" runs whole chains in compiled code, several times faster, for float32 on CPU and plain stacks of
             layers (`core.chain`); it takes the same noise and gives the same samples up to rounding.
         jump: each step begins with a jump (`core.jumps`) inside the clamp, between regions that gradients keep apart.
+        reference: r(x), so that chains sample exp(-E(x)) r(x); without it r is uniform, as in the paper.
 
     Raises:
         UserError: when a setting is out of its range.
@@ -39,6 +41,7 @@ class SGLD:
     clamp: tuple[float, float] | None = None
     engine: Literal["torch", "numba"] = "torch"
     jump: bool = False
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -55,6 +58,8 @@ class SGLD:
             raise UserError("SGLD's numba engine needs numba: pip install 'gedi-nesy[fast]'.")
         if self.jump and (self.clamp is None or self.engine == "numba"):
             raise UserError('SGLD jumps inside a clamp only, and with engine="torch"; set a clamp, or no jump.')
+        if self.jump and self.reference is not None:
+            raise UserError("SGLD's jumps know no reference density; leave one of the two out.")
 
     def __call__(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         """Advance every chain by `steps` steps; no gradient flows through them or into the parameters.
@@ -83,21 +88,22 @@ class SGLD:
         return (self._by_numba if self.engine == "numba" else self._by_torch)(model, x, generator)
 
     def _by_torch(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-        with frozen(model), torch.no_grad():
+        with torch.no_grad():
             gradient = gradient_of_log_density(model, x.device)
             for _ in range(self.steps):
                 if self.jump and self.clamp is not None:
                     x = jump(model, x, self.clamp, generator)
                 noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-                x = x.add(gradient(x), alpha=self.step_size).add_(noise, alpha=self.noise)
+                slope = gradient(x) if self.reference is None else gradient(x) + self.reference.gradient(x)
+                x = x.add(slope, alpha=self.step_size).add_(noise, alpha=self.noise)
                 if self.clamp is not None:
                     x = x.clamp_(*self.clamp)
         return x
 
     def _by_numba(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-        from gedi_nesy.core.chain import run_chains  # here, because it needs an optional package
+        from gedi_nesy.core.chain.run import run_chains  # here, because it needs an optional package
 
-        return run_chains(model, x, generator, self.steps, self.step_size, self.noise, self.clamp)
+        return run_chains(model, x, generator, self)
 
 
 class ReplayBuffer:

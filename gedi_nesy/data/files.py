@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.regular import open_regular
 
 
 def corrupt(path: Path, why: str) -> UserError:
@@ -19,10 +20,11 @@ def read_bytes(path: Path, md5: str | None = None) -> bytes:
         md5: what its MD5 must be, in hexadecimal.
 
     Raises:
-        UserError: it can't be read, or has another MD5.
+        UserError: it can't be read, is no regular file, or has another MD5.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except OSError as error:
         raise UserError(f"{path} can't be read ({error.strerror}): mend that or name another one") from error
     if md5 is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:

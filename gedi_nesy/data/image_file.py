@@ -1,20 +1,28 @@
 """One image file of any size as the image that a network reads."""
 
+import math
+import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.regular import open_regular
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")  # PIL knows forty more, and runs Ghostscript for one
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+MAX_PIXELS = 64_000_000  # decoded in all its forms, an image takes ten bytes of memory for each
 
 
 def read_image(path: Path, size: tuple[int, int], channels: int = 1) -> Tensor:
     """An image file, resized to (height, width): uint8 [channels, height, width].
 
     Args:
-        path: of a PNG or JPEG file.
+        path: of a file in one of FORMATS.
         size: height and width.
         channels: 1 makes it grey, 3 makes it colour.
 
@@ -29,31 +37,60 @@ def read_image(path: Path, size: tuple[int, int], channels: int = 1) -> Tensor:
 
 
 def open_image(path: Path, mode: str | None = None) -> Image.Image:
-    """An image file, 8 bits a colour: PIL alone would cut 16 of them off at 255, and ignore what is transparent.
+    """An image file, upright, 8 bits a colour; of several frames or pages the first.
 
     Args:
-        path: of a PNG or JPEG file.
+        path: of a file in one of FORMATS.
         mode: PIL's, that it is converted to; by default its own.
 
     Raises:
-        UserError: if the file is missing or no image, is transparent in places, or has pixels that can't be scaled to 8
-            bits.
+        UserError: if the file is missing or no image, has too many pixels, is transparent in places, or has pixels that
+            can't be scaled to 8 bits.
     """
     try:
-        with Image.open(path) as image:
-            image.load()
-            is_transparent = image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255
-            deep = np.asarray(image) if image.mode.startswith("I;16") else None
-            picture = image.convert(mode) if mode and deep is None else image
+        with open_regular(path) as file:
+            return decode_image(file, str(path), mode)
     except FileNotFoundError as error:
         raise UserError(f"There is no image file {path}.") from error
-    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} is not an image that can be read; give a PNG or JPEG file.") from error
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
+        raise _unreadable(str(path)) from error
+
+
+def decode_image(file: BinaryIO, name: str, mode: str | None = None) -> Image.Image:
+    """As `open_image`, from an open file whose name is for messages: PIL alone would cut 16 bits off at 255, ignore
+    what is transparent and how the camera was held, and start other programs for some formats.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):  # many pixels are refused below
+            image = Image.open(file, formats=FORMATS)
+        _refuse_many_pixels(image.size, name)
+        picture = ImageOps.exif_transpose(image)
+        is_transparent = picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255
+        deep = np.asarray(picture) if picture.mode.startswith("I;16") else None
+        converted = picture.convert(mode) if mode and deep is None else picture
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{name} has more than {MAX_PIXELS:,} pixels; scale it down.") from error
+    except Exception as error:  # PIL raises whatever the damaged bytes make it raise
+        raise _unreadable(name) from error
     if is_transparent:
-        raise UserError(f"{path} is transparent in places: save it with a background, light or dark as the others'.")
-    if image.mode in ("I", "F") or (deep is not None and deep.max() < 256):  # white could be anything
-        raise UserError(f"{path} has more than 8 bits a pixel and does not say how much is white: save it with 8.")
+        raise UserError(f"{name} is transparent in places: save it with a background, light or dark as the others'.")
+    if picture.mode in ("I", "F") or (deep is not None and deep.max() < 256):  # white could be anything
+        raise UserError(f"{name} has more than 8 bits a pixel and does not say how much is white: save it with 8.")
     if deep is not None:
-        picture = Image.fromarray((deep / 257).round().astype(np.uint8))
-        picture = picture.convert(mode) if mode else picture
-    return picture
+        scaled = Image.fromarray((deep / 257).round().astype(np.uint8))
+        return scaled.convert(mode) if mode else scaled
+    return converted
+
+
+def _refuse_many_pixels(size: tuple[int, int], name: str) -> None:
+    if math.prod(size) > MAX_PIXELS:
+        width, height = size
+        raise UserError(f"{name} has {width:,}x{height:,} pixels, more than {MAX_PIXELS:,}; scale it down.")
+
+
+def _unreadable(name: str) -> UserError:
+    return UserError(f"{name} is not an image that can be read; give a PNG, JPEG, WebP, BMP, TIFF or GIF file.")

@@ -1,33 +1,37 @@
 """Images from a folder: train/CLASS/*.png and test/CLASS/*.png; or without labels train/*.png, or *.png."""
 
+import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.data.image_file import open_image
+from gedi_nesy.data.image_file import ENDINGS, open_image
 from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
 
-ENDINGS = {".png", ".jpg", ".jpeg"}
+DROPPINGS = {"thumbs.db", "desktop.ini"}  # what systems leave in folders without being asked
 # PIL's mode of a file: what it is read as
 CHANNELS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB"}
 
 
 def read_image_folder(folder: Path) -> Images:
-    """Read train/CLASS/* and test/CLASS/* (PNG or JPEG, all of one size, all grey or all colour).
+    """Read train/CLASS/* and test/CLASS/* (all of one size, all grey or all colour).
 
     Classes are numbered in the order of their names, by value where all are numbers.
 
     Raises:
-        UserError: train or test is missing or empty, classes differ, or an image is corrupt or unlike the first.
+        UserError: train or test is missing or empty, classes differ, an image is corrupt or unlike the first, or
+            something lies among the images that would not be read.
     """
+    _say_what_is_skipped(folder, ("train", "test"))
     classes = _classes(folder, "train")
     if (found := _classes(folder, "test")) != classes:
         odd = sorted(set(found) ^ set(classes))
         raise UserError(f"{folder}: class {odd[0]} is in only one of train and test; give both the same classes")
-    paths = {split: [sorted(_images_in(folder / split / c)) for c in classes] for split in ("train", "test")}
+    paths = {split: [_only_images_in(folder / split / c) for c in classes] for split in ("train", "test")}
     for split, members in paths.items():
         for name, files in zip(classes, members, strict=True):
             if not files:
@@ -43,7 +47,8 @@ def read_unlabelled_folder(folder: Path) -> tuple[Tensor, Tensor]:
     They lie in train/ and test/, or all in the folder itself; without test/ those of training are the test images too.
 
     Raises:
-        UserError: there are folders beside the images, test/ has none, or an image is corrupt or unlike the first.
+        UserError: there are folders or other files beside the images, test/ has none, or an image is corrupt or unlike
+            the first.
     """
     root = folder / "train" if _images_in(folder / "train") else folder
     if strays := set(_folders_in(root)) - {"train", "test"}:
@@ -51,13 +56,13 @@ def read_unlabelled_folder(folder: Path) -> tuple[Tensor, Tensor]:
             f"{root} has images and the folder {min(strays)} beside them: for classes give train/CLASS/ and "
             "test/CLASS/, for images without labels no other folders"
         )
-    train = sorted(_images_in(root))
+    train = _only_images_in(root, besides=("train", "test"))
     x_train, _ = _split([train], train[0])
     if not (folder / "test").is_dir():
         return x_train, x_train
-    test = sorted(_images_in(folder / "test"))
-    if not test:
+    if not _images_in(folder / "test"):
         raise UserError(f"{folder / 'test'} has no .png or .jpg images of its own: add some or remove the folder")
+    test = _only_images_in(folder / "test")
     return x_train, _split([test], train[0])[0]
 
 
@@ -73,6 +78,7 @@ def _classes(folder: Path, split: str) -> list[str]:
             f"{folder} has no {split}/CLASS/ folders: an image folder needs train/CLASS/ and test/CLASS/, or without "
             "labels images alone"
         )
+    _say_what_is_skipped(folder / split, names)
     return sorted(names, key=int) if all(n.isdecimal() for n in names) else sorted(names)
 
 
@@ -81,8 +87,35 @@ def _folders_in(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")] if folder.is_dir() else []
 
 
+def _only_images_in(folder: Path, besides: Collection[str] = ()) -> list[Path]:
+    """Its images, in order; UserError where something else lies there, for nobody would see that it is not read."""
+    for path in _strays(folder, besides):
+        if path.is_dir():
+            raise UserError(f"{path} is a folder among images, which would not be read: put its images elsewhere")
+        if path.suffix.lower() not in ENDINGS:
+            known = ", ".join(sorted(ENDINGS))
+            raise UserError(f"{path} would not be read, only {known} are: convert it, or put it elsewhere")
+    return sorted(_images_in(folder))
+
+
+def _say_what_is_skipped(folder: Path, read: Collection[str]) -> None:
+    """Warn of what lies beside the folders that are read, a folder val for example."""
+    if folder.is_dir() and (strays := _strays(folder, read)):
+        warnings.warn(f"{strays[0]} is not read, as nothing in {folder} but {', '.join(sorted(read))}.", stacklevel=2)
+
+
+def _strays(folder: Path, besides: Collection[str]) -> list[Path]:
+    """What lies in a folder, hidden files and the folders `besides` apart."""
+    known = {*DROPPINGS, *besides}
+    return [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and not {p.name, p.name.lower()} & known]
+
+
 def _images_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS] if folder.is_dir() else []
+    return [path for path in folder.iterdir() if _is_image(path)] if folder.is_dir() else []
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".") and not path.is_dir()
 
 
 def _split(members: list[list[Path]], first: Path) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
 
 FULL = {"mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257}  # train images of the whole dataset
+MOST_CLASSES = 1_000  # in a file with fewer images than that
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -33,7 +34,7 @@ def read_npz(path: Path, name: str | None = None) -> Images:
     if missing := [key for key in ARRAYS if key not in arrays]:
         raise UserError(f"{path} has no {', '.join(missing)}: save them with numpy.savez(path, x_train=..., ...)")
     y_train, y_test = _labels(path, "y_train", arrays), _labels(path, "y_test", arrays)
-    names = arrays.get("classes", np.arange(1 + max((int(y.max()) for y in (y_train, y_test) if len(y)), default=0)))
+    names = arrays["classes"] if "classes" in arrays else np.arange(_count_classes(path, y_train, y_test))
     name = name or path.stem
     if len(y_train) < FULL.get(name, 0):
         name = f"{name}-{len(y_train)}"
@@ -99,6 +100,17 @@ def lacks_labels(path: Path) -> bool:
             return not {"y_train.npy", "y_test.npy"} & set(file.namelist())
     except (OSError, zipfile.BadZipFile):
         return False  # whoever reads it says what is wrong with it
+
+
+def _count_classes(path: Path, *labels: Tensor) -> int:
+    """One class for each integer up to the largest label."""
+    largest = max((int(y.max()) for y in labels if len(y)), default=0)
+    if largest >= max(MOST_CLASSES, sum(map(len, labels))):
+        raise UserError(
+            f"{path} has a label {largest}, which would make {largest + 1:,} classes: number them 0, 1, ..., as "
+            "numpy.unique(labels, return_inverse=True)[1] does"
+        )
+    return largest + 1
 
 
 def _images(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageOps
 
 from gedi_nesy.data.files import corrupt
+from gedi_nesy.data.image_file import decode_image
 from gedi_nesy.data.images import Images
 from gedi_nesy.data.places import find
 
@@ -41,11 +42,11 @@ def _read_archive(archive: Path) -> list[tuple[str, np.ndarray]]:
     try:
         with zipfile.ZipFile(archive) as file:
             names = sorted(name for name in file.namelist() if name.endswith(".png"))
-            return [(PurePosixPath(name).parts[-3], _pixels(file.read(name))) for name in names]
+            return [(PurePosixPath(name).parts[-3], _pixels(file.read(name), f"{archive}/{name}")) for name in names]
     except (OSError, zipfile.BadZipFile) as error:
         raise corrupt(archive, str(error)) from error
 
 
-def _pixels(png: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(ImageOps.invert(image.convert("L")).resize((28, 28), Image.Resampling.BILINEAR))
+def _pixels(png: bytes, name: str) -> np.ndarray:
+    image = decode_image(io.BytesIO(png), name, "L")
+    return np.asarray(ImageOps.invert(image).resize((28, 28), Image.Resampling.BILINEAR))

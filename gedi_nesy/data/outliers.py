@@ -1,6 +1,7 @@
 """Images of another kind, or familiar ones as nobody sees them: what an energy model should call foreign."""
 
 import difflib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gedi_nesy.data.image_file import read_image
-from gedi_nesy.data.image_folder import ENDINGS
+from gedi_nesy.data.image_file import ENDINGS, read_image
 from gedi_nesy.data.load import DATASETS, load_pixels
 from gedi_nesy.errors import UserError
 
@@ -28,7 +28,7 @@ def load_outliers(name: str, familiar: Tensor, data_dir: Path | None = None) -> 
 
     Args:
         name: one of MADE ("rotated" is by 90 degrees, "noise" uniform), the name of a data set, of which the test
-            images count, an .npz file, or a folder, of which all PNG and JPEG files count, however deep they lie.
+            images count, an .npz file, or a folder, of which all image files count, however deep they lie.
         familiar: the run's own test images, uint8 [images, 1 or 3, height, width].
         data_dir: where a named data set is looked for first.
 
@@ -58,9 +58,12 @@ def load_outliers(name: str, familiar: Tensor, data_dir: Path | None = None) -> 
 
 
 def _read_folder(folder: Path, channels: int, size: tuple[int, int]) -> Tensor:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir() and not path.name.startswith("."))
+    paths = [path for path in files if path.suffix.lower() in ENDINGS]
     if not paths:
         raise UserError(f"The folder {folder} holds no .png or .jpg images.")
+    if strays := [path for path in files if path not in set(paths)]:
+        warnings.warn(f"{len(strays)} files of {folder} are no images that are read, as {strays[0]}.", stacklevel=2)
     return torch.stack([read_image(path, size, channels) for path in paths])
 
 

@@ -85,13 +85,26 @@ def load_points(
         raise UserError(
             f"{path}: x_train has a column too far from 0 for float32 to tell its values; subtract its mean."
         )
-    x, y_train = _draw(x, _labels(path, "y_train", arrays, len(x)), n, seed)
+    y = _labels(path, "y_train", arrays, len(x))
     if "x_test" not in arrays:
-        return Points(path.stem, x, x, y_train, y_train)
+        x, y = _draw(x, _numbered(y)[0], n, seed)
+        return Points(path.stem, x, x, y, y)
     x_test = _points(path, "x_test", arrays["x_test"])
     if x_test.shape[1] != x.shape[1]:
         raise UserError(f"{path}: x_train has {x.shape[1]} columns and x_test {x_test.shape[1]}; give both the same.")
-    return Points(path.stem, x, x_test, y_train, _labels(path, "y_test", arrays, len(x_test)))
+    y, y_test = _numbered(y, _labels(path, "y_test", arrays, len(x_test)))
+    x, y = _draw(x, y, n, seed)
+    return Points(path.stem, x, x_test, y, y_test)
+
+
+def _numbered(*labels: Tensor | None) -> list[Tensor | None]:
+    """Labels as they are, or, where they are ids such as 10**9, numbered from 0."""
+    given = [y for y in labels if y is not None]
+    every = torch.cat(given) if given else torch.zeros(1)
+    if every.min() >= 0 and every.max() < max(len(every), 1000):
+        return list(labels)
+    numbers = iter(every.unique(return_inverse=True)[1].split([len(y) for y in given]))
+    return [None if y is None else next(numbers) for y in labels]
 
 
 def _toy(name: str, n: int, seed: int, noise: float, scale: float) -> Points:

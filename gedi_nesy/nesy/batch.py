@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.core.augment import Warp, add_noise
+from gedi_nesy.core.reference import ground_of
 from gedi_nesy.data.scale import Scale
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.grounding import Key, Variable
 from gedi_nesy.nesy.recipe import Stage
+
+GROUND = 1000  # images whose median is the ground
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,9 @@ class Batch:
     keys: dict[str, list[Key]]
     arguments: dict[str, list[object]]
 
-    def view(self, stage: Stage, scale: Scale, generator: torch.Generator) -> "Batch":
+    def view(self, stage: Stage, ground: Tensor, generator: torch.Generator) -> "Batch":
         """The same examples under the stage's augmentation."""
-        images = {network: draw_view(x, stage, scale, generator) for network, x in self.images.items()}
+        images = {network: draw_view(x, stage, ground, generator) for network, x in self.images.items()}
         return Batch(images, self.keys, self.arguments)
 
     def by_variable(self, outputs: Mapping[str, Tensor]) -> dict[Key, Tensor]:
@@ -44,10 +47,13 @@ class Batch:
         return split
 
 
-def draw_view(x: Tensor, stage: Stage, scale: Scale, generator: torch.Generator) -> Tensor:
-    """The stage's T(x'|x), for inputs [batch, images, height, width]; images of one call each in its own way."""
+def draw_view(x: Tensor, stage: Stage, ground: Tensor, generator: torch.Generator) -> Tensor:
+    """The stage's T(x'|x), for inputs [batch, images, height, width]; images of one call each in its own way.
+
+    `ground`, [1, 1, 1], is what comes in from outside the frame.
+    """
     singly = x.flatten(0, 1).unsqueeze(1)
-    warped = Warp()(singly, scale.low, generator).view_as(x) if stage.warp else x
+    warped = Warp().scaled(stage.warp)(singly, ground, generator).view_as(x) if stage.warp else x
     return add_noise(warped, stage.noise, generator) if stage.noise else warped
 
 
@@ -58,6 +64,7 @@ class Loader:
         self.examples = examples
         self.scale = scale
         self.inputs = scale.to_inputs(examples.pool.to(device))  # [images, 1, height, width]
+        self.ground = ground_of(self.inputs[:GROUND])  # [1, 1, 1]
         self.rows = {image: rows.to(device) for image, rows in examples.rows.items()}
         self.calls: dict[str, list[Variable]] = {}
         for variable in constraint.variables:
@@ -65,6 +72,11 @@ class Loader:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def calls_each(self) -> int:
+        """How often an example's rule calls a network."""
+        return sum(len(calls) for calls in self.calls.values())
 
     def first(self, n: int) -> "Loader":
         """The first n of the examples, or all where there are fewer."""
@@ -90,9 +102,12 @@ class Loader:
         return Batch(images, keys, arguments)
 
 
-def predict(candidates: Candidates, batch: Batch) -> dict[str, Tensor]:
-    """Every network's logits on its images: {network: [K, variables * B, classes]}."""
-    return {network: candidates(network, images) for network, images in batch.images.items()}
+def predict(candidates: Candidates, batch: Batch, block: int | None = None) -> dict[str, Tensor]:
+    """Every network's logits on its images, all at once or in blocks: {network: [K, variables * B, classes]}."""
+    return {
+        network: torch.cat([candidates(network, some) for some in images.split(block or len(images))], 1)
+        for network, images in batch.images.items()
+    }
 
 
 def rule_log_prob(

@@ -1,47 +1,167 @@
-"""A wall-clock budget for code that offers no place to check one, such as ProbLog's grounder."""
+"""Limits on time and memory for code that offers no place to check them, such as ProbLog's grounder: a child process.
 
-import ctypes
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+The child is forked, so that it starts in milliseconds with all modules loaded, and hands its result back pickled.
+Where there is no fork, as on Windows, the code runs in this process, without limits.
+"""
+
+import contextlib
+import gc
+import io
+import os
+import pickle
+import selectors
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+MEMORY = 3 * 2**29  # bytes that the child may take beyond what it shares with its parent
+GRACE = 2.0  # seconds for a child whose time is up to say how far it came
+AGAIN = 0.2  # seconds after which an exception that got lost, as in a finaliser, is raised again
+
+_is_child = False
 
 
 class TimeIsUp(BaseException):
     """Raised inside the running code; a BaseException, so that no `except Exception` on the way swallows it."""
 
 
+class ChildDied(Exception):
+    """The child ended without a result: it crashed, or was killed."""
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Run the body for at most so many seconds, in any thread (CPython only).
-
-    A watchdog raises `TimeIsUp` in the calling thread at its next Python instruction, and again every 0.2 s until the
-    body has ended: raised inside a finaliser or a callback of the garbage collector, Python would swallow it. A single
-    long call into C, such as `9**9**9`, ends first.
+    """In a child process, run the body for at most so many seconds, single calls into C aside; elsewhere, run it.
 
     Raises:
         TimeIsUp: the body ran longer.
     """
-    thread = ctypes.c_ulong(threading.get_ident())
-    raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    finished = threading.Event()
-    lock = threading.Lock()
-
-    def interrupt() -> None:
-        wait = seconds
-        while not finished.wait(wait):
-            with lock:
-                if not finished.is_set():
-                    raise_in_thread(thread, ctypes.py_object(TimeIsUp))
-            wait = 0.2
-
-    threading.Thread(target=interrupt, daemon=True).start()
+    if not _is_child:
+        yield
+        return
+    signal.signal(signal.SIGALRM, _time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), AGAIN)
     try:
         yield
     finally:
-        try:
-            with lock:
-                finished.set()
-            for _ in range(2):  # one that is still on its way arrives at a loop's end. Taking it back instead, by
-                pass  # raising None, would leave CPython 3.11 looking for it ever after, and hang it under a profiler
-        except TimeIsUp:
-            finished.set()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _time_is_up(number: int, frame: Any) -> NoReturn:
+    raise TimeIsUp
+
+
+def run_limited(work: Callable[[], T], seconds: float) -> T:
+    """What `work` returns or raises, from a child process; inside one, from itself.
+
+    Args:
+        work: must leave torch alone, whose threads a fork does not copy; its result is pickled, what it prints printed.
+        seconds: after which the child is killed, not counting a grace.
+
+    Raises:
+        TimeIsUp: it took longer.
+        MemoryError: it took more than `MEMORY`.
+        ChildDied: it crashed.
+    """
+    if _is_child or not hasattr(os, "fork"):
+        return work()
+    reader, writer = os.pipe()
+    with warnings.catch_warnings(action="ignore"):  # of threads: none of theirs is needed in the child
+        pid = os.fork()
+    if not pid:
+        os.close(reader)
+        _serve(work, writer, seconds)
+    os.close(writer)
+    try:
+        message = _receive(reader, time.monotonic() + seconds + GRACE)
+    finally:
+        os.close(reader)
+        _end(pid)
+    is_value, outcome, printed = pickle.loads(message)
+    if printed:
+        sys.stdout.write(printed)
+    if not is_value:
+        raise outcome
+    value: T = outcome
+    return value
+
+
+def _end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)  # until it is waited for, the number is the child's
+    with contextlib.suppress(ChildProcessError):  # where SIGCHLD is ignored
+        os.waitpid(pid, 0)
+
+
+def _receive(reader: int, end: float) -> bytes:
+    """The child's message, after its length. Another child may hold the pipe open, so that its end says nothing."""
+    content = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(reader, selectors.EVENT_READ)
+        while len(content) < 8 or len(content) < 8 + int.from_bytes(content[:8], "big"):
+            if not selector.select(max(0.0, end - time.monotonic())):
+                raise TimeIsUp
+            piece = os.read(reader, 2**20)
+            if not piece:
+                raise ChildDied
+            content += piece
+    return content[8:]
+
+
+def _serve(work: Callable[[], Any], writer: int, seconds: float) -> NoReturn:
+    """The child's whole life."""
+    global _is_child
+    _is_child = True
+    try:
+        gc.freeze()  # a collection would write to, and so copy, all the parent's objects
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the child
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _limit(seconds)
+        message = _outcome(work)
+        with os.fdopen(writer, "wb") as file:
+            file.write(len(message).to_bytes(8, "big") + message)
+    finally:
+        os._exit(0)
+
+
+def _limit(seconds: float) -> None:
+    """Limits of the kernel's own; the one on the processor's time is for a child whose parent was killed."""
+    import resource  # of Unix, as fork is
+
+    def lower(kind: int, limit: int) -> None:
+        soft, hard = resource.getrlimit(kind)
+        known = [value for value in (soft, hard) if value != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min([limit, *known]), hard))
+
+    lower(resource.RLIMIT_CPU, int(seconds + 2 * GRACE) + 1)
+    with contextlib.suppress(OSError), open("/proc/self/statm") as file:  # of Linux; elsewhere memory has no limit
+        lower(resource.RLIMIT_AS, int(file.read().split()[0]) * resource.getpagesize() + MEMORY)
+
+
+def _outcome(work: Callable[[], Any]) -> bytes:
+    """Whether it is a value, the value or the exception, and what was printed; pickled."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            value = work()
+        return pickle.dumps((True, value, printed.getvalue()))
+    except BaseException as error:
+        return _pickled_error(error, printed.getvalue())
+
+
+def _pickled_error(error: BaseException, printed: str) -> bytes:
+    """With the traceback as a note; as text where the exception can't be pickled."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        error.add_note(f"in a child process:\n{text}")
+        pickled = pickle.dumps((False, error, printed))
+        pickle.loads(pickled)
+    except Exception:
+        return pickle.dumps((False, RuntimeError(text), printed))
+    return pickled

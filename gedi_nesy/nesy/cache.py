@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,8 +15,10 @@ from platformdirs import user_cache_path
 from gedi_nesy.nesy.diagram import TRUE, Compiled, Diagram
 from gedi_nesy.nesy.grounding import Fact, GroundProgram, Query, Variable
 from gedi_nesy.nesy.program import Program
+from gedi_nesy.regular import read_regular
+from gedi_nesy.runs import write_atomically
 
-FORMAT = 3  # raise it when what is stored changes
+FORMAT = 4  # raise it when what is stored changes
 
 Rule = tuple[GroundProgram, Compiled]
 
@@ -26,7 +27,7 @@ def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> 
     """The rule from the cache, or compiled and then stored.
 
     Entries are written to a file of their own and renamed into place, so that concurrent writers don't meet. One that
-    can't be read, or whose consulted files have changed, is compiled anew.
+    is not whole, or whose consulted files have changed, is compiled anew.
 
     Args:
         program: the program.
@@ -34,14 +35,17 @@ def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> 
         compile_rule: what to do when it isn't there.
     """
     path = user_cache_path("gedi-nesy") / "rules" / f"{_key(program, query)}.json"
+    folder = program.source.folder.resolve()
     try:
-        entry = json.loads(path.read_text())
-        if all(_hash(Path(file).read_bytes()) == digest for file, digest in entry["consulted"].items()):
-            return _rule_from(entry)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, not readable, or of another time
+        digest, content = read_regular(path).split(b"\n", 1)
+        if digest.decode() == _hash(content):
+            entry = json.loads(content)
+            if all(_hash(read_regular(folder / file)) == digest for file, digest in entry["consulted"].items()):
+                return _rule_from(entry, folder)
+    except (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError):
+        pass  # not there, not readable, or not made by us
     rule = compile_rule()
-    _store(path, _entry_of(*rule))
+    _store(path, _entry_of(*rule, folder))
     return rule
 
 
@@ -51,7 +55,6 @@ def _key(program: Program, query: Query) -> str:
         FORMAT,
         packages,
         program.source.text,
-        str(program.source.folder.resolve()),
         str(query.goal),
         query.arguments,
     ]
@@ -65,19 +68,18 @@ def _hash(content: bytes) -> str:
 def _store(path: Path, entry: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-            json.dump(entry, file)
-        os.replace(file.name, path)
+        content = json.dumps(entry).encode()
+        write_atomically(path, _hash(content).encode() + b"\n" + content)  # a flipped bit could be another rule
     except OSError as error:
         warnings.warn(f"the compiled rule was not stored in {path.parent}: {error}", stacklevel=2)
 
 
-def _entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
+def _entry_of(ground: GroundProgram, compiled: Compiled, folder: Path) -> dict[str, Any]:
     diagram = compiled.diagram
     nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
     number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
     return {
-        "consulted": {file: _hash(Path(file).read_bytes()) for file in ground.consulted},
+        "consulted": {os.path.relpath(file, folder): _hash(read_regular(Path(file))) for file in ground.consulted},
         "variables": [asdict(variable) for variable in ground.variables],
         "facts": [asdict(fact) for fact in ground.facts],
         "nodes": ground.nodes,
@@ -92,7 +94,8 @@ def _entry_of(ground: GroundProgram, compiled: Compiled) -> dict[str, Any]:
     }
 
 
-def _rule_from(entry: dict[str, Any]) -> Rule:
+def _rule_from(entry: dict[str, Any], folder: Path) -> Rule:
+    consulted = tuple(str(folder / file) for file in entry["consulted"])
     entry = {name: _tuples(part) for name, part in entry.items() if name not in ("variables", "facts")} | {
         name: [{field: _tuples(value) for field, value in item.items()} for item in entry[name]]
         for name in ("variables", "facts")
@@ -103,7 +106,7 @@ def _rule_from(entry: dict[str, Any]) -> Rule:
         entry["nodes"],
         dict(entry["answers"]),
         entry["evidence"],
-        (),
+        consulted,
         entry["open_tests"],
     )
     diagram = Diagram([ground.sizes[variable] for variable in entry["order"]], entry["max_nodes"])

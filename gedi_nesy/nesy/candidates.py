@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.grounding import Variable
-from gedi_nesy.networks import FEATURES, MNIST_Net, PrototypeNet, mlp
+from gedi_nesy.networks import FEATURES, MNIST_Net, PrototypeNet, StridedNet, mlp
 
 HEADS = {"linear": MNIST_Net, "cosine": PrototypeNet}
 
@@ -20,6 +20,25 @@ class Shape(NamedTuple):
 
     classes: int
     images: int = 1
+
+
+class Build(NamedTuple):
+    """How a rule's networks are built.
+
+    Attributes:
+        network: "mnist_net" or "strided".
+        width: of its layers, in those of the published or described network.
+        head: how MNIST_Net's last layer makes logits, one of `HEADS`.
+        dropout: before StridedNet's linear layers.
+    """
+
+    network: str = "mnist_net"
+    width: int = 1
+    head: str = "linear"
+    dropout: float = 0.0
+
+
+PUBLISHED = Build()
 
 
 class Candidates(nn.Module):
@@ -32,8 +51,7 @@ class Candidates(nn.Module):
         shapes: of each network, by its name in the program.
         restarts: K.
         seed: of the initial weights.
-        width: of the networks' layers, in those of MNIST_Net.
-        head: how the networks' last layer makes logits, one of `HEADS`.
+        build: how they are built.
         projected: whether each network has a projector of its features beside it, as Barlow Twins needs in training.
         rule: the rule; without it no probabilities are learned.
     """
@@ -43,17 +61,16 @@ class Candidates(nn.Module):
         shapes: Mapping[str, Shape],
         restarts: int,
         seed: int,
-        width: int = 1,
-        head: str = "linear",
+        build: Build = PUBLISHED,
         projected: bool = False,
         rule: Constraint | None = None,
     ):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.nets = nn.ModuleList(build_networks(shapes, width, head) for _ in range(restarts))
+            self.nets = nn.ModuleList(build_networks(shapes, build) for _ in range(restarts))
             self.projectors = nn.ModuleList(
-                build_projectors(shapes, width) for _ in range(restarts if projected else 0)
+                build_projectors(shapes, build.width) for _ in range(restarts if projected else 0)
             )
         learns = rule is not None and any(True for _ in rule.parameters())
         self.own_rules = nn.ModuleList(copy.deepcopy(rule) for _ in range(restarts) if rule and learns)
@@ -97,9 +114,15 @@ class Candidates(nn.Module):
         return embeddings
 
 
-def build_networks(shapes: Mapping[str, Shape], width: int = 1, head: str = "linear") -> nn.ModuleDict:
-    """One untrained network for each of a rule's networks, by its name in the program; its head is one of `HEADS`."""
-    return nn.ModuleDict({name: HEADS[head](shape.classes, shape.images, width) for name, shape in shapes.items()})
+def build_networks(shapes: Mapping[str, Shape], build: Build) -> nn.ModuleDict:
+    """One untrained network for each of a rule's networks, by its name in the program."""
+    return nn.ModuleDict({name: _build(shape, build) for name, shape in shapes.items()})
+
+
+def _build(shape: Shape, build: Build) -> nn.Module:
+    if build.network == "strided":
+        return StridedNet(shape.classes, shape.images, build.width, build.dropout)
+    return HEADS[build.head](shape.classes, shape.images, build.width)
 
 
 def build_projectors(shapes: Mapping[str, Shape], width: int = 1) -> nn.ModuleDict:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.matching import Matched
@@ -17,7 +18,11 @@ SECONDS = 3.0  # for the search for a second reading of the rule
 
 
 def certificate(
-    diagnoses: Mapping[str, Diagnosis], matched: Matched | None, selection: Selection | None, readings: int | None
+    diagnoses: Mapping[str, Diagnosis],
+    matched: Matched | None,
+    selection: Selection | None,
+    readings: int | None,
+    energies: Mapping[str, EnergyCheck],
 ) -> dict[str, Any]:
     """The triad diagnosis of each network, whether the search for symbols had one clear result, and whether it could.
 
@@ -26,9 +31,11 @@ def certificate(
     symbols, the margin by which those lead all others can. Neither sees what the rule leaves open, and there restarts
     may agree by luck. So a run is certified only when the diagnosis finds nothing, the rule has a single reading, and
     matching had a clear result or, where there is none, another restart agrees with the chosen one. What stands
-    against it is named among the failures. A single restart is neither a failure nor evidence.
+    against it is named among the failures. A single restart is neither a failure nor evidence. Where L_GEN was on, so
+    are energies that don't model the images (`core.energy_check`).
     """
     failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
+    failures += sorted({failure for found in energies.values() for failure in found.failures})
     if readings is None:
         failures.append("readings of the rule not settled")
     elif readings > 1:
@@ -42,6 +49,20 @@ def certificate(
         "matching_margin": matched.margin if matched else None,
         "D": max(found.certificate for found in diagnoses.values()),
         "networks": {name: asdict(found) for name, found in diagnoses.items()},
+        **_worst(energies),
+    }
+
+
+def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
+    """Of all networks whose energy was trained, and of each."""
+    if not energies:
+        return {}
+    checks = energies.values()
+    return {
+        "energy_gap": max((check.gap for check in checks), key=abs),
+        "sample_variety": min(check.variety for check in checks),
+        "sample_distance": max(check.distance for check in checks),
+        "energies": {name: asdict(check) for name, check in energies.items()},
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from gedi_nesy.nesy.layers import FIRST, ONE, ZERO, Layout, Product
 from gedi_nesy.nesy.totals import Totals
@@ -69,14 +70,28 @@ class Circuit:
             self.blocks.append(_Block(paths, shape, row, term, above, block.maximise))
 
     def log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
-        """One root's value for each example, [batch], differentiable once; -inf, without a gradient, where it is log 0.
+        """One root's value for each example, [batch], differentiable; -inf, without a gradient, where it is log 0.
 
         Args:
             columns: log-probabilities of the literals, split into tensors [batch, values].
             answer: number of each example's root, [batch]; by default the first.
             conditional: subtract the last root's value, that of the evidence.
         """
+        if _are_transformed(columns):
+            return self.plain_log_prob(columns, answer, conditional)
         return _LogProb.apply(self, answer, conditional, *columns)
+
+    def plain_log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
+        """As `log_prob`, in operations that torch differentiates as often as wanted: slower, and of more memory."""
+        literals = torch.cat([*columns], 1).t().clamp(min=FLOOR)
+        constants = literals.new_tensor([[0.0], [FLOOR]]).expand(-1, literals.shape[1])  # the rows ONE and ZERO
+        values = torch.cat([constants, literals])
+        for block in self.blocks:
+            paths = values[block.paths.rows.view(*block.shape, -1)].sum(2)
+            values = torch.cat([values, paths.amax(1) if block.maximise else paths.logsumexp(1)])
+        roots = values[self.roots]
+        value = roots[0] if answer is None else roots.gather(0, answer.unsqueeze(0))[0]
+        return (value - roots[-1] if conditional else value).where(value > FLOOR / 2, -torch.inf)
 
     def evaluate(
         self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool, differentiate: bool
@@ -205,8 +220,17 @@ class _Products:
         return terms.logsumexp(0), self.parents.sum(terms.softmax(0)) if differentiate else None
 
 
+def _are_transformed(columns: Sequence[Tensor]) -> bool:
+    """Whether torch.func, or forward-mode differentiation, looks into what is computed."""
+    functorch = torch._C._are_functorch_transforms_active()
+    return functorch or any(forward_ad.unpack_dual(column).tangent is not None for column in columns)
+
+
 class _LogProb(torch.autograd.Function):
-    """The derivative is computed with the value: a few operations more, and quicker than in a backward pass."""
+    """The derivative is computed with the value: a few operations more, and quicker than in a backward pass.
+
+    Where that derivative is itself to be differentiated, the backward pass computes it anew.
+    """
 
     @staticmethod
     def forward(ctx: Any, circuit: Circuit, answer: Tensor | None, conditional: bool, *columns: Tensor) -> Tensor:
@@ -216,16 +240,26 @@ class _LogProb(torch.autograd.Function):
         else:
             value, derivative = circuit.evaluate(columns, answer, conditional, differentiate)
         if differentiate:
-            ctx.save_for_backward(derivative, value)
-            ctx.sizes = [column.shape[1] for column in columns]
+            ctx.save_for_backward(derivative, value, *columns)
+            ctx.rest = (circuit, answer, conditional)
         return value
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        derivative, value = ctx.saved_tensors
+        derivative, value, *columns = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return None, None, None, *_differentiable_gradient(ctx, grad, columns)
         by_literal = (derivative * grad).where(value > -torch.inf, 0.0)
-        return None, None, None, *by_literal.t().split(ctx.sizes, 1)
+        return None, None, None, *by_literal.t().split([column.shape[1] for column in columns], 1)
+
+
+def _differentiable_gradient(ctx: Any, grad: Tensor, columns: list[Tensor]) -> list[Tensor | None]:
+    """The gradient by each column that needs one, as a function of the columns and of the incoming gradient."""
+    circuit, answer, conditional = ctx.rest
+    needed = [column for column in columns if column.requires_grad]
+    value = circuit.plain_log_prob(columns, answer, conditional)
+    found = iter(torch.autograd.grad(value, needed, grad, create_graph=True))
+    return [next(found) if column.requires_grad else None for column in columns]
 
 
 def _root_flow(one: Tensor, roots: int, answer: Tensor | None, conditional: bool) -> Tensor:

@@ -1,15 +1,17 @@
 """From a program and a query to decision diagrams, within a budget."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from problog.logic import Term
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.budget import TimeIsUp, time_limit
+from gedi_nesy.nesy.budget import MEMORY, ChildDied, TimeIsUp, run_limited, time_limit
 from gedi_nesy.nesy.cache import Rule, cached
-from gedi_nesy.nesy.diagram import FALSE, TRUE, Compiled, Diagram, TooLarge
+from gedi_nesy.nesy.diagram import FALSE, TRUE, Compiled, Diagram, TooLarge, compacted
 from gedi_nesy.nesy.formula import check_negation, components, flattened, variable_orders
 from gedi_nesy.nesy.grounding import GroundProgram, Query, answer_terms, ground, ground_given
 from gedi_nesy.nesy.program import Program, Value
@@ -18,10 +20,12 @@ from gedi_nesy.nesy.propagation import conjoin_all, disjoin_all
 FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first round of a race between them
 GROWTH = 4  # of that limit from round to round
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Compiler:
-    """What it takes to compile a query, and one answer to it, or it in another order.
+    """What it takes to compile a query, and one answer to it, or it in another order; each in a child process.
 
     Attributes:
         program: the program.
@@ -42,23 +46,44 @@ class Compiler:
         return self._rule() if self.trust else cached(self.program, self.query, self._rule)
 
     def _rule(self) -> Rule:
+        return self._limited(self._grounded_and_compiled)
+
+    def _grounded_and_compiled(self) -> Rule:
         start = time.monotonic()
         grounded = ground(self.program, self.query, self.seconds, self.trust)
         left = max(1.0, self.seconds - (time.monotonic() - start))
         return grounded, compile_program(grounded, self.max_nodes, left)
 
-    def given(self, answer: tuple[Value, ...]) -> Compiled:
-        """The query with these values for its arguments."""
-        grounded = ground_given(self.program, self.query, answer, self.seconds, self.trust)
-        return compile_program(grounded, self.max_nodes, self.seconds)
+    def has_answer(self, answer: tuple[Value, ...]) -> bool:
+        """Whether the query is possible with these values for its arguments."""
+
+        def work() -> bool:
+            grounded = ground_given(self.program, self.query, answer, self.seconds, self.trust)
+            return bool(compile_program(grounded, self.max_nodes, self.seconds).roots)
+
+        return self._limited(work)
 
     def facts_last(self, grounded: GroundProgram) -> Compiled:
         """The query with the program's own random variables below the neural ones."""
-        return compile_program(grounded, self.max_nodes, self.seconds, facts_last=True)
+        return self._limited(lambda: compile_program(grounded, self.max_nodes, self.seconds, facts_last=True))
 
     def answer_terms(self) -> dict[tuple[Value, ...], tuple[Term, ...]]:
         """For each answer, the values of the arguments, the same as terms in ProbLog."""
-        return answer_terms(self.program, self.query, self.seconds, self.trust)
+        return self._limited(lambda: answer_terms(self.program, self.query, self.seconds, self.trust))
+
+    def _limited(self, work: Callable[[], T]) -> T:
+        try:
+            return run_limited(work, max(self.seconds, 1.0))
+        except TimeIsUp:
+            what = f"takes more than its budget of {self.seconds:g} s in a single operation"
+        except MemoryError:
+            what = f"needs more than {MEMORY / 2**30:g} GiB of memory"
+        except ChildDied:
+            what = "nests so deeply, or needs so much memory, that the process died"
+        raise UserError(
+            f"{self.program.source.name}: {self.query.goal} {what}: let the rule make no numbers of millions of digits "
+            "and no lists of millions of elements, and take one step at a time"
+        )
 
 
 def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, facts_last: bool = False) -> Compiled:
@@ -94,7 +119,7 @@ def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, fac
         raise UserError(f"the rule's {len(grounded.sizes):,} variables make its decision diagram too deep") from None
     if not found:
         raise UserError(_too_large(grounded, len(orders), limit, None if in_time else seconds))
-    return min(found, key=lambda compiled: compiled.size)
+    return compacted(min(found, key=lambda compiled: compiled.size), max_nodes)
 
 
 def _too_large(grounded: GroundProgram, orders: int, limit: int, seconds: float | None) -> str:

@@ -12,17 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.arguments import count_values, read_values
 from gedi_nesy.nesy.circuit import Circuit
 from gedi_nesy.nesy.compile import Compiler
-from gedi_nesy.nesy.diagram import FALSE, TRUE, neural_solutions, smoothed
+from gedi_nesy.nesy.diagram import FALSE, TRUE, TooLarge, neural_solutions, smoothed
 from gedi_nesy.nesy.grounding import Key, Query, Variable
 from gedi_nesy.nesy.layers import lay_out
+from gedi_nesy.nesy.likelihood import Likelihood
 from gedi_nesy.nesy.program import Program, Source, Value, find_program, read_file
 from gedi_nesy.nesy.reference import Reference
 from gedi_nesy.nesy.solutions import Row, Solutions
 from gedi_nesy.nesy.symbols import Alignment, Diagnosis, Symbols
 from gedi_nesy.nesy.weights import FactWeights
+from gedi_nesy.nesy.worlds import OwnDistribution
 
+SECONDS = 30.0  # budget
 NOT_NORMALISED = 0.05  # probabilities in half precision sum to 1 within this, those of logits don't
 
 
@@ -39,7 +43,7 @@ class Constraint(nn.Module):
         arguments: variables of the query whose value differs by example.
         engine: "exact", or "deepproblog": `log_prob` asks DeepProbLog's own solver, one example after the other.
         trust: allow the program to import Python and to consult files outside its folder.
-        seconds: budget for grounding and compiling.
+        seconds: budget for parsing, and again for grounding and compiling.
         max_nodes: budget for the nodes of the decision diagram.
         name: what errors call the program.
         folder: where the program may consult files.
@@ -48,6 +52,7 @@ class Constraint(nn.Module):
         variables: the neural calls the rule makes, one categorical variable each.
         arguments: the names of the query's arguments.
         answers: the values of the arguments for which the rule is possible; one empty tuple without arguments.
+        consulted: the files that the program loads, ProbLog's own left out.
 
     Raises:
         UserError: the program or query is wrong, can't be compiled, or the budget was not enough.
@@ -61,7 +66,7 @@ class Constraint(nn.Module):
         *,
         engine: str = "exact",
         trust: bool = False,
-        seconds: float = 30.0,
+        seconds: float = SECONDS,
         max_nodes: int = 2_000_000,
         name: str = "the program",
         folder: str | Path = ".",
@@ -69,19 +74,21 @@ class Constraint(nn.Module):
         super().__init__()
         if engine not in ("exact", "deepproblog"):
             raise UserError(f"there is no engine {engine}, only exact and deepproblog")
-        program = Program(Source(text, name, Path(folder)))
+        program = Program(Source(text, name, Path(folder), seconds))
         self.query = Query(program, query, arguments)
         self.arguments = self.query.arguments
         self._compiler = Compiler(program, self.query, seconds, max_nodes, trust)
         self._ground, self._compiled = self._compiler.rule()
         self.variables: tuple[Variable, ...] = self._ground.variables
         self.answers: tuple[tuple[Value, ...], ...] = tuple(self._compiled.roots)
+        self.consulted = tuple(map(Path, self._ground.consulted))
         self.weights = FactWeights(program, self._ground.facts)
         self._reference = Reference(self._compiler, self.variables) if engine == "deepproblog" else None
         self._first_row = [0, *accumulate(self._ground.sizes)]  # of each variable's literals
         self._rows = {v.key: slice(*rows) for v, rows in zip(self.variables, pairwise(self._first_row), strict=False)}
         self._stretches = _stretches([len(variable.domain) for variable in self.variables])
         self._number_of_answer = {answer: number for number, answer in enumerate(self.answers)}
+        self._known = [dict.fromkeys(a[i] for a in self.answers) for i in range(len(self.arguments))]
         self._conditional = self._compiled.evidence != TRUE
         self._circuits: dict[tuple[str, torch.device], Circuit] = {}
         self._impossible: set[tuple[Value, ...]] = set()  # answers that were asked for and turned out so
@@ -91,7 +98,7 @@ class Constraint(nn.Module):
         cls, path: str | Path, query: str | None = None, arguments: Sequence[str] = (), **options: Any
     ) -> "Constraint":
         """The rule in a file, or in one of our programs by its name; see the class for the options."""
-        source = read_file(find_program(path))
+        source = read_file(find_program(path), options.get("seconds", SECONDS))
         return cls(source.text, query, arguments, name=source.name, folder=source.folder, **options)
 
     def __repr__(self) -> str:
@@ -112,7 +119,8 @@ class Constraint(nn.Module):
                 rule that has both is refused).
 
         Returns:
-            [batch] (of one example where the query reaches no image and has no arguments); differentiable once.
+            [batch] (of one example where the query reaches no image and has no arguments); differentiable, by
+            torch.func too.
             -inf, with a warning and no gradient, where the rule is impossible.
 
         Raises:
@@ -129,6 +137,10 @@ class Constraint(nn.Module):
             result = self._reference.log_prob(inputs, answers, self.weights.probabilities())
         self._warn_if_impossible(result)
         return result
+
+    def forward(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None) -> Tensor:
+        """`log_prob`, for where a module is called."""
+        return self.log_prob(inputs, arguments)
 
     @torch.no_grad()
     def most_probable(
@@ -201,13 +213,15 @@ class Constraint(nn.Module):
         return self._solutions.total
 
     def marginals(self) -> dict[Key, Tensor]:
-        """The probability of each symbol when all satisfying assignments are equally likely, [values] each."""
-        self._check_satisfiable()
-        marginals = self._solutions.marginals()
+        """The probability of each symbol among the assignments that `sample` draws, [values] each."""
+        marginals = self._distribution.marginals()
         return {v.key: m.to(torch.get_default_dtype()) for v, m in zip(self.variables, marginals, strict=True)}
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> dict[Key, Any]:
-        """Draw satisfying assignments, each equally likely.
+        """Draw satisfying assignments from the program's own distribution.
+
+        Its facts are drawn by their probabilities (start values where they are learnable), given its evidence; then
+        one of the assignments that satisfy the rule with these facts, each equally likely.
 
         Args:
             n: how many, at least one.
@@ -216,17 +230,16 @@ class Constraint(nn.Module):
         Returns:
             For each key indices into its domain, [n]; for each argument of the query a list of n values.
         """
-        self._check_satisfiable()
         if n < 1:
             raise UserError(f"at least one assignment can be drawn, not {n}")
-        answers, values = self._solutions.sample(n, generator)
+        answers, values = self._distribution.sample(n, generator)
         drawn: dict[Key, Any] = {v.key: column for v, column in zip(self.variables, values, strict=True)}
         for position, argument in enumerate(self.query.arguments):
             drawn[argument] = [self.answers[answer][position] for answer in answers.tolist()]
         return drawn
 
     def diagnose(self, support: Mapping[str, Any] | None = None, *, seconds: float = 10.0) -> Diagnosis:
-        """Which concept maps, renamings of each network's symbols, leave the rule satisfied on its support.
+        """Which concept maps, renamings of each network's symbols, leave the rule as probable as it is on its support.
 
         Args:
             support: satisfying assignments in the form of `sample`, such as the symbols of the training examples; by
@@ -236,11 +249,10 @@ class Constraint(nn.Module):
         Raises:
             UserError: an assignment in the support does not satisfy the rule, or is none.
         """
-        self._check_satisfiable()
         rows = None
         if support is not None:
             rows = self._rows_of(*self._support(support))
-            wrong = next((i for i, row in enumerate(rows) if not self._symbols.possible(*row)), None)
+            wrong = next((i for i, row in enumerate(rows) if not self._symbols.highest(*row)), None)
             if wrong is not None:
                 raise UserError(f"assignment {wrong} of the support does not satisfy {self.query.goal}")
         return self._symbols.diagnose(rows, seconds)
@@ -252,7 +264,7 @@ class Constraint(nn.Module):
         *,
         seconds: float = 10.0,
     ) -> Alignment:
-        """Name clusters by the rule: the bijection from clusters to symbols under which most examples satisfy it.
+        """Name clusters by the rule: the bijection from clusters to symbols under which it is most probable.
 
         Each image counts as its most probable cluster. Exact unless the budget ends the search.
 
@@ -264,7 +276,6 @@ class Constraint(nn.Module):
         Raises:
             UserError: as for `log_prob`, or there are no examples.
         """
-        self._check_satisfiable()
         columns = self._columns(log_probs, arguments)
         clusters = {v.key: column.argmax(1) for v, column in zip(self.variables, columns, strict=False)}
         rows = self._rows_of(clusters, arguments or {})
@@ -279,6 +290,9 @@ class Constraint(nn.Module):
             raise UserError(f"the support has no {missing[0]}: it needs the form that sample() returns")
         labels = {v.key: torch.as_tensor(support[v.key]) for v in self.variables}
         for v in self.variables:
+            if labels[v.key].ndim != 1 or labels[v.key].is_floating_point():
+                found = f"{list(labels[v.key].shape)} {labels[v.key].dtype}"
+                raise UserError(f"the support needs a list of indices for {v.key}, one an assignment, not {found}")
             wrong = [index for index in labels[v.key].tolist() if index not in range(len(v.domain))]
             if wrong:
                 raise UserError(f"the support has {wrong[0]} for {v.key}, no index into its {len(v.domain)} values")
@@ -289,17 +303,38 @@ class Constraint(nn.Module):
         return labels, arguments
 
     def _rows_of(self, labels: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]]) -> list[Row]:
-        """Assignments as the root of their answer and the value at each level of the solutions' diagram."""
-        columns = [torch.as_tensor(labels[self.variables[variable].key]).tolist() for variable in self._solutions.order]
+        """Assignments as the number of their answer and the value at each level of the solutions' diagram."""
+        columns = [labels[self.variables[variable].key].tolist() for variable in self._solutions.order]
         rows = list(zip(*columns, strict=True))
-        answers = zip(*([_plain(value) for value in arguments[name]] for name in self.arguments), strict=True)
-        numbers = [self._number_of_answer.get(answer) for answer in answers] if self.arguments else [0] * len(rows)
-        roots = [FALSE if number is None else self._solutions.roots[number] for number in numbers]
-        return list(zip(roots, rows, strict=True))
+        impossible = len(self.answers)
+        numbers = [self._number_of_answer.get(answer, impossible) for answer in self._argument_rows(arguments)]
+        return list(zip(numbers if self.arguments else [0] * len(rows), rows, strict=True))
 
     @cached_property
     def _symbols(self) -> Symbols:
-        return Symbols(self.variables, self._solutions)
+        return Symbols(self.variables, self._solutions, self._likelihood(), self._distribution)
+
+    def _likelihood(self) -> Likelihood:
+        try:
+            return Likelihood(self._ground, self._compiled, self._start_weights)
+        except TooLarge:
+            warnings.warn(
+                f"P({self.query.goal}) takes too many values to tell symbols apart by it: they are by what is possible",
+                stacklevel=4,
+            )
+            possible = neural_solutions(self._ground, self._compiled)
+            return Likelihood(self._ground, possible, ())
+
+    @cached_property
+    def _distribution(self) -> OwnDistribution:
+        self._check_satisfiable()
+        return OwnDistribution(self._ground, self._compiled, self._start_weights)
+
+    @property
+    def _start_weights(self) -> list[list[float]]:
+        """The probability of each value of each of the program's own variables; of a learnable one, where it starts."""
+        parameters = self._compiler.program.parameters
+        return [fact.start_weights(parameters) for fact in self._ground.facts]
 
     @cached_property
     def _solutions(self) -> Solutions:
@@ -335,7 +370,9 @@ class Constraint(nn.Module):
         if given.keys() != set(self.arguments):
             raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.arguments)}")
         columns = [self._column(variable, inputs[variable.key]) for variable in self.variables]
-        batches = {c.shape[0] for c in columns} | {_length(*item) for item in given.items()} or {1}
+        if len(devices := {str(column.device) for column in columns}) > 1:
+            raise UserError(f"the inputs lie on {' and '.join(sorted(devices))}: move them to one device")
+        batches = {c.shape[0] for c in columns} | {count_values(*item) for item in given.items()} or {1}
         if len(batches) > 1:
             raise UserError(f"inputs and arguments differ in their number of examples: {sorted(batches)}")
         if len({column.dtype for column in columns}) > 1:
@@ -353,13 +390,21 @@ class Constraint(nn.Module):
         """One variable's input, in single precision at least."""
         if not isinstance(log_probs, Tensor):
             raise UserError(f"{variable.key} needs log-probabilities as a tensor, not as {type(log_probs).__name__}")
+        if log_probs.is_meta or log_probs.layout != torch.strided or log_probs.is_nested:
+            kind = "meta" if log_probs.is_meta else "nested" if log_probs.is_nested else "sparse"
+            raise UserError(f"{variable.key} is a {kind} tensor: the rule needs a dense one that holds values")
+        if _is_batched(log_probs):
+            raise UserError(
+                f"{variable.key} comes from vmap, and the rule takes its examples as a batch: pass them as "
+                f"[batch, {len(variable.domain)}] and leave vmap out"
+            )
         if log_probs.shape[1:] != (len(variable.domain),) or not log_probs.is_floating_point():
             raise UserError(
                 f"{variable.key} needs log-probabilities of its {len(variable.domain)} values "
                 f"{_short(variable.domain)}, as [batch, {len(variable.domain)}], "
                 f"not {list(log_probs.shape)} {log_probs.dtype}"
             )
-        return log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
+        return log_probs if log_probs.dtype in (torch.float32, torch.float64) else log_probs.float()
 
     def _check_normalised(self, columns: list[Tensor]) -> None:
         """One look for each stretch of variables with domains of one size; a second one only to say what is wrong."""
@@ -384,12 +429,20 @@ class Constraint(nn.Module):
         without arguments, where it is the first."""
         if not arguments:
             return None
-        columns = [[_plain(value) for value in arguments[name]] for name in self.arguments]
-        rows, impossible = list(zip(*columns, strict=True)), len(self.answers)
+        rows, impossible = self._argument_rows(arguments), len(self.answers)
         if self._ground.open_tests:
             self._check_unknown({row for row in rows if row not in self._number_of_answer})
         numbers = [self._number_of_answer.get(row, impossible) for row in rows]
         return torch.tensor(numbers, dtype=torch.long, device=device)
+
+    def _argument_rows(self, arguments: Mapping[str, Sequence[Value]]) -> list[tuple[Value, ...]]:
+        """The arguments' values in each example, as `answers` has them."""
+        exhaustive = not self._ground.open_tests
+        columns = [
+            read_values(name, arguments[name], known, exhaustive)
+            for name, known in zip(self.arguments, self._known, strict=True)
+        ]
+        return list(zip(*columns, strict=True))
 
     def check_possible(self, answer: tuple[Value, ...]) -> None:
         """UserError if there are no symbols that satisfy the rule with these values of its arguments."""
@@ -404,7 +457,7 @@ class Constraint(nn.Module):
     def _check_unknown(self, answers: set[tuple[Value, ...]]) -> None:
         """Whether answers that were not found while the arguments were open are impossible when they are given."""
         for answer in answers - self._impossible:
-            if self._compiler.given(answer).roots:
+            if self._compiler.has_answer(answer):
                 raise UserError(
                     f"{self.query.given(answer)} has an answer, but the rule does not find it while "
                     f"{', '.join(self.arguments)} is open, by {', '.join(self._ground.open_tests)}: let it find "
@@ -435,27 +488,20 @@ class Constraint(nn.Module):
             )
 
 
+def _is_batched(tensor: Tensor) -> bool:
+    """Whether a tensor stands for one of vmap's slices, whatever transforms lie around it."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return False
+
+
 def _stretches(sizes: Sequence[int]) -> list[tuple[int, int]]:
     """From which variable to which all domains have one size."""
     ends = list(accumulate(len(list(group)) for _, group in groupby(sizes)))
     return list(zip([0, *ends], ends, strict=False))
-
-
-def _length(name: str, values: Any) -> int:
-    """How many examples an argument has values for."""
-    try:
-        if not isinstance(values, str):
-            return len(values)
-    except TypeError:
-        pass
-    raise UserError(f"argument {name} needs a list, one value for each example, not {values}")
-
-
-def _plain(value: Any) -> Value:
-    """An argument's value as `answers` has it: numbers out of tensors, lists as tuples."""
-    if isinstance(value, Tensor):
-        value = value.tolist()
-    return tuple(_plain(element) for element in value) if isinstance(value, list | tuple) else value
 
 
 def _short(values: Sequence[Any]) -> str:

@@ -57,6 +57,16 @@ class Diagram:
         """The variable at this level has this value."""
         return self.node(level, tuple(TRUE if i == value else FALSE for i in range(self.sizes[level])))
 
+    def leaf(self) -> int:
+        """A further terminal node, which stands for what its maker says."""
+        self.level.append(len(self.sizes))
+        self.children.append(())
+        return len(self.children) - 1
+
+    def follow(self, node: int, level: int, value: int) -> int:
+        """Where a node, at this level or below it, leads when the variable at this level has this value."""
+        return self.children[node][value] if self.level[node] == level else node
+
     def negate(self, a: int) -> int:
         """not a."""
         found = self._not.get(a)
@@ -149,6 +159,16 @@ class Compiled:
     def size(self) -> int:
         """Number of nodes in use."""
         return len(self.diagram.reachable([*self.roots.values(), self.evidence]))
+
+
+def compacted(compiled: Compiled, max_nodes: int) -> Compiled:
+    """The same with no other nodes than those in use, and with this budget for more."""
+    old, new = compiled.diagram, Diagram(compiled.diagram.sizes, max_nodes)
+    image = {FALSE: FALSE, TRUE: TRUE}
+    for node in old.reachable([*compiled.roots.values(), compiled.evidence]):
+        image[node] = new.node(old.level[node], tuple(image[child] for child in old.children[node]))
+    roots = {answer: image[root] for answer, root in compiled.roots.items()}
+    return Compiled(new, compiled.order, roots, image[compiled.evidence])
 
 
 def neural_solutions(ground: GroundProgram, compiled: Compiled) -> Compiled:

@@ -19,7 +19,7 @@ from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
 from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.losses import network_log_prior
 
-CHUNK = 2000  # images evaluated at a time
+CHUNK = 250  # images evaluated at a time; what the memory of so many holds stays in the cache
 DIAGNOSED = 200  # examples that a diagnosis looks at
 VIEW_NOISE = 0.2  # the paper's T(x'|x) on MNIST adds Gaussian noise of this deviation (Appendix O)
 

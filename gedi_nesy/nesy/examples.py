@@ -48,6 +48,7 @@ def draw_examples(
 ) -> Examples:
     """Draw examples as the paper does: symbols uniform over the rule's solutions, images without replacement.
 
+    Facts of the rule are drawn by their probabilities first, see `Constraint.sample`.
     For `addition` the solutions are the 55 pairs with a + b <= 9 (paper, Appendix O). Where a class has too few images
     they are reused, and the result says so.
 

@@ -2,37 +2,41 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from deepproblog.engines import ExactEngine
 from deepproblog.model import Model
 from deepproblog.network import Network
-from problog import library_paths
 from problog.clausedb import ClauseDB
 from problog.engine import DefaultEngine, NonGroundProbabilisticClause, UnknownClause
 from problog.engine_builtin import CallModeError
-from problog.errors import NonGroundQuery, ProbLogError
+from problog.engine_unify import instantiate
+from problog.errors import GroundingError, NonGroundQuery, ProbLogError
 from problog.formula import LogicFormula
 from problog.logic import Clause, Term, Var, is_list, term2list
-from problog.program import LogicProgram, PrologFile, SimpleProgram
+from problog.program import LogicProgram, SimpleProgram
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.budget import TimeIsUp, time_limit
+from gedi_nesy.nesy.builtins import Formula, add_builtins
+from gedi_nesy.nesy.database import Database
 from gedi_nesy.nesy.predicates import calling_each_other, did_you_mean
 from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
+from gedi_nesy.nesy.sublists import ground_possible_lists
 
 GIVEN = "given"  # label of an answer's goal, grounded with the answer's values
 GOAL = "gedi_nesy_goal"  # the query is wrapped in a rule of this name; its arguments are the query's variables
-FILE_LIBRARIES = ("db.py",)  # ProbLog libraries that read files
 CHECKED = 8  # answers that are grounded once more, with the arguments given
 OPEN_TESTS = {  # what may answer otherwise while a variable is open
     *("\\+", "not/1", "\\=/2", "==/2", "\\==/2", "@</2", "@>/2", "@=</2", "@>=/2", "compare/3", "copy_term/2"),
     *("var/1", "nonvar/1", "ground/1", "atom/1", "atomic/1", "number/1", "integer/1", "float/1", "compound/1"),
-    *("is_list/1", "findall/3", "all/3", "all_or_none/3", "forall/2", "cut/1", "try_call/1"),
+    *("is_list/1", "findall/3", "all/3", "all_or_none/3", "forall/2", "cut/1", "try_call/1", "once/1"),
 }
+# with how to mend them
+EXPLAINED = (CallModeError, NonGroundProbabilisticClause, UnknownClause, NonGroundQuery, RecursionError)
 CONTROL = ("'->'/2", "'!'/0", "->/2", "!/0", "'*->'/2", "*->/2")  # of Prolog, which ProbLog lacks
 
 Key = Any  # an image's name, or (network, name), or (network, *inputs)
@@ -73,6 +77,11 @@ class Fact:
         """Number of values, "none of them" included."""
         return len(self.weights) + (not self.exhaustive)
 
+    def start_weights(self, parameters: Sequence[float]) -> list[float]:
+        """The probability of each value, of learnable ones where they start."""
+        weights = [parameters[weight] if isinstance(weight, int) else weight for weight in self.weights]
+        return weights if self.exhaustive else [*weights, max(0.0, 1 - sum(weights))]
+
 
 @dataclass(frozen=True)
 class GroundProgram:
@@ -106,47 +115,6 @@ class GroundProgram:
         return value < len(weights) and isinstance(weights[value], float) and weights[value] == 0
 
 
-class _Database(ClauseDB):
-    """A clause database that loads Prolog files of the program's folder only, unless the program is trusted."""
-
-    trusted = False
-
-    def resolve_filename(self, filename: Any) -> str:
-        """The file's path, if it may be loaded."""
-        resolved = Path(str(super().resolve_filename(filename))).resolve()
-        libraries = [Path(path).resolve() for path in library_paths]
-        if resolved.parent in libraries:
-            allowed = resolved.name not in FILE_LIBRARIES
-        else:
-            allowed = Path(self.source_root).resolve() in resolved.parents and resolved.suffix != ".py"
-        if not allowed and not self.trusted:
-            raise UserError(
-                f"the program loads {filename}, which may run any code on this machine: "
-                "pass trust=True, or --trust, if you trust it"
-            )
-        if resolved.parent not in libraries:
-            self.engine.consulted.append(str(resolved))
-        return str(resolved)
-
-    def consult(self, filename: Any, location: Any = None, my_scope: Any = None) -> tuple[Any, Any]:
-        """Load a file as ProbLog does, but parse ProbLog's own libraries, the longest part, once a process."""
-        path = self.resolve_filename(filename)
-        if path in self.source_files:
-            return None, None
-        number = len(self.source_files)
-        is_library = Path(path).parent in [Path(library).resolve() for library in library_paths]
-        program = _parsed_library(path, number) if is_library else PrologFile(path, identifier=number)
-        self.source_files.append(path)
-        self.source_parent.append(location)
-        self.line_info.append(program.line_info[0])
-        return self.add_all(program)
-
-
-@cache
-def _parsed_library(path: str, number: int) -> PrologFile:
-    return PrologFile(path, identifier=number)
-
-
 class Engine(DefaultEngine):
     """ProbLog's grounder, told where the program's text lies.
 
@@ -157,13 +125,26 @@ class Engine(DefaultEngine):
         super().__init__()
         self.source, self.trusted = source, trusted
         self.calls: Counter[str] = Counter()  # how often each predicate was called
-        self.consulted: list[str] = []
+        self.location: Any = None  # of the latest call
+        self.database: Any = None
+
+    def load_builtins(self) -> None:
+        """ProbLog's built-in predicates, ours in the place of some."""
+        super().load_builtins()
+        add_builtins(self)
 
     def eval_call(self, node_id: Any, node: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a predicate, and count it."""
         functor = str(node.functor).strip("'")
         self.calls[f"{functor}/{len(node.args)}"] += 1
+        self.location = node.location
         return super().eval_call(node_id, node, *args, **kwargs)
+
+    def ground(
+        self, db: LogicProgram, term: Term, target: Any = None, label: Any = None, **kwargs: Any
+    ) -> LogicFormula:
+        """Ground a goal, by default into a formula of our own."""
+        return super().ground(db, term, Formula() if target is None else target, label, **kwargs)
 
     def eval_neg(self, **kwargs: Any) -> Any:
         """Negate, and count it."""
@@ -174,18 +155,30 @@ class Engine(DefaultEngine):
         """The predicates called so far that may answer otherwise where a variable is open."""
         return tuple(sorted(OPEN_TESTS & self.calls.keys()))
 
+    @contextmanager
+    def errors_named(self, name: str, explained: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Let whatever ProbLog raises, but for what its caller explains, be one sentence about this."""
+        try:
+            yield
+        except (UserError, *explained):  # type: ignore[misc]
+            raise
+        except ProbLogError as error:
+            raise UserError(f"{name}: {str(error).rstrip('.')}") from None
+        except RecursionError:
+            raise UserError(f"{name} recurses too deeply; does it ever end?") from None
+        except Exception as error:  # of a built-in predicate, or a trusted file of Python
+            failed = GroundingError("ProbLog fails", self.database.lineno(self.location) if self.location else None)
+            raise UserError(f"{name}: {str(failed).rstrip('.')}: {error!r}; write this goal otherwise") from error
+
     def prepare(self, db: LogicProgram) -> ClauseDB:
         """The program as a guarded database."""
         if isinstance(db, ClauseDB) or self.source is None:
             return db
-        parsed = self.source.parsed
-        database = _Database(builtins=self.get_builtins())
-        database.trusted, database.engine = self.trusted, self
-        database.source_root = parsed.source_root
-        database.source_files[0], database.line_info[0] = parsed.source_files[0], parsed.line_info[0]
-        database.add_all(db)
-        self._process_directives(database)
-        return database
+        self.database = Database(self.source, self.trusted, self.get_builtins())
+        self.database.engine = self
+        self.database.add_all(db)
+        self._process_directives(self.database)
+        return self.database
 
 
 class Query:
@@ -281,9 +274,9 @@ def answer_terms(
 
 
 def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_Reading":
-    formula, engine = LogicFormula(), Engine(program.source, trust)
+    formula, engine = Formula(), Engine(program.source, trust)
     try:
-        with time_limit(seconds):
+        with time_limit(seconds), engine.errors_named(program.source.name, EXPLAINED):
             _fill(formula, engine, program, query)
     except TimeIsUp:
         raise UserError(_out_of_time(formula, engine, query, seconds) + _circle(program)) from None
@@ -302,8 +295,6 @@ def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{missing}") from None
     except NonGroundQuery:
         raise UserError(f"{program.source.name}: an answer to {query.goal} leaves a variable open") from None
-    except ProbLogError as error:
-        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}") from None
     except RecursionError:
         circle = _circle(program)
         raise UserError(f"{program.source.name}: {query.goal} recurses too deeply; does it ever end?{circle}") from None
@@ -322,6 +313,7 @@ def with_goal(program: Program, query: Query) -> SimpleProgram:
 def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query) -> None:
     """Ground the query and the program's evidence into the formula."""
     statements = with_goal(program, query)
+    ground_possible_lists(engine, [len(declaration.domain) for declaration in program.declarations])
     exact = ExactEngine(Model("", [Network(None, f"net{i}") for i in range(len(program.declarations))], load=False))
     exact.engine = engine
     database = exact.prepare(statements)
@@ -332,8 +324,28 @@ def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query)
         for name in found[:: len(found) // CHECKED + 1]:
             del formula._cache  # or it would look up what it found while the arguments were open
             engine.ground(database, name, formula, label=GIVEN)
-    evidence = engine.query(database, Term("evidence", None, None)) + engine.query(database, Term("evidence", None))
-    engine.ground_evidence(database, formula, evidence)
+    engine.ground_evidence(database, formula, _evidence(engine, database))
+
+
+def _evidence(engine: Engine, database: Database) -> list[tuple[Term, ...]]:
+    """The arguments of each evidence/1 and evidence/2.
+
+    Raises:
+        GroundingError: it depends on chance, or its truth value is none.
+    """
+    found = []
+    patterns = (Term("evidence", None, None), Term("evidence", None))
+    for pattern in (pattern for pattern in patterns if database.find(pattern) is not None):
+        for evidence, node in engine.ground(database, pattern, label=GIVEN).get_names(GIVEN):
+            place = database.lineno(getattr(evidence.args[0], "location", None))
+            if node is None:
+                continue
+            if node != LogicFormula.TRUE:
+                raise GroundingError(f"{evidence} depends on chance: evidence is given, or it is not", place)
+            if [str(value) for value in evidence.args[1:]] not in ([], ["true"], ["false"]):
+                raise GroundingError(f"{evidence} has no truth value: write true or false", place)
+            found.append(evidence.args)
+    return found
 
 
 def _circle(program: Program) -> str:
@@ -405,7 +417,7 @@ class _Reading:
             tuple(nodes),
             answers,
             evidence,
-            tuple(self.engine.consulted),
+            tuple(map(str, self.engine.database.consulted)),
             self.engine.open_tests() if self.query.arguments else (),
             tuple((found[name], node) for name, node in self.formula.get_names(GIVEN)),
         )
@@ -453,12 +465,24 @@ class _Reading:
         facts, values = {}, {}
         for choice, weights in self.facts.items():
             start = sum(self.program.parameters[w] if isinstance(w, int) else w for w in weights.values())
-            if start > 1 + 1e-9:
-                raise UserError(f"{self.program.source.name}: the probabilities of an annotated disjunction exceed 1")
+            self._check_total(choice, weights)
             exhaustive = start >= 1 - 1e-9 and (len(weights) > 1 or not isinstance(next(iter(weights.values())), int))
             facts[choice] = Fact(tuple(weights.values()), exhaustive)
             values[choice] = {value: i for i, value in enumerate(weights)}
         return facts, values
+
+    def _check_total(self, choice: Any, weights: dict[int, float | int]) -> None:
+        """Refuse an annotated disjunction whose heads, reached or not, have more than all probability."""
+        group, context = choice
+        heads = [] if group == "fact" else self.engine.database.heads(group)
+        if len(heads) < 2 or any(isinstance(weight, int) for weight in weights.values()):
+            return
+        name = self.program.source.name
+        total = sum(read_probability(instantiate(head.probability, context), name) for head in heads)
+        if total > 1 + 1e-9:
+            place = self.engine.database.lineno(heads[0].location)
+            error = GroundingError(f"the probabilities of an annotated disjunction exceed 1: {total:.6g}", place)
+            raise UserError(f"{name}: {str(error).rstrip('.')}")
 
     def answers(self) -> dict[tuple[Value, ...], tuple[tuple[Term, ...], int]]:
         """Each answer: the values of the arguments, their terms in ProbLog, and its root."""

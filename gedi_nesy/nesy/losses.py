@@ -1,13 +1,16 @@
 """The losses of one training step of the neuro-symbolic track, and the optimum of each."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.augment import add_noise
-from gedi_nesy.core.distortion import distort
+from gedi_nesy.core.augment import Warp
+from gedi_nesy.core.chains import Renew
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
     barlow_loss,
@@ -20,17 +23,20 @@ from gedi_nesy.core.losses import (
     swav_loss,
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
+from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data.scale import Scale
 from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import batch_rows
+from gedi_nesy.nesy.foreign import DistortedImages
 from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.networks import TEMPERATURE
 
-LARGEST_GAP = 10_000.0  # nats; a working energy model stays within tens
+LITTLE = Warp(rotation=8.0, scale=0.08, shear=0.1, shift=0.07, elastic=0.04)  # what `sampler.warp` does to a chain
+Others = Mapping[str, Sequence[Tensor]]  # for each network what L_GEN holds against its images
 Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
 
@@ -85,18 +91,22 @@ class StepLosses:
         self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
         self.training, self.seed, self.targets = training, seed, targets
         self.objective = build_objective(stage, constraint, targets)
-        self.steps = stage.length(len(loader))
+        self.steps = stage.length(len(loader), loader.calls_each)
+        count = recipe.sampler.distorted if recipe.sampler else 0
+        self.distorted = DistortedImages(loader, count, stage.noise, seed)
         device = loader.inputs.device
-        self.sgld = None if recipe.sampler is None else build_sgld(recipe.sampler, loader.scale)
         self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name, each with one value for each candidate, [K]."""
         weights = self.objective.weights(step / self.steps)
-        rows = batch_rows(len(self.loader), self.stage.batch, step, self.seed)
+        batch = self.stage.examples_of(self.loader.calls_each)
+        rows = batch_rows(len(self.loader), batch, step, self.seed)
         clean = self.loader.batch(rows)
         view = self._view(clean)
-        logits = predict(self.candidates, view)
+        others = self._others(step) if weights.get("gen") else {}
+        with self._dropout_of(step):
+            logits, at_others = self._logits(view, others)
         log_probs = {network: values.log_softmax(-1) for network, values in logits.items()}
         terms: dict[str, Callable[[], Tensor]] = {
             "nesy": lambda: self._rule(log_probs, view),
@@ -107,14 +117,33 @@ class StepLosses:
             "barlow": lambda: self._barlow(view, clean),
         }
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
-        sampler = self.recipe.sampler
-        if sampler and weights.get("gen") and (step + 1) % sampler.every == 0:
-            losses |= self._energy_terms(logits, clean, penalised=bool(weights.get("energy_l2")))
-        return losses
+        return losses | (self._energy_terms(logits, at_others, weights) if others else {})
+
+    @contextmanager
+    def _dropout_of(self, step: int) -> Iterator[None]:
+        """What dropout draws inside, from torch's global generator, is a pure function of the step's number."""
+        if not self.stage.dropout:
+            yield
+            return
+        device = self.loader.inputs.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
+            yield
+
+    def _logits(self, view: Batch, others: Others) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
+        """Each network's logits at its images of the view and, all in one go, at the others."""
+        joined = {name: torch.cat([x, *others.get(name, ())]) for name, x in view.images.items()}
+        with torch.autocast(self.loader.inputs.device.type, torch.bfloat16, enabled=self.stage.bf16):
+            outputs = {name: f.float() for name, f in predict(self.candidates, replace(view, images=joined)).items()}
+        at_data, at_others = {}, {}
+        for name, values in outputs.items():
+            sizes = [len(x) for x in (view.images[name], *others.get(name, ()))]
+            at_data[name], *at_others[name] = values.split(sizes, 1)
+        return at_data, at_others
 
     def _view(self, clean: Batch) -> Batch:
         """A fresh draw from the stage's T(x'|x)."""
-        return clean.view(self.stage, self.loader.scale, self.training.generator)
+        return clean.view(self.stage, self.loader.ground, self.training.generator)
 
     @property
     def candidates(self) -> Candidates:
@@ -163,46 +192,50 @@ class StepLosses:
         pairs = [(embed(name, view.images[name]), embed(name, other.images[name])) for name in names]
         return torch.stack([barlow_loss(*pair) for pair in pairs]).mean(0)
 
-    def _energy_terms(self, logits: dict[str, Tensor], clean: Batch, penalised: bool) -> dict[str, Tensor]:
-        """L_GEN of the single candidate's networks, and the penalty on their energies where it weighs anything."""
-        pairs = [(logits[name], self._sample(name, clean.images[name])[None]) for name in self.training.buffers]
-        gap = torch.stack([generative_loss(*pair) for pair in pairs]).mean(0)
-        if gap.abs().item() > LARGEST_GAP:
+    def _others(self, step: int) -> Others:
+        """What L_GEN holds against the data: for each network its samples, and distorted images."""
+        sampler = self.recipe.sampler
+        if sampler is None or (step + 1) % sampler.every:
+            return {}
+        others = {name: [chains()] for name, chains in self.training.chains.items()}
+        if sampler.distorted:
+            for name in others:
+                others[name].append(self.distorted(name, step))
+        return others
+
+    def _energy_terms(
+        self, logits: Mapping[str, Tensor], others: Mapping[str, Sequence[Tensor]], weights: Mapping[str, float]
+    ) -> dict[str, Tensor]:
+        """L_GEN of the single candidate's networks, and what goes with it where it weighs anything."""
+        gap = torch.stack([generative_loss(logits[name], others[name][0]) for name in others]).mean(0)
+        if gap.abs().item() > self.recipe.guard.largest_gap:
             raise DivergedError(
                 f"step {self.training.step}: the energies of data and samples are {gap.item():.3g} nats apart"
             )
-        if not penalised:
-            return {"gen": gap}
-        return {"gen": gap, "energy_l2": torch.stack([energy_l2_loss(*pair) for pair in pairs]).mean(0)}
-
-    def _sample(self, name: str, images: Tensor) -> Tensor:
-        """Advance some of a network's chains; its logits there, [samples, classes].
-
-        Chains from distorted images are short, they end with the step; where they start counts as a sample too.
-        """
-        assert self.recipe.sampler is not None
-        assert self.sgld is not None
-        net, buffer, generator = self.candidates.networks(0)[name], self.training.buffers[name], self.training.generator
-        indices, chains = buffer.draw(self.recipe.sampler.chains, generator)
-        distorted = self._distorted(images)
-        samples = self.sgld(net, torch.cat([chains, distorted]), generator)
-        buffer.store(indices, samples[: len(chains)])
-        logits: Tensor = net(torch.cat([samples, distorted]))
-        return logits
-
-    def _distorted(self, images: Tensor) -> Tensor:
-        """Where the short chains start, [sampler.distorted, images, height, width]."""
-        settings, scale, generator = self.recipe.sampler, self.loader.scale, self.training.generator
-        assert settings is not None
-        if not settings.distorted:
-            return images[:0]
-        rows = torch.randint(len(images), (settings.distorted,), generator=generator, device=images.device)
-        singly = images[rows].flatten(0, 1).unsqueeze(1)
-        starts = add_noise(distort(singly, scale.low, generator), self.stage.noise, generator)  # as noisy as views are
-        return starts.view(settings.distorted, *images.shape[1:])
+        terms = {"gen": gap}
+        if weights.get("distorted"):
+            foreign = [generative_loss(logits[name], others[name][1]) for name in others]
+            terms["distorted"] = torch.stack(foreign).mean(0)
+        if weights.get("energy_l2"):
+            terms["energy_l2"] = torch.stack([energy_l2_loss(logits[name], *others[name]) for name in others]).mean(0)
+        return terms
 
 
-def build_sgld(settings: Sampler, scale: Scale) -> SGLD:
-    """The sampler that a recipe describes, for inputs of that scale."""
+def build_sgld(settings: Sampler, scale: Scale, ground: Tensor) -> SGLD:
+    """The sampler that a recipe describes, for inputs of that scale on that ground, [1, 1, 1]."""
     clamp = (scale.low, scale.high) if settings.clamp else None
-    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, settings.engine)
+    reference = None if settings.reference is None else Reference(ground, settings.reference)
+    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, settings.engine, reference=reference)
+
+
+def warp_some(share: float, ground: Tensor) -> Renew | None:
+    """What warps a share of the chains a little, so that they spread over the data's own variation."""
+    if not share:
+        return None
+
+    def warp(chains: Tensor, generator: torch.Generator) -> Tensor:
+        warped = LITTLE(chains.flatten(0, 1).unsqueeze(1), ground, generator).view_as(chains)
+        chosen = torch.rand(len(chains), 1, 1, 1, generator=generator, device=chains.device) < share
+        return torch.where(chosen, warped, chains)
+
+    return warp

@@ -25,8 +25,10 @@ def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores
     folder = run.folder
     history = folder.read_metrics()
     optima = {name: value for row in history for name, value in row["optimum"].items()}
-    losses_png(folder / "losses.png", history, optima)
-    pictures = [*draw_table(run, summary, loader), folder / "losses.png"]
+    pictures = draw_table(run, summary, loader)
+    if history:  # metrics.jsonl may have been deleted after the last step
+        losses_png(folder / "losses.png", history, optima)
+        pictures.append(folder / "losses.png")
     for name in run.networks:
         suffix = _suffix(run, name)
         if run.recipe.has_energy_model:
@@ -57,7 +59,9 @@ def _suffix(run: Run, network: str) -> str:
     return f"-{network}" if len(run.networks) > 1 else ""
 
 
-def draw_samples(run: Run, path: Path, n: int, *, network: str | None = None, steps: int = 1000, seed: int = 0) -> None:
+def draw_samples(
+    run: Run, path: Path, n: int, *, network: str | None = None, steps: int | None = None, seed: int = 0
+) -> None:
     """Draw n samples of the energy model to a PNG, a row for each symbol that the network sees in them."""
     draw_by_symbol(run, path, run.sample(n, steps=steps, seed=seed, network=network), network)
 

@@ -10,11 +10,11 @@ from deepproblog.model import Model
 from deepproblog.network import Network
 from deepproblog.query import Query
 from problog.engine import NonGroundProbabilisticClause
-from problog.errors import ProbLogError
 from problog.logic import Term
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.budget import MEMORY, ChildDied, TimeIsUp, run_limited
 from gedi_nesy.nesy.grounding import Engine, parse_goal
 from gedi_nesy.nesy.program import Declaration, Program, Source, is_compound, read_source, to_python
 
@@ -59,6 +59,15 @@ class _TensorSource:
             raise UserError(f"{self.name} has no {', '.join(map(str, index))}: it has {found}") from None
 
 
+class _Model(Model):
+    """DeepProbLog's model of a program that our parser has read."""
+
+    def __init__(self, source: Source, networks: Sequence[Network]) -> None:
+        super().__init__("", networks, load=False)
+        self.program = source.parsed
+        self._extract_parameters()
+
+
 def deepproblog_model(
     program: str | Path | Source,
     networks: Mapping[str, nn.Module],
@@ -82,10 +91,11 @@ def deepproblog_model(
     """
     source = program if isinstance(program, Source) else read_source(program)
     wrapped = [Network(module, name, batching=True) for name, module in _wrap(source, networks).items()]
-    model = Model(source.text, wrapped, load=False)
+    model = _Model(source, wrapped)
     engine = ExactEngine(model)
     engine.engine = Engine(source, trust)
-    model.set_engine(engine)
+    with engine.engine.errors_named(source.name):
+        model.set_engine(engine)
     for name, tensors in (sources or {}).items():
         model.add_tensor_source(name, _TensorSource(name, tensors))
     return model
@@ -108,27 +118,59 @@ def _wrap(source: Source, networks: Mapping[str, nn.Module]) -> dict[str, Probab
 
 
 @torch.no_grad()
-def query(model: Model, goal: str) -> dict[str, float]:
+def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
     """Answer a goal, such as "addition(tensor(test(0)),tensor(test(1)),S)", with DeepProbLog's own solver.
+
+    It is grounded and compiled twice, first in a child process, to see that it ends.
+
+    Args:
+        model: what `deepproblog_model` returns.
+        goal: with or without a full stop.
+        seconds: budget for grounding and compiling.
 
     Returns:
         The probability of each answer, a term as text; of the goal itself, 0, where there is none.
 
     Raises:
-        UserError: the goal has an error, or names a predicate, a tensor source or a tensor that is not there.
+        UserError: the goal has an error, names a predicate, a tensor source or a tensor that is not there, or the
+            budget was not enough.
     """
     term = parse_goal(goal)
     for name in _source_names(term):
         if name not in model.tensor_sources:
             raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
+    _check_that_it_ends(model, term, seconds)
     try:
-        result = model.solve([Query(term)])[0].result
+        with model.solver.engine.engine.errors_named(goal, (NonGroundProbabilisticClause,)):
+            result = model.solve([Query(term)])[0].result
     except NonGroundProbabilisticClause as error:
         mend = "where an image is open, name one, as tensor(test(0))"
         raise UserError(f"{goal}: {str(error).rstrip('.')}; {mend}") from None
-    except ProbLogError as error:
-        raise UserError(f"{goal}: {str(error).rstrip('.')}") from None
     return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}
+
+
+def _check_that_it_ends(model: Model, goal: Term, seconds: float) -> None:
+    """UserError where compiling a goal takes too much; other errors come again."""
+
+    def compile_goal() -> None:
+        try:
+            model.solver.build_ac(Query(goal))
+        except MemoryError:
+            raise
+        except Exception:  # it comes again, and is named then
+            return
+
+    try:
+        run_limited(compile_goal, seconds)
+    except TimeIsUp:
+        what = f"was not grounded and compiled within its budget of {seconds:g} s"
+    except MemoryError:
+        what = f"needs more than {MEMORY / 2**30:g} GiB of memory"
+    except ChildDied:
+        what = "nests so deeply, or needs so much memory, that the process died"
+    else:
+        return
+    raise UserError(f"{goal} {what}: ask about fewer images or values, or let the recursion end")
 
 
 def _source_names(term: Any) -> set[str]:

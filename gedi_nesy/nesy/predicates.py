@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-from problog import library_paths
 from problog.engine import DefaultEngine
 from problog.logic import And, AnnotatedDisjunction, Clause, Not, Or, Term
 
+from gedi_nesy.nesy.database import LIBRARIES, LIBRARY
 from gedi_nesy.nesy.program import Program
 from gedi_nesy.settings import nearest
 
@@ -27,9 +26,9 @@ def did_you_mean(signature: str, program: Program) -> str:
 
 
 def _library_of(name: str) -> str | None:
-    """The library of ProbLog's that defines a predicate of this name."""
+    """The library of ProbLog's that defines a predicate of this name; of those that a program may load."""
     clause = re.compile(rf"^{re.escape(name)}\(", re.MULTILINE)
-    files = (file for folder in library_paths for file in sorted(Path(folder).glob("*.pl")))
+    files = (LIBRARY / f"{library}.pl" for library in LIBRARIES)
     return next((file.stem for file in files if clause.search(file.read_text(encoding="utf-8"))), None)
 
 

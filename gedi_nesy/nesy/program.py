@@ -1,5 +1,8 @@
-"""Read and check a ProbLog program: syntax, neural predicates, learnable probabilities."""
+"""Read and check a ProbLog program: syntax, neural predicates, probabilities."""
 
+import os
+import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +10,12 @@ from typing import Any
 
 from problog.errors import ParseError, ProbLogError
 from problog.logic import AnnotatedDisjunction, Clause, Constant, Or, Term, Var, is_list, list2term, term2list
-from problog.program import PrologString
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.syntax import DIGITS, parse
+from gedi_nesy.nesy.timed_parser import SECONDS
+
+NUMBER = re.compile(r"'(0|-?[1-9]\d*|-?\d+\.\d+|-?\d+(\.\d+)?e[+-]\d+)'")  # in quotes, as Python writes it
 
 Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of values for a list
 
@@ -51,53 +57,88 @@ def read_source(program: str | Path) -> "Source":
     return read_file(find_program(program))
 
 
-def read_file(path: Path) -> "Source":
-    """A program from its file.
+def read_file(path: Path, seconds: float = SECONDS) -> "Source":
+    """A program from its file, parsed within a budget of seconds.
 
     Raises:
-        UserError: it has a syntax error, or is no text in UTF-8.
+        UserError: it can't be read, has a syntax error, or is no text in UTF-8.
+    """
+    return Source(read_text(path), path.name, path.parent, seconds)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that ProbLog is to read.
+
+    Raises:
+        UserError: it can't be read, is a device or a pipe, or no text in UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # a pipe may have no writer
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserError(f"{path} is no file of text, but a device, a pipe or a folder: give a file")
+            return file.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no text in UTF-8, see its byte {error.start}: save it as UTF-8") from None
-    return Source(text, path.name, path.parent)
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from None
 
 
 class Source:
-    """The text of a program, parsed; knows the line and column of every term."""
+    """The text of a program, parsed; knows the line and column of every term.
 
-    def __init__(self, text: str, name: str, folder: Path) -> None:
-        self.text, self.name, self.folder = text, name, folder
+    Args:
+        text: of the program; a byte order mark is none of it.
+        name: what errors call it.
+        folder: where it may consult files.
+        seconds: the budget for parsing it.
+        number: of its file, where a program consists of several.
+    """
+
+    def __init__(self, text: str, name: str, folder: Path, seconds: float = SECONDS, number: int = 0) -> None:
+        self.text, self.name, self.folder = text.removeprefix("\ufeff"), name, folder
+        files = {"source_root": str(folder), "source_files": [str(folder / name)]}
         try:
-            self.parsed = PrologString(text, source_root=str(folder), source_files=[str(folder / name)])
+            self.parsed = parse(self.text, name, seconds, number, **files)
             self.statements = list(self.parsed)
         except ParseError as error:
             _, line, column = error.location
             raise UserError(f"{name}:{line}:{column + 1}: {error.base_message}") from None  # ProbLog counts from 0
-        except ProbLogError as error:  # neither this one nor the next says where
-            raise UserError(f"{name}:{_line_of(text, type(error))}: {error.base_message}") from None
-        except IndexError:
-            raise UserError(f"{name}:{_line_of(text, IndexError)}: an operator lacks what it needs beside it") from None
+        except UserError:  # the budget is spent
+            raise
+        except Exception as error:  # whatever the text makes ProbLog's parser raise, which does not say where
+            line = _line_of(self.text, name, type(error), seconds)
+            raise UserError(f"{name}:{line}: {_reason(error)}") from None
 
     def place(self, term: Any) -> str:
         """file:line:column of a term."""
         location = getattr(term, "location", None)
-        where = self.parsed.lineno(location) if location else None
+        where = self.parsed.lineno(location[1]) if location else None
         return f"{self.name}:{where[1]}:{where[2]}" if where else self.name
 
 
-def _line_of(text: str, error: type[Exception]) -> int:
+def _line_of(text: str, name: str, error: type[Exception], seconds: float) -> int:
     """The line up to which the text must be read for this error."""
     lines = text.splitlines()
     for n in range(1, len(lines)):
         try:
-            list(PrologString("\n".join(lines[:n])))
+            list(parse("\n".join(lines[:n]), name, seconds))
         except error:
             return n
-        except ProbLogError:  # a statement goes on in the next line
+        except Exception:  # a statement goes on in the next line
             continue
     return len(lines)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ProbLogError):
+        return str(error.base_message)
+    if isinstance(error, IndexError):
+        return "an operator lacks what it needs beside it"
+    if isinstance(error, RecursionError):
+        return "a term is nested too deeply"
+    if isinstance(error, ValueError):  # Python's, of a long number
+        return f"a number is too large, the largest whole number has {DIGITS:,} digits"
+    return f"ProbLog can't read this: {error}"
 
 
 class Program:
@@ -120,6 +161,7 @@ class Program:
         self.statements = [self._translate(statement) for statement in source.statements]
 
     def _translate(self, statement: Any) -> Any:
+        self._check_names(statement)
         if isinstance(statement, Term) and statement.signature == ":-/0":
             raise UserError(f"{self.source.place(statement)}: a directive, :-, without a goal")
         if isinstance(statement, AnnotatedDisjunction):
@@ -130,7 +172,24 @@ class Program:
             return Or.from_list(self._heads(statement.to_list()))
         return self._heads([statement])[0] if type(statement) is Term else statement
 
+    def _check_names(self, statement: Any) -> None:
+        """Refuse '12', which ProbLog takes for the number 12, unless it is there to become one."""
+        terms = [statement]
+        while terms:
+            term = terms.pop()
+            if isinstance(term, list):  # the heads of an annotated disjunction
+                terms += reversed(term)
+            elif isinstance(term, Term) and not isinstance(term, Constant):
+                if not term.args and NUMBER.fullmatch(str(term.functor)):
+                    raise UserError(
+                        f"{self.source.place(term)}: ProbLog can't tell the name {term} from the number: write "
+                        "the number, or a name that begins with a letter"
+                    )
+                spelled = term.signature in ("atom_number/2", "str2int/2")
+                terms += reversed([term.probability, *term.args[spelled:]])
+
     def _heads(self, heads: Sequence[Term]) -> Sequence[Term]:
+        self._check_probabilities(heads)
         if any(is_compound(head.probability, "t") for head in heads):
             heads = self._number_parameters(heads)
         neural = [head for head in heads if is_compound(head.probability, "nn")]
@@ -140,6 +199,22 @@ class Program:
                 "give it a statement of its own"
             )
         return [self._number_network(head) for head in heads] if neural else heads
+
+    def _check_probabilities(self, heads: Sequence[Term]) -> None:
+        """Refuse probabilities above 1 here, reached or not; those that a body computes are checked when it has."""
+        total = 0.0
+        for head in heads:
+            if head.probability is None and len(heads) > 1:
+                raise UserError(f"{self.source.place(head)}: {head} has no probability, but what it excludes has")
+            if head.functor in ("evidence", "query") and (head.probability is not None or head.arity not in (1, 2)):
+                raise UserError(f"{self.source.place(head)}: write query(goal), evidence(goal) or evidence(goal,false)")
+            computed = head.probability is None or not head.probability.is_ground()
+            if not computed and not any(is_compound(head.probability, name) for name in ("t", "nn")):
+                total += read_probability(head.probability, self.source.place(head))
+        if total > 1 + 1e-9:
+            raise UserError(
+                f"{self.source.place(heads[0])}: the probabilities of an annotated disjunction exceed 1: {total:.6g}"
+            )
 
     def _number_parameters(self, heads: Sequence[Term]) -> list[Term]:
         """`t(0.1)` becomes `t(i)`; start values left open, `t(_)`, share evenly what the others leave."""
@@ -210,7 +285,8 @@ def read_probability(term: Any, place: str) -> float:
     try:
         value = float(term)
     except (TypeError, ValueError, ArithmeticError, ProbLogError):
-        raise UserError(f"{place}: the probability {term} is not a number") from None
+        name = str(term).strip("'")
+        raise UserError(f"{place}: the probability {name} is not a number") from None
     if not -1e-9 <= value <= 1 + 1e-9:
         raise UserError(f"{place}: the probability {term} is not between 0 and 1")
     return min(max(value, 0.0), 1.0)
@@ -246,8 +322,8 @@ def to_term(value: Value) -> Term:
     if not isinstance(value, str):
         return Constant(value)
     try:
-        terms = list(PrologString(f"{value}."))
-    except ProbLogError:
+        terms = list(parse(f"{value}.", "the argument"))
+    except (ProbLogError, LookupError, ValueError):
         terms = []
     if len(terms) == 1 and type(terms[0]) is Term and terms[0].is_ground():
         return terms[0]

@@ -11,12 +11,16 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
 from gedi_nesy.core.schedule import Schedule
+from gedi_nesy.device import has_bf16
 from gedi_nesy.errors import UserError
-from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
+from gedi_nesy.nesy.candidates import Build
+from gedi_nesy.rollback import Guard
+from gedi_nesy.settings import ScheduleSetting, Settings, Threads, load_settings, names_in, nearest
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one
@@ -28,6 +32,7 @@ class Weights(Settings):
     """The weight of each term of the objective: a number, or [progress, value] points with lines between them."""
 
     gen: ScheduleSetting = Schedule.of(0.0)
+    distorted: ScheduleSetting = Schedule.of(0.0)  # L_GEN against distorted images themselves
     nesy: ScheduleSetting = Schedule.of(0.0)
     prior: ScheduleSetting = Schedule.of(0.0)
     inv: ScheduleSetting = Schedule.of(0.0)
@@ -40,9 +45,11 @@ class Weights(Settings):
 class Sampler(Settings):
     """SGLD (paper, Appendix O): x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
 
-    Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` more
-    chains a step start from distorted training images and are not kept: where data and distorted images are hard to
-    tell apart, chains from noise hardly ever come.
+    Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` is the
+    number of distorted training images that `weights.distorted` holds against the data: where the two are hard to tell
+    apart, chains hardly ever come. `reference` is the variance of r(x) around the images' ground (`core.reference`);
+    left out, r is uniform. `warp` is the share of chains that are warped a little before a step. `ahead` advances
+    chains in a second thread beside the next step (`core.chains`).
     """
 
     chains: PositiveInt
@@ -54,7 +61,15 @@ class Sampler(Settings):
     buffer: PositiveInt = 10_000
     reinit: Annotated[float, Field(ge=0, le=1)] = 0.05
     every: PositiveInt = 1
+    reference: PositiveFloat | None = None
+    warp: Annotated[float, Field(ge=0, le=1)] = 0.0
+    ahead: bool = False
     engine: Literal["torch", "numba"]
+
+    @property
+    def life(self) -> int:
+        """The steps that a chain lives in training, on average; samples are drawn with as many."""
+        return round(self.steps / max(self.reinit, 1e-3))
 
     @model_validator(mode="after")
     def _chains_fit(self) -> "Sampler":
@@ -68,14 +83,24 @@ class Stage(Settings):
 
     steps: PositiveInt | None = None
     epochs: PositiveInt | None = None
-    batch: PositiveInt
+    batch: PositiveInt  # examples
+    calls: PositiveInt | None = None  # of networks in a batch, at most: where a rule has many, fewer examples
     learning_rate: ScheduleSetting
     l2: NonNegativeFloat = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    network: Literal["mnist_net", "strided"] = "mnist_net"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the linear layers of "strided"
+    bf16: bool = False  # networks compute in bfloat16 while they train; "auto" where the device is quick at it
     prior: Literal["entropy", "uniform", "rule"] = "rule"
-    warp: bool = False
+    warp: NonNegativeFloat = 0.0  # factor of `core.augment.Warp`'s deviations; true is 1
     noise: NonNegativeFloat = 0.0
     weights: Weights
+
+    @field_validator("bf16", mode="before")
+    @classmethod
+    def _choose_precision(cls, value: Any) -> Any:
+        """Bfloat16 where the CPU has instructions for it; config.toml keeps whether it had."""
+        return has_bf16() if value == "auto" else value
 
     @model_validator(mode="after")
     def _one_length(self) -> "Stage":
@@ -86,9 +111,13 @@ class Stage(Settings):
             raise ValueError("one of the weights nesy, prior, inv, teacher, swav and barlow must be above 0 throughout")
         return self
 
-    def length(self, examples: int) -> int:
-        """The number of optimiser steps on this many examples."""
-        return self.steps or self.epochs * -(-examples // self.batch)  # type: ignore[operator]
+    def examples_of(self, calls: int) -> int:
+        """How many examples a batch has where each calls networks so often."""
+        return self.batch if self.calls is None else max(1, min(self.batch, self.calls // calls))
+
+    def length(self, examples: int, calls: int) -> int:
+        """The number of optimiser steps on this many examples, each of which calls networks so often."""
+        return self.steps or self.epochs * -(-examples // self.examples_of(calls))  # type: ignore[operator]
 
 
 class Matching(Settings):
@@ -116,7 +145,7 @@ class Recipe(Settings):
     examples: PositiveInt = DEFAULT_EXAMPLES
     seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
     device: str = "cpu"
-    threads: PositiveInt = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
+    threads: Threads = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
     width: PositiveInt = 1  # of the networks' layers, in those of MNIST_Net
     head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"
@@ -128,6 +157,7 @@ class Recipe(Settings):
     log_every: PositiveInt = 100
     checkpoint_seconds: NonNegativeFloat = 20.0
     sampler: Sampler | None = None
+    guard: Guard = Guard()
     matching: Matching | None = None
     train: Stage
     student: Stage | None = None
@@ -150,8 +180,15 @@ class Recipe(Settings):
         if self.sampler is None and not all(stage.weights.gen.is_zero for stage in stages):
             raise ValueError("weights.gen needs a [sampler]")
         for stage in stages:
-            if stage.weights.gen.is_zero and not stage.weights.energy_l2.is_zero:
-                raise ValueError("weights.energy_l2 goes with weights.gen, which is 0")
+            if stage.network != "mnist_net" and (self.head != "linear" or not stage.weights.barlow.is_zero):
+                raise ValueError('head = "cosine" and weights.barlow need network = "mnist_net"')
+            if stage.network == "mnist_net" and stage.dropout:
+                raise ValueError('dropout needs network = "strided"')
+            for name in ("energy_l2", "distorted"):
+                if stage.weights.gen.is_zero and not getattr(stage.weights, name).is_zero:
+                    raise ValueError(f"weights.{name} goes with weights.gen, which is 0")
+            if not (stage.weights.distorted.is_zero or (self.sampler and self.sampler.distorted)):
+                raise ValueError("weights.distorted needs sampler.distorted, the number of distorted images")
         if self.restarts > 1 and not self.train.weights.gen.is_zero:
             raise ValueError("train.weights.gen needs restarts = 1; with more of them put L_GEN in the student")
         if self.matching and self.cycles > 1:
@@ -166,10 +203,19 @@ class Recipe(Settings):
             raise ValueError("restarts > 1 or rounds > 1 needs a [student] that learns from the restarts kept")
         return self
 
+    def build(self, stage: Stage) -> Build:
+        """How a stage's networks are built."""
+        return Build(stage.network, self.width, self.head, stage.dropout)
+
+    @property
+    def last(self) -> Stage:
+        """The stage that trains the run's final networks."""
+        return self.student or self.train
+
     @property
     def has_energy_model(self) -> bool:
         """Whether the final network is trained with L_GEN, so that its energies and samples mean something."""
-        return not (self.student or self.train).weights.gen.is_zero
+        return not self.last.weights.gen.is_zero
 
 
 def recipe_names() -> list[str]:

@@ -9,10 +9,12 @@ import torch
 from deepproblog.model import Model
 from torch import Tensor, nn
 
-from gedi_nesy.core.energy import energy, ood_score
+from gedi_nesy.core.energy import log_density, ood_score
+from gedi_nesy.core.reference import Reference
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.given_images import GivenImages, as_tensor
 from gedi_nesy.data.scale import SCALES, Scale
+from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader, draw_view
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
@@ -21,16 +23,18 @@ from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.predicate import deepproblog_model, query
 from gedi_nesy.nesy.probabilities import learnable_heads
-from gedi_nesy.nesy.program import Source
+from gedi_nesy.nesy.program import Source, read_text
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.table import read_table
 from gedi_nesy.runs import RunFolder
 
 IMAGE_SHAPE = torch.Size((1, 28, 28))
+CHUNK = 250  # images at a time; what the memory of so many holds stays in the cache
 VIEWS = 8
 DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise
 PROGRAM = "program.pl"  # a run's copy: the file it came from may change
+GROUND = "ground"
 RULE = "rule."  # in model.safetensors, before the names of the rule's own parameters, rule.weights...
 
 
@@ -43,6 +47,7 @@ class Run:
         constraint: the rule it was trained on, with the probabilities it learned.
         networks: the trained networks by their names in the program, in eval mode, giving logits.
         summary: the contents of `summary.json`.
+        ground: what the training images are drawn on, [1, 1, 1]: their median.
     """
 
     def __init__(
@@ -52,8 +57,10 @@ class Run:
         constraint: Constraint,
         networks: nn.ModuleDict,
         device: torch.device,
+        ground: Tensor | None = None,
     ):
         self.folder, self.recipe, self.device = folder, recipe, device
+        self.ground = torch.full((1, 1, 1), self.scale.low) if ground is None else ground.to(device)
         self.constraint = constraint.requires_grad_(False).to(self.device)
         self.networks = networks.eval().requires_grad_(False).to(self.device)
         self.domains = {variable.network: variable.domain for variable in constraint.variables}
@@ -77,9 +84,9 @@ class Run:
         return dict(zip(learnable_heads(self.source), self.constraint.weights.probabilities(), strict=True))
 
     def save(self) -> None:
-        """Write `model.safetensors`: the networks' weights, and the logits of the rule's probabilities."""
+        """Write `model.safetensors`: the networks' weights, the logits of the rule's probabilities, and the ground."""
         rule = {RULE + name: value for name, value in self.constraint.state_dict().items()}
-        self.folder.save_model(self.networks.state_dict() | rule)
+        self.folder.save_model(self.networks.state_dict() | rule | {GROUND: self.ground})
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -107,40 +114,53 @@ class Run:
         domain = self.domains[self._name(network)]
         return [domain[index] for index in self.log_probs(images, network).argmax(-1).tolist()]
 
+    @property
+    def reference(self) -> Reference | None:
+        """r(x) of p(x), proportional to exp(logsumexp f(x)) r(x); None where it is uniform."""
+        variance = self.recipe.sampler.reference if self.recipe.sampler and self.recipe.has_energy_model else None
+        return None if variance is None else Reference(self.ground, variance)
+
     @torch.no_grad()
     def energy(self, images: GivenImages, network: str | None = None) -> Tensor:
-        """E(x) = -logsumexp f(x), [images], in nats: high for images unlike the training images."""
+        """-log p(x) up to a constant, [images], in nats: high for images unlike the training images.
+
+        It is E(x) = -logsumexp f(x), and where the recipe has a reference density E(x) - log r(x).
+        """
         net = self._network(network)
-        return torch.cat([energy(net(chunk)) for chunk in self._inputs(images, network).split(2000)])
+        chunks = self._inputs(images, network).split(CHUNK)
+        return torch.cat([-log_density(net(chunk), chunk, self.reference) for chunk in chunks])
 
     def ood_score(self, images: GivenImages, network: str | None = None) -> Tensor:
         """s(x) = -||d log p(x)/dx||_2, [images]: the paper's score (Section N), low for foreign images."""
         net = self._network(network)
-        return torch.cat([ood_score(net, chunk) for chunk in self._inputs(images, network).split(2000)])
+        chunks = self._inputs(images, network).split(CHUNK)
+        return torch.cat([ood_score(net, chunk, self.reference) for chunk in chunks])
 
     @torch.no_grad()
+    @float32_default()
     def familiarity(self, images: GivenImages, network: str | None = None) -> Tensor:
         """How much images are like the training images, [images], in nats: high for familiar ones.
 
-        The mean of -E over VIEWS views of the training's own T(x'|x), less DOUBT times the entropy of the mean
+        The mean of log p over VIEWS views of the training's own T(x'|x), less DOUBT times the entropy of the mean
         prediction: energies miss strokes that hesitate between two digits, and confidence alone misses noise.
         """
-        net, stage = self._network(network), self.recipe.student or self.recipe.train
+        net, stage = self._network(network), self.recipe.last
         generator = torch.Generator(self.device).manual_seed(0)
         scores = []
-        for chunk in self._inputs(images, network).split(2000):
-            views = [draw_view(chunk, stage, self.scale, generator) for _ in range(VIEWS)]
-            logits = torch.stack([net(view) for view in views])  # [views, images, classes]
-            doubt = torch.special.entr(logits.softmax(-1).mean(0)).sum(-1)
-            scores.append(-energy(logits).mean(0) - DOUBT * doubt)
+        for chunk in self._inputs(images, network).split(CHUNK):
+            views = [draw_view(chunk, stage, self.ground, generator) for _ in range(VIEWS)]
+            logits = [net(view) for view in views]  # for each view [images, classes]
+            densities = [log_density(f, x, self.reference) for f, x in zip(logits, views, strict=True)]
+            doubt = torch.special.entr(torch.stack(logits).softmax(-1).mean(0)).sum(-1)
+            scores.append(torch.stack(densities).mean(0) - DOUBT * doubt)
         return torch.cat(scores)
 
-    def sample(self, n: int, *, steps: int = 1000, seed: int = 0, network: str | None = None) -> Tensor:
+    def sample(self, n: int, *, steps: int | None = None, seed: int = 0, network: str | None = None) -> Tensor:
         """Draw images from the energy model with SGLD chains that start from uniform noise.
 
         Args:
             n: how many chains.
-            steps: SGLD steps of each.
+            steps: SGLD steps of each; by default as many as a chain lives in training on average.
             seed: of the noise.
             network: its name in the program; may be left out when there is only one.
 
@@ -148,20 +168,25 @@ class Run:
             Intensities in [0, 1], [n, 1, 28, 28]; with more channels for a network that reads several images at once.
 
         Raises:
-            UserError: if the run was trained without L_GEN, so that its energy is no model of images.
+            UserError: if the run was trained without L_GEN, so that its energy is no model of images, or there is
+                nothing to draw.
         """
         settings = self.recipe.sampler
         if settings is None or not self.recipe.has_energy_model:
             raise UserError(
                 f"The run {self.folder.path} was trained without L_GEN, so its energy can't be sampled from."
             )
+        steps = settings.life if steps is None else steps
+        if n < 1 or steps < 1:
+            raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
         generator = torch.Generator(self.device).manual_seed(seed)
         low, high = self.scale.low, self.scale.high
         shape = (n, self.shapes[self._name(network)].images, *IMAGE_SHAPE[1:])
-        noise = torch.rand(shape, generator=generator, device=self.device)
-        sampler = replace(build_sgld(settings, self.scale), steps=steps)
+        noise = torch.rand(shape, generator=generator, device=self.device, dtype=torch.float32)
+        sampler = replace(build_sgld(settings, self.scale, self.ground), steps=steps)
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
+    @float32_default()
     def evaluate(self, data_dir: Path | None = None, *, test: str | Path | None = None) -> dict[str, Any]:
         """Score on the test images of the data set that the run was trained on, or on a table.
 
@@ -289,29 +314,40 @@ def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) ->
     run_folder = RunFolder.open(Path(folder), has_rule=True)
     recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
-    networks = build_networks(network_shapes(constraint, IMAGE_SHAPE), recipe.width, recipe.head)
+    shapes = network_shapes(constraint, IMAGE_SHAPE)
+    networks = build_networks(shapes, recipe.build(recipe.last)).float()
     state = run_folder.load_model()
     rule = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
+    ground = state.pop(GROUND, None)  # runs before there were references saved none: theirs is black
     try:
         networks.load_state_dict(state)
         constraint.load_state_dict({name.removeprefix(RULE): value for name, value in rule.items()})
     except RuntimeError as error:
         raise UserError(f"{run_folder / 'model.safetensors'} does not fit the rule in program.pl.") from error
-    return Run(run_folder, recipe, constraint, networks, torch.device(device))
+    return Run(run_folder, recipe, constraint, networks, torch.device(device), ground)
 
 
 def saved_program(folder: RunFolder, recipe: Recipe) -> Source:
-    """A run's program as it was when the run began; the files it may consult lie where they lay then.
+    """A run's program as it was when the run began; the files it loads are the run folder's, whatever the recipe says.
 
     Raises:
-        UserError: if the folder holds none.
+        UserError: if the folder holds none that can be read.
     """
-    path = Path(recipe.program)
-    try:
-        text = (folder / PROGRAM).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{folder / PROGRAM} can't be read: {error.strerror}.") from error
-    return Source(text, path.name, path.parent)
+    return Source(folder.read_text(PROGRAM), Path(recipe.program).name or PROGRAM, folder.path)
+
+
+def copied_files(constraint: Constraint, program: Source) -> dict[str, str]:
+    """What a run folder needs beside its settings, text by file name: the program, and the files it loads, if they are
+    in its folder; others need trust and stay where they are.
+
+    Raises:
+        UserError: one of them has the name that the run's program gets.
+    """
+    folder = program.folder.resolve()
+    loaded = [path.relative_to(folder) for path in constraint.consulted if folder in path.parents]
+    if Path(PROGRAM) in loaded:
+        raise UserError(f"the program loads a file named {PROGRAM}, as a run calls its own program: rename it.")
+    return {PROGRAM: program.text} | {path.as_posix(): read_text(folder / path) for path in loaded}
 
 
 def build_constraint(recipe: Recipe, program: Source) -> Constraint:

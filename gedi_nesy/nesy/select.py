@@ -18,6 +18,7 @@ from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Recipe
 
 CHUNK = 1000  # examples evaluated at a time
+BLOCK = 120  # images that a network reads at a time; what the memory of so many holds stays in the cache
 # Restarts that found the true symbols agreed on .98 and more of the images, restarts in different traps on .36 to .96.
 AGREED = 0.97
 
@@ -135,8 +136,8 @@ def _one_view(
     """On one view of all examples: log P(rule), [K, examples], and the posteriors {key: [K, examples, classes]}."""
     log_probs, posteriors = [], []
     for rows in torch.arange(len(loader)).split(CHUNK):
-        view = loader.batch(rows).view(recipe.train, loader.scale, generator)
-        logits = view.by_variable(predict(candidates, view))
+        view = loader.batch(rows).view(recipe.train, loader.ground, generator)
+        logits = view.by_variable(predict(candidates, view, BLOCK))
         inputs = {key: values.log_softmax(-1) for key, values in logits.items()}
         rules = candidates.rules(constraint)
         log_probs.append(rule_log_prob(rules, inputs, view.arguments))

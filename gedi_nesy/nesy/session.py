@@ -9,33 +9,38 @@ from typing import Any
 
 import torch
 
+from gedi_nesy.core.chains import Chains
 from gedi_nesy.core.fit import DivergedError, Training, fit, moving_average
 from gedi_nesy.core.metrics import Scores
+from gedi_nesy.core.modes import evaluating
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data import Images
 from gedi_nesy.data.scale import SCALES
-from gedi_nesy.device import cpu_threads, find_device
+from gedi_nesy.device import check_room, cpu_threads, find_device
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.energies import check_energies
 from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
-from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld
+from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, warp_some
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.phases import STUDENT, Phase, list_phases
 from gedi_nesy.nesy.picture import draw_pictures
-from gedi_nesy.nesy.recipe import Recipe, Stage
+from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.nesy.select import Judged, Selection, check_not_collapsed, choose, judge
+from gedi_nesy.rollback import Rollback
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
-from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, restore, sign_of_life
+from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
 
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
+CHAINS_SEED = 2**30  # above every phase's seed
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,13 @@ class Session:
         self.device = find_device(recipe.device)
         self.scale = SCALES[recipe.scale]
         self.phases = list_phases(recipe)
+        self.rollback = Rollback(recipe.guard)
         self.shapes = network_shapes(constraint, examples.pool.shape[1:])
         self.loader = Loader(examples, constraint, self.scale, self.device)
         if recipe.sampler:
-            build_sgld(recipe.sampler, self.scale)  # its settings are refused now, not after the first stage
+            build_sgld(recipe.sampler, self.scale, self.loader.ground)  # refuses its settings now, not in stage two
+            for of in self.shapes.values():
+                check_room(recipe.sampler.buffer, (of.images, *examples.pool.shape[2:]), self.device)
         if recipe.matching:
             check_matchable(self.loader, recipe.matching)
         if images:
@@ -102,6 +110,7 @@ class Session:
         """
         with folder.locked(), cpu_threads(self.recipe.threads):
             state = folder.load_checkpoint(self.device)
+            check_place(state, len(self.phases), folder)
             self.before = state["seconds"] if state else 0.0
             try:
                 training, search = self._train(folder, state)
@@ -116,7 +125,11 @@ class Session:
 
     def _train(self, folder: RunFolder, state: Mapping[str, Any] | None) -> tuple[Training, Search]:
         """All phases, from the one in the checkpoint on: the rounds of the first stage, then the student."""
-        training, search = None, _read_search(state)
+        training = None
+        with fitting(folder):
+            search = _read_search(state)
+        if state is None:
+            folder.rewind_metrics(lambda row: False)  # of a start that was killed
         for phase in self.phases[state["phase"] if state else 0 :]:
             if state is None:
                 if training and phase.fresh:  # a round is over
@@ -140,7 +153,7 @@ class Session:
     def _judge(self, training: Training, before: Search) -> Search:
         """Adds the restarts of a round to those of the rounds before; their networks are needed no more."""
         self._tell("judging the restarts")
-        judged = judge(_candidates(training), self.constraint, self.loader, self.recipe)
+        judged = judge(_candidates(training).eval(), self.constraint, self.loader, self.recipe)
         return replace(before, judged=before.judged.joined(judged) if before.judged else judged)
 
     def _agreed(self, search: Search) -> bool:
@@ -178,7 +191,8 @@ class Session:
             fused=True,
         )
         generator = torch.Generator(self.device).manual_seed(phase.seed)
-        return Training(model, optimizer, generator, moving_average(model, stage.ema), self._buffers(stage, generator))
+        average = moving_average(model, stage.ema)
+        return Training(model, optimizer, generator, average, chains=self._chains(phase, model, generator))
 
     def _new_candidates(self, phase: Phase, before: Training | None, search: Search) -> Candidates:
         """Fresh networks, or in a later cycle those of the cycle before with fresh heads.
@@ -192,24 +206,30 @@ class Session:
         else:
             restarts = 1 if phase.round == STUDENT else self.recipe.restarts
             projected = not phase.stage.weights.barlow.is_zero
-            width, head = self.recipe.width, self.recipe.head
-            model = Candidates(self.shapes, restarts, phase.seed, width, head, projected, self.constraint)
+            build = self.recipe.build(phase.stage)
+            model = Candidates(self.shapes, restarts, phase.seed, build, projected, self.constraint)
         if search.judged and search.selection:
             rule = search.judged.rules[search.selection.best]
         for own in model.own_rules:
             own.load_state_dict(rule)
         return model.to(self.device)
 
-    def _buffers(self, stage: Stage, generator: torch.Generator) -> dict[str, ReplayBuffer]:
-        """A replay buffer for each network where L_GEN is on."""
-        settings = self.recipe.sampler
-        if settings is None or stage.weights.gen.is_zero:
+    def _chains(self, phase: Phase, model: Candidates, generator: torch.Generator) -> dict[str, Chains]:
+        """The chains of each network where L_GEN is on."""
+        settings, ground = self.recipe.sampler, self.loader.ground
+        if settings is None or phase.stage.weights.gen.is_zero:
             return {}
         size, low, high = self.loader.inputs.shape[2:], self.scale.low, self.scale.high
-        return {
-            name: ReplayBuffer(settings.buffer, (of.images, *size), low, high, settings.reinit, generator, self.device)
-            for name, of in self.shapes.items()
-        }
+        sgld, renew = build_sgld(settings, self.scale, ground), warp_some(settings.warp, ground)
+        chains = {}
+        for k, (name, of) in enumerate(self.shapes.items()):
+            if settings.ahead:  # what runs beside a step must not share its source of randomness
+                generator = torch.Generator(self.device).manual_seed(CHAINS_SEED + phase.seed + k)
+            shape = (of.images, *size)
+            buffer = ReplayBuffer(settings.buffer, shape, low, high, settings.reinit, generator, self.device)
+            net = model.networks(0)[name]
+            chains[name] = Chains(net, sgld, buffer, settings.chains, generator, ahead=settings.ahead, renew=renew)
+        return chains
 
     def _fit(
         self,
@@ -224,32 +244,42 @@ class Session:
         losses = StepLosses(
             self.recipe, phase.stage, self.constraint, self.loader, training, phase.seed, search.targets
         )
-        save = partial(self._save, phase, training, search, folder)
+        save, rollback = partial(self._save, phase, training, search, folder), self.rollback
+        rollback.begin(phase.name, training)
         if state:
             restore(training, state["training"], folder)
-            folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
+            with fitting(folder):
+                rollback.load_state_dict(state.get("rollback", rollback.state_dict()))  # older runs kept nothing
         else:
             save()
-        watchers = (self._logger(phase, losses, folder), Saver(save, self.recipe.checkpoint_seconds, stop))
-        rate = phase.stage.learning_rate
         self.progress(sign_of_life(phase.name, training.step, losses.steps))
-        fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=watchers)
+        while training.step < losses.steps:
+            folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
+            saver = Saver(save, self.recipe.checkpoint_seconds, stop)
+            watchers = (rollback.keep, self._logger(phase, losses, folder), saver)
+            rate = phase.stage.learning_rate.scaled(rollback.factor)
+            try:
+                fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=watchers)
+            except (DivergedError, FloatingPointError) as error:
+                rollback.go_back(training, error)
         save()
 
     def _save(self, phase: Phase, training: Training, search: Search, folder: RunFolder) -> None:
         place = {"phase": phase.number, "training": training.state_dict(), "seconds": self.seconds}
-        folder.save_checkpoint(place | {"search": _search_state(search)})
+        folder.save_checkpoint(place | {"search": _search_state(search), "rollback": self.rollback.state_dict()})
 
     def _logger(self, phase: Phase, losses: StepLosses, folder: RunFolder) -> Logger:
         """Puts the phase's rows into the folder and tells them to whoever watches."""
 
         def write(row: dict[str, Any]) -> None:
-            row = row | {"seconds": round(self.seconds, 2)}
+            returns = {"returns": len(self.rollback.returns)} if self.rollback.returns else {}
+            row = row | {"seconds": round(self.seconds, 2)} | returns
             folder.append_metrics(row)
             self.progress(row)
 
         def found() -> dict[str, Diagnosis]:
-            return diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader)
+            with evaluating(losses.candidates):
+                return diagnose_networks(losses.candidates.networks(0), self.constraint, self.loader)
 
         certain = [other for other in self.phases[phase.number + 1 :] if other.round in (phase.round, STUDENT)]
         later = self._steps(certain)
@@ -261,17 +291,20 @@ class Session:
         seconds = round(self.seconds, 2)
         self._tell("evaluating")
         trained = _candidates(training)
-        run = Run(folder, self.recipe, trained.rules(self.constraint)[0], trained.networks(0), self.device)
+        rule, networks = trained.rules(self.constraint)[0], trained.networks(0)
+        run = Run(folder, self.recipe, rule, networks, self.device, self.loader.ground)
         figures, scores = self._evaluate(run)
         diagnoses = diagnose_networks(run.networks, run.constraint, self.loader)
+        energies = check_energies(run.networks, self.loader, self.recipe)
         learnt = run.probabilities
         readings_left = readings(self.constraint, self.recipe)
         results = {
             **figures,
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, search.matched, search.selection, readings_left),
+            "certificate": certificate(diagnoses, search.matched, search.selection, readings_left, energies),
             **_in_plain_values(search),
             "familiarity": familiarity_quantiles(run, self.loader),
+            **({"returns": self.rollback.returns} if self.rollback.returns else {}),
         }
         summary = self._settings(folder, search.selection) | results | {"seconds": seconds} | provenance(self.device)
         run.save()
@@ -300,7 +333,7 @@ class Session:
 
     def _steps(self, phases: Iterable[Phase]) -> int:
         """The optimiser steps of these phases."""
-        return sum(phase.stage.length(len(self.loader)) for phase in phases)
+        return sum(phase.stage.length(len(self.loader), self.loader.calls_each) for phase in phases)
 
     def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
         """The test figures; without labelled images only how the rule fares on the training examples."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gedi_nesy.nesy.diagram import FALSE, TRUE, Compiled
 
-Row = tuple[int, tuple[int, ...]]  # the root of an answer, and a value at each level of the diagram
+Row = tuple[int, tuple[int, ...]]  # the number of an answer, and a value at each level of the diagram
 
 
 class Solutions:
@@ -42,9 +42,9 @@ class Solutions:
                 self.ways[self.diagram.level[node]][value] += above[node] * self._below[child]
 
     def __iter__(self) -> Iterator[Row]:
-        for root in self.roots:
+        for answer, root in enumerate(self.roots):
             for values in self._values_below(root):
-                yield root, values
+                yield answer, values
 
     def _values_below(self, node: int) -> Iterator[tuple[int, ...]]:
         if node == TRUE:

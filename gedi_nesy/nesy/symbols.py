@@ -1,7 +1,8 @@
 """What a rule identifies: the concept maps it allows, and the names it gives to clusters.
 
-A concept map renames the symbols of each network. If a map takes every satisfying assignment to a satisfying one, a
+A concept map renames the symbols of each network. If a map makes the rule less probable for no assignment of symbols, a
 network that has learnt it satisfies the rule as well as the right one: a reasoning shortcut (Marconato et al. 2023).
+Without noise in the rule, such a map takes every satisfying assignment to a satisfying one.
 Deciding whether there is one is coNP-complete, counting them #P-complete, so both searches have a budget.
 """
 
@@ -19,8 +20,10 @@ from scipy.optimize import linear_sum_assignment
 
 from gedi_nesy.nesy.diagram import FALSE
 from gedi_nesy.nesy.grounding import Variable
+from gedi_nesy.nesy.likelihood import Likelihood
 from gedi_nesy.nesy.program import Value
 from gedi_nesy.nesy.solutions import Row, Solutions
+from gedi_nesy.nesy.worlds import OwnDistribution
 
 Symbol = tuple[str, int]  # a network and an index into its domain
 Map = dict[Symbol, int]  # to another index into the same domain
@@ -31,11 +34,12 @@ SHOWN = 10  # maps
 RESTARTS = 20  # of the hill climbing
 OPEN = -1
 UNKNOWN = -1
+SAME = 1e-9  # probabilities that differ by less, relatively, are one
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The concept maps under which a rule still holds on its support.
+    """The concept maps under which a rule is as probable as before on its support.
 
     Attributes:
         total: how many there are, the identity included.
@@ -80,11 +84,11 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Alignment:
-    """The names of clusters under which most examples satisfy the rule.
+    """The names of clusters under which the rule is most probable.
 
     Attributes:
         symbols: for each network the index into its domain that each cluster stands for.
-        satisfied: the share of the examples that satisfy the rule under these names.
+        satisfied: the share of the examples that satisfy the rule under these names, each counted by its probability.
         margin: by how much that exceeds the best other naming's share.
         exact: False where the budget ended the search.
     """
@@ -127,16 +131,27 @@ class Symbols:
     Args:
         variables: the rule's neural variables.
         solutions: its satisfying assignments.
+        likelihood: its probability given the symbols.
+        distribution: how often they occur.
     """
 
-    def __init__(self, variables: Sequence[Variable], solutions: Solutions) -> None:
-        self.solutions, self.diagram = solutions, solutions.diagram
+    def __init__(
+        self,
+        variables: Sequence[Variable],
+        solutions: Solutions,
+        likelihood: Likelihood,
+        distribution: OwnDistribution,
+    ) -> None:
+        self.solutions, self.distribution = solutions, distribution
+        self.likelihood, self.diagram = likelihood, likelihood.diagram
         self.networks = [variables[variable].network for variable in solutions.order]  # of each level
         self.domains = {variable.network: variable.domain for variable in variables}
-        self._possible: dict[Row, bool] = {}
+        marginals = distribution.marginals()
+        self.marginals = [marginals[variable].tolist() for variable in solutions.order]  # of each level
+        self._highest: dict[Row, float] = {}
 
     def diagnose(self, support: Iterable[Row] | None, seconds: float) -> Diagnosis:
-        """Count the concept maps under which every row of the support still satisfies the rule.
+        """Count the concept maps under which the rule is as probable as before for every row of the support.
 
         Args:
             support: satisfying assignments; by default all of them.
@@ -179,15 +194,15 @@ class Symbols:
 
         Concept maps of all solutions compose, so any reordering within these sets is one as well.
         """
-        ways: dict[Symbol, list[int]] = {}  # of each symbol, at each of its network's levels
-        for network, at_level in zip(self.networks, self.solutions.ways, strict=True):
-            for value, n in enumerate(at_level):
-                ways.setdefault((network, value), []).append(n)
-        present = [symbol for symbol in ways if any(ways[symbol])]
+        shares: dict[Symbol, list[float]] = {}  # of each symbol, at each of its network's levels
+        for network, marginal in zip(self.networks, self.marginals, strict=True):
+            for value, share in enumerate(marginal):
+                shares.setdefault((network, value), []).append(share)
+        present = self.present()
         swaps: list[Map] = []
         alike = _Groups()
         for a, b in combinations(present, 2):
-            if a[0] == b[0] and ways[a] == ways[b] and b not in alike.of(a):
+            if a[0] == b[0] and np.allclose(shares[a], shares[b], SAME, 0) and b not in alike.of(a):
                 if time.monotonic() > deadline:
                     break
                 swap = {symbol: symbol[1] for symbol in present} | {a: b[1], b: a[1]}
@@ -199,9 +214,14 @@ class Symbols:
     def _some_solutions(self) -> list[Row]:
         if self.solutions.total <= STATED:
             return list(self.solutions)
-        answers, values = self.solutions.sample(STATED, torch.Generator().manual_seed(0))
+        answers, values = self.distribution.sample(STATED, torch.Generator().manual_seed(0))
         by_level = values[list(self.solutions.order)].t().tolist()
-        return [(self.solutions.roots[a], tuple(row)) for a, row in zip(answers.tolist(), by_level, strict=True)]
+        return [(answer, tuple(row)) for answer, row in zip(answers.tolist(), by_level, strict=True)]
+
+    def present(self) -> list[Symbol]:
+        """The symbols that occur in some solution."""
+        levels = zip(self.networks, self.solutions.ways, strict=True)
+        return list(dict.fromkeys((network, value) for network, ways in levels for value, n in enumerate(ways) if n))
 
     def _named(self, found: Map) -> dict[str, dict[Value, Value]]:
         named: dict[str, dict[Value, Value]] = {network: {} for network in self.domains}
@@ -218,24 +238,27 @@ class Symbols:
         return named
 
     def align(self, rows: Sequence[Row], seconds: float) -> Alignment:
-        """Name clusters so that most rows satisfy the rule, by branch and bound over bijections.
+        """Name clusters so that the rule is most probable, by branch and bound over bijections.
 
         Args:
-            rows: for each example its answer's root and, at each level, its image's cluster.
+            rows: for each example its answer's number and, at each level, its image's cluster.
             seconds: the budget.
         """
         return _NameSearch(self, Counter(rows)).run(time.monotonic() + seconds)
 
-    def possible(self, root: int, values: tuple[int, ...]) -> bool:
-        """Whether the rule can still hold when some levels' values are open."""
-        if (root, values) not in self._possible:
-            nodes = {root} - {FALSE}
-            for value in values:
-                open_ = value == OPEN
-                below = (self.diagram.children[n] if open_ else (self.diagram.children[n][value],) for n in nodes)
-                nodes = {child for children in below for child in children if child != FALSE}
-            self._possible[root, values] = bool(nodes)
-        return self._possible[root, values]
+    def highest(self, answer: int, values: tuple[int, ...]) -> float:
+        """The probability of an answer, the highest that there is where some levels' values are open."""
+        if (answer, values) not in self._highest:
+            nodes = {self.likelihood.roots[answer]}
+            for level, value in enumerate(values):
+                every = range(self.diagram.sizes[level]) if value == OPEN else (value,)
+                nodes = {self.diagram.follow(node, level, v) for node in nodes for v in every}
+            self._highest[answer, values] = max(self.likelihood.value[node] for node in nodes)
+        return self._highest[answer, values]
+
+    def still_likely(self, row: Row, renaming: Map) -> bool:
+        """Whether the renaming, perhaps of some symbols only yet, can leave a row as probable as it is."""
+        return self.highest(row[0], self.renamed(row, renaming)) >= self.highest(*row) * (1 - SAME)
 
     def symbols_of(self, row: Row) -> list[Symbol]:
         """The symbols a row speaks of, one for each level."""
@@ -246,24 +269,26 @@ class Symbols:
         return tuple(renaming.get(symbol, OPEN) for symbol in self.symbols_of(row))
 
     def counterexample(self, renaming: Map) -> Row | None:
-        """A satisfying assignment that the renaming takes to one that is not; None where there is none."""
-        for root in self.solutions.roots:
+        """An assignment that the renaming takes to a less probable one; None where there is none."""
+        for answer, root in enumerate(self.likelihood.roots):
             path = self._escape(root, root, renaming, 0, set())
             if path is not None:
-                return root, tuple(path)
+                return answer, tuple(path)
         return None
 
     def _escape(self, node: int, image: int, renaming: Map, level: int, safe: set[tuple[int, int]]) -> list[int] | None:
-        """The values of a path from the node to TRUE whose renaming leads from the image to FALSE."""
+        """The values of a path from the node whose renaming leads from the image to a lower probability."""
         if node == FALSE or (node, image) in safe:
             return None
         if level == len(self.networks):
-            return [] if image == FALSE else None
-        for value, child in enumerate(self.diagram.children[node]):
-            target = self.diagram.children[image][renaming[self.networks[level], value]] if image and child else FALSE
-            path = self._escape(child, target, renaming, level + 1, safe)
-            if path is not None:
-                return [value, *path]
+            return [] if self.likelihood.value[image] < self.likelihood.value[node] * (1 - SAME) else None
+        for value, n in enumerate(self.solutions.ways[level]):
+            if n:
+                child = self.diagram.follow(node, level, value)
+                target = self.diagram.follow(image, level, renaming[self.networks[level], value])
+                path = self._escape(child, target, renaming, level + 1, safe)
+                if path is not None:
+                    return [value, *path]
         safe.add((node, image))
         return None
 
@@ -284,7 +309,7 @@ def _in_order(rows: Iterable[Row], symbols: Symbols, present: Iterable[Symbol]) 
 
 
 class _MapSearch:
-    """All maps of a kind under which every row still satisfies the rule, by backtracking.
+    """All maps of a kind under which the rule is as probable as before for every row, by backtracking.
 
     Args:
         symbols: the rule.
@@ -292,7 +317,7 @@ class _MapSearch:
         kind: "total": any map; "bijective"; or "balanced": every variable's marginal stays as it is.
         alike: sets of interchangeable symbols; of maps that differ by a reordering within them one is found.
         deadline: when to give up; `exact` is False then.
-        check_all: check a map against all satisfying assignments before it counts.
+        check_all: check a map against all assignments before it counts.
     """
 
     def __init__(
@@ -302,14 +327,13 @@ class _MapSearch:
         self.deadline, self.exact = deadline, True
         present = {symbol: None for row in rows for symbol in symbols.symbols_of(row)}
         if check_all:
-            levels = zip(symbols.networks, symbols.solutions.ways, strict=True)
-            present = {(network, value): None for network, ways in levels for value, n in enumerate(ways) if n}
+            present = dict.fromkeys(symbols.present())
         self.order = _in_order(rows, symbols, present)
         self.touching: dict[Symbol, list[Row]] = {symbol: [] for symbol in self.order}
         for row in rows:
             self._attach(row)
         self.assigned: Map = {}
-        self.mass = [[0] * len(ways) for ways in symbols.solutions.ways]  # of each level's values under the map
+        self.mass = [[0.0] * len(marginal) for marginal in symbols.marginals]  # of each level's values under the map
 
     def _attach(self, row: Row) -> None:
         for symbol in set(self.symbols.symbols_of(row)):
@@ -349,18 +373,18 @@ class _MapSearch:
             self.assigned[symbol] = target
         else:
             del self.assigned[symbol]
-        for level, ways in enumerate(self.symbols.solutions.ways):
+        for level, marginal in enumerate(self.symbols.marginals):
             if self.symbols.networks[level] == symbol[0]:
-                self.mass[level][target] += sign * ways[symbol[1]]
+                self.mass[level][target] += sign * marginal[symbol[1]]
 
     def _balanced(self, network: str, target: int) -> bool:
         if self.kind != "balanced":
             return True
-        levels = zip(self.symbols.networks, self.mass, self.symbols.solutions.ways, strict=True)
-        return all(mass[target] <= ways[target] for name, mass, ways in levels if name == network)
+        levels = zip(self.symbols.networks, self.mass, self.symbols.marginals, strict=True)
+        return all(mass[target] <= share[target] + SAME for name, mass, share in levels if name == network)
 
     def _possible(self, symbol: Symbol) -> bool:
-        return all(self.symbols.possible(r[0], self.symbols.renamed(r, self.assigned)) for r in self.touching[symbol])
+        return all(self.symbols.still_likely(row, self.assigned) for row in self.touching[symbol])
 
 
 class _States:
@@ -379,17 +403,19 @@ class _States:
         self._keys: list[Any] = [None]
         self._numbers: dict[Any, int] = {}
         self.open = np.ones(1024)  # slots without a name
-        self.allowed = np.zeros((1024, slots, len(names)))  # 1 where the row can still hold with this name in this slot
+        self.highest = np.zeros(1024)  # probability of the row
+        self.allowed = np.zeros((1024, slots, len(names)))  # the highest with this name in this slot
         self._next = np.full((1024, slots, len(names)), UNKNOWN)
         self._next[0] = 0
 
-    def number(self, root: int, slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> int:
+    def number(self, answer: int, slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> int:
         """The state of a row with these names in its slots, OPEN where there is none yet."""
-        key = (root, slot_of_level, names)
+        key = (answer, slot_of_level, names)
         if key not in self._numbers:
-            self._numbers[key] = len(self._keys) if self._possible(*key) else 0
-            if self._numbers[key]:
-                self._add(key)
+            highest = self._highest(*key)
+            self._numbers[key] = len(self._keys) if highest else 0
+            if highest:
+                self._add(key, highest)
         return self._numbers[key]
 
     def follow(self, states: np.ndarray, slots: np.ndarray, names: np.ndarray | int) -> np.ndarray:
@@ -397,38 +423,39 @@ class _States:
         following = self._next[states, slots, names]
         for i in np.flatnonzero(following == UNKNOWN):
             slot, name = int(slots[i]), int(np.broadcast_to(names, states.shape)[i])
-            root, slot_of_level, before = self._keys[states[i]]
-            following[i] = self.number(root, slot_of_level, (*before[:slot], name, *before[slot + 1 :]))
+            answer, slot_of_level, before = self._keys[states[i]]
+            following[i] = self.number(answer, slot_of_level, (*before[:slot], name, *before[slot + 1 :]))
             self._next[states[i], slot, name] = following[i]
         return following
 
-    def _possible(self, root: int, slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> bool:
+    def _highest(self, answer: int, slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> float:
         values = (OPEN if names[slot] == OPEN else self.names[names[slot]][1] for slot in slot_of_level)
-        return self.symbols.possible(root, tuple(values))
+        return self.symbols.highest(answer, tuple(values))
 
-    def _add(self, key: Any) -> None:
+    def _add(self, key: Any, highest: float) -> None:
         number = len(self._keys)
         self._keys.append(key)
         if number == len(self.open):
             self.open = np.concatenate([self.open, np.ones_like(self.open)])
+            self.highest = np.concatenate([self.highest, np.zeros_like(self.highest)])
             self.allowed = np.concatenate([self.allowed, np.zeros_like(self.allowed)])
             self._next = np.concatenate([self._next, np.full_like(self._next, UNKNOWN)])
-        root, slot_of_level, names = key
-        self.open[number] = names.count(OPEN)
+        answer, slot_of_level, names = key
+        self.open[number], self.highest[number] = names.count(OPEN), highest
         network_of = dict(zip(slot_of_level, self.symbols.networks, strict=True))
         for slot in (slot for slot, name in enumerate(names) if name == OPEN):
             for name, (network, _) in enumerate(self.names):
                 with_name = (*names[:slot], name, *names[slot + 1 :])
-                if network == network_of[slot] and self._possible(root, slot_of_level, with_name):
-                    self.allowed[number, slot, name] = 1.0
+                if network == network_of[slot]:
+                    self.allowed[number, slot, name] = self._highest(answer, slot_of_level, with_name)
 
 
 class _NameSearch:
-    """The bijection under which most rows satisfy the rule, and the runner-up.
+    """The bijection under which most rows satisfy the rule, each by its probability, and the runner-up.
 
     Hill climbing from random namings finds good ones, branch and bound the best. The bound splits each row's weight
-    evenly among its clusters that have no name yet; a part counts for the names under which the row can still hold,
-    and an assignment of names to clusters that earns most bounds what any bijection can reach.
+    evenly among its clusters that have no name yet; a part counts by the highest probability that a name leaves the
+    row, and an assignment of names to clusters that earns most bounds what any bijection can reach.
 
     Args:
         symbols: the rule.
@@ -494,7 +521,7 @@ class _NameSearch:
         states = self.start
         for cluster, name in enumerate(names):
             states = self._after(states, cluster, name)
-        score = float(self.weights[states > 0].sum())
+        score = float(self.weights @ self.states.highest[states])
         if score > self._threshold and all(tuple(names) != known for _, known in self.best):
             self.best = sorted([*self.best, (score, tuple(names))], key=lambda item: -item[0])[:2]
         return score
@@ -516,7 +543,7 @@ class _NameSearch:
         clusters = [c for c, name in enumerate(names) if name == OPEN]
         left = [name for name in range(len(names)) if name not in names]
         unnamed = self.states.open[states]
-        done = self.weights[(unnamed == 0) & (states > 0)].sum()
+        done = (self.weights * self.states.highest[states])[unnamed == 0].sum()
         parts = self.states.allowed[states] * (self.weights / np.maximum(unnamed, 1))[:, None, None]
         block = np.ix_(clusters, left)
         gain = (self.member @ parts.reshape(self.member.shape[1], -1) + self.forbidden)[block]

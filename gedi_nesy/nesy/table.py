@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 from collections.abc import Collection
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.grounding import parse_goal
 from gedi_nesy.nesy.program import to_python
+from gedi_nesy.regular import read_regular
 
 
 def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 28)) -> Examples:
@@ -62,7 +64,7 @@ def count_rows(path: Path) -> int:
 def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
     """The examples, by the line of the file that they are in."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(read_regular(path).decode("utf-8-sig"), newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             for name in columns:

@@ -9,11 +9,12 @@ import torch
 
 from gedi_nesy.data import Images, default_images, load_images
 from gedi_nesy.data.load import DATASETS
+from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.program import Source, find_program, read_source
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
-from gedi_nesy.nesy.run import PROGRAM, Run, build_constraint, saved_program
+from gedi_nesy.nesy.run import Run, build_constraint, copied_files, saved_program
 from gedi_nesy.nesy.session import Session
 from gedi_nesy.nesy.table import count_rows, read_table
 from gedi_nesy.report.console import shown_progress
@@ -23,6 +24,7 @@ from gedi_nesy.watch import Progress, sign_of_life
 Notify = Callable[[str], None]
 
 
+@float32_default()
 def train(
     recipe: str | None = None,
     *,
@@ -56,8 +58,11 @@ def train(
     program = read_source(find_program(settings.program))
     with shown_progress(progress) as tell:
         session = _prepare(settings, program, data_dir, notify, tell)
-        folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun={PROGRAM: program.text})
-        folder.write(PROGRAM, program.text)
+        files = copied_files(session.constraint, program)
+        folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun=files)
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            folder.write(name, text)
         folder.write("config.toml", session.recipe.to_toml())
         return session.run(folder)
 
@@ -72,6 +77,7 @@ def _recipe_for(method: str | None, overrides: Mapping[str, Any]) -> str:
     return recipe_for(OURS, examples if isinstance(examples, int) else DEFAULT_EXAMPLES)  # what is no number is refused
 
 
+@float32_default()
 def resume(
     folder: str | Path,
     *,

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gedi_nesy.errors import UserError
+from gedi_nesy.regular import read_regular
 from gedi_nesy.report.style import STYLE
 from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, TRACKS, show
 from gedi_nesy.runs import write_atomically
@@ -24,6 +26,9 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
             shown first, and "command" as what reproduces the run.
         config: the text of config.toml.
         images: PNG files to show, in this order, under a caption that goes by the file's name.
+
+    Raises:
+        UserError: if one of the images can't be read, or is a link.
     """
     rows = flatten(summary)
     parts = [
@@ -33,7 +38,7 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
         *(_table(title, {key: rows[key] for key in keys if key in rows}) for title, keys in SECTIONS.items()),
         _details(rows, config),
     ]
-    write_atomically(path, page(_title(rows), parts).encode())
+    write_atomically(path, page(_title(rows), parts).encode(errors="replace"))  # a path in it may be no UTF-8
 
 
 def page(title: str, parts: Sequence[str]) -> str:
@@ -96,7 +101,10 @@ def figure(image: Path) -> str:
     """A PNG file with its title and caption."""
     title, caption = _caption(image.stem)
     kind = mimetypes.guess_type(image.name)[0]
-    png = image.read_bytes()
+    try:
+        png = read_regular(image, follow_links=False)
+    except OSError as error:  # in a folder that comes from anybody it may be a link to what is private
+        raise UserError(f"{image} can't be read: {error.strerror}; remove it.") from error
     wide = int.from_bytes(png[16:20], "big") > SMALL  # where a PNG has its width
     css, hint = ("plot wide", " <small>Scroll the picture sideways.</small>") if wide else ("plot", "")
     return (

@@ -14,11 +14,11 @@ def rewrite_report(folder: Path) -> Path:
         The path of the report.
 
     Raises:
-        UserError: if it is no run folder, or the run is not finished.
+        UserError: if it is no run folder, the run is not finished, or a file of it is damaged or a link.
     """
     run = RunFolder.open(folder)
-    config = (run / "config.toml").read_text(encoding="utf-8")
-    report_html(run / "report.html", run.read_json("summary.json"), config, sorted(folder.glob("*.png"), key=_order))
+    pictures = sorted(folder.glob("*.png"), key=_order)
+    report_html(run / "report.html", run.read_json("summary.json"), run.read_text("config.toml"), pictures)
     return run / "report.html"
 
 

@@ -1,6 +1,8 @@
 """GEDIClustering: the vision track's recipe as a scikit-learn estimator."""
 
+import copy
 import warnings
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from gedi_nesy.core.energy import energy
+from gedi_nesy.device import float32_default
+from gedi_nesy.errors import UserError
 from gedi_nesy.vision.certificate import certify
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
@@ -70,12 +74,14 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         self.random_state = random_state
         self.device = device
 
+    @float32_default()
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Learn from points, [n, d]; y is ignored.
 
         Raises:
             UserError: for settings out of their range, or fewer points than clusters.
         """
+        self._check_settings()
         x = torch.tensor(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
         if len(x) < self.n_clusters:
             raise ValueError(f"{len(x)} points can't make n_clusters={self.n_clusters}; give more points.")
@@ -107,7 +113,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
                 f"Only {found} of n_clusters={self.n_clusters} clusters have training points: take fewer clusters, or "
                 "more steps or restarts, or another random_state.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,  # of which one is float32_default's,
             )
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
@@ -142,17 +148,27 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
             Points, [n, d], and the cluster of each, [n].
 
         Raises:
-            ValueError: if it was fitted with density_steps=0.
+            ValueError: if it was fitted with density_steps=0, or there is nothing to draw.
+            FloatingPointError: if the chains have left the finite numbers.
         """
         check_is_fitted(self)
         self._check_density()
+        for name, number in {"n_samples": n_samples, "steps": steps}.items():
+            if not isinstance(number, Integral) or number < 1:
+                raise UserError(f"{name} must be a whole number from 1 on, not {number!r}.")
         seed = int(check_random_state(self.random_state).randint(2**28))
-        inputs = draw_samples(
-            self._recipe, self.networks_.float(), self._scale.shape, self._box, n_samples, steps, seed
-        )
-        self.networks_.double()
+        networks = copy.deepcopy(self.networks_).float()  # a copy: another thread may predict meanwhile
+        inputs = draw_samples(self._recipe, networks, self._scale.shape, self._box, int(n_samples), int(steps), seed)
         x = self._scale.to_points(inputs)
         return x.double().cpu().numpy(), self._logits(x).argmax(-1).cpu().numpy()
+
+    def _check_settings(self) -> None:
+        """UserError where a number is none; its range is looked at later."""
+        for name in ("n_clusters", "restarts", "walk", "neighbours", "steps", "density_steps"):
+            if not isinstance(number := getattr(self, name), Integral) or isinstance(number, bool):
+                raise UserError(f"{name} must be a whole number, not {number!r}.")
+        if not isinstance(self.noise, Real):
+            raise UserError(f"noise must be a number, not {self.noise!r}.")
 
     def _check_density(self) -> None:
         if not self._recipe.has_energy_model:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
+from gedi_nesy.regular import read_regular
 from gedi_nesy.vision.classifier import load_classifier
 
 CHUNK = 250  # images whose features are computed at a time
@@ -56,7 +57,7 @@ def inception_extractor(weights: Path, device: torch.device | str = "cpu") -> Ex
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_regular(weights)).hexdigest()
     except OSError as error:
         raise UserError(f"There is no file {weights} with Inception's weights.") from error
     if not digest.startswith(INCEPTION):

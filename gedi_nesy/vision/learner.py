@@ -11,15 +11,15 @@ from torch import Tensor
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import DivergedError, Training, Watcher, fit, moving_average
 from gedi_nesy.core.sgld import ReplayBuffer
-from gedi_nesy.device import find_device
+from gedi_nesy.device import check_room, find_device
 from gedi_nesy.errors import UserError
+from gedi_nesy.rollback import Rollback
 from gedi_nesy.vision.certificate import Choice, choose
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.recipe import Recipe, Stage
-from gedi_nesy.vision.rollback import Rollback
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.views import AnyInputs, ImageInputs, build_inputs
 
@@ -80,6 +80,7 @@ class Learner:
         self.rollback = Rollback(recipe.guard)
         if recipe.sampler:
             build_sgld(recipe.sampler, self.box)  # its settings are refused now, not after the first stage
+            check_room(recipe.sampler.buffer, self.inputs.shape, self.device)
         self._check_shares()
 
     def _build_inputs(self, data: Sequence[Tensor]) -> AnyInputs:

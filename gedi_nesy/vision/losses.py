@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.core import processes
+from gedi_nesy.core.energy import frozen
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
     barlow_loss,
@@ -104,7 +105,8 @@ class StepLosses:
         assert self.sgld is not None
         buffer, generator = self.training.buffers[CHAINS], self.training.generator
         indices, chains = buffer.draw(self.sampler.chains // processes.count(), generator)
-        samples = self.sgld.advance(self.networks, chains.transpose(0, 1).contiguous(), generator)
+        with frozen(self.networks):
+            samples = self.sgld.advance(self.networks, chains.transpose(0, 1).contiguous(), generator)
         buffer.store(indices, samples.transpose(0, 1))
         return samples
 

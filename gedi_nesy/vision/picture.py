@@ -44,8 +44,10 @@ def draw_pictures(
     """
     folder = run.folder
     optima = {name: value for row in history for name, value in row["optimum"].items()}
-    losses_png(folder / "losses.png", history, optima)
-    pictures = [folder / "losses.png"]
+    pictures = []
+    if history:  # metrics.jsonl may have been deleted after the last step
+        losses_png(folder / "losses.png", history, optima)
+        pictures = [folder / "losses.png"]
     samples, lost = _draw_samples(run, points)
     if points.are_images and samples is not None:
         draw_image_samples(run, samples)

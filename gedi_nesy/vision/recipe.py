@@ -19,7 +19,8 @@ from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.data.load import holds_images
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
-from gedi_nesy.settings import ScheduleSetting, Settings, load_settings, names_in, nearest
+from gedi_nesy.rollback import Guard
+from gedi_nesy.settings import ScheduleSetting, Settings, Threads, load_settings, names_in, nearest
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
@@ -145,22 +146,14 @@ class Sampler(Settings):
         return self
 
 
-class Guard(Settings):
-    """When training counts as diverged, and what happens then.
+class ChainGuard(Guard):
+    """A guard that looks at the chains too.
 
     Attributes:
-        largest_gap: between the mean energies of data and samples, in nats; a working energy model stays within tens.
         largest_sample: absolute value of an input that a chain may reach.
-        retries: how often a stage goes back to an earlier state; with 0 the first divergence ends the run.
-        every: steps between two states that are kept to go back to; it goes to the one before the last.
-        slower: factor of the learning rate at each return.
     """
 
-    largest_gap: PositiveFloat = 10_000.0
     largest_sample: PositiveFloat = 1e6
-    retries: NonNegativeInt = 0
-    every: PositiveInt = 1000
-    slower: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
 class Speed(Settings):
@@ -211,7 +204,7 @@ class Recipe(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
     seeds: PositiveInt = 1  # trained side by side: seed, seed + 1, ..., each with points and networks of its own
     device: str = "cpu"
-    threads: PositiveInt = 1
+    threads: Threads = 1
     restarts: PositiveInt = 1
     log_every: PositiveInt = 100
     checkpoint_seconds: NonNegativeFloat = 20.0
@@ -219,7 +212,7 @@ class Recipe(Settings):
     view: View
     augment: Augment | None = None
     sampler: Sampler | None = None
-    guard: Guard = Guard()
+    guard: ChainGuard = ChainGuard()
     speed: Speed = Speed()
     pretrain: Stage | None = None
     train: Stage

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gedi_nesy.core.energy import energy, log_density_gradient
 from gedi_nesy.data.points import Points, load_points
-from gedi_nesy.device import find_device
+from gedi_nesy.device import find_device, float32_default
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.vision.agreement import score_clusters
@@ -91,15 +91,18 @@ class Run:
         is sure of, for its energy has never learned to be low where the data is (the paper samples from it in Table 5).
 
         Raises:
-            UserError: if the run's recipe has no [sampler].
+            UserError: if the run's recipe has no [sampler], or there is nothing to draw.
         """
         if self.recipe.sampler is None:
             raise UserError(
                 f"The recipe of {self.folder.path} has no [sampler], so nothing can be drawn from its energy."
             )
         shape = self.scale.shape
+        if n < 1 or steps < 1:
+            raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
         return self.scale.to_points(draw_samples(self.recipe, self.networks, shape, self.box, n, steps, seed))
 
+    @float32_default()
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
         """Score on the test points of the data set that the run was trained on; images are looked for in `data_dir`."""
         of = self.recipe
@@ -163,7 +166,7 @@ def draw_samples(
     assert recipe.sampler is not None
     device = next(networks.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    start = torch.empty(1, n, *shape, device=device).uniform_(*box, generator=generator)
+    start = torch.empty(1, n, *shape, device=device, dtype=torch.float32).uniform_(*box, generator=generator)
     return replace(build_sgld(recipe.sampler, box), steps=steps)(networks, start, generator)[0]
 
 
@@ -183,8 +186,11 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
         scale = Scale(state.pop("scale.shift"), state.pop("scale.spread"))
         low, high = state.pop("box").tolist()
         weights = {name.removeprefix("networks."): tensor for name, tensor in state.items()}
-        networks = new_networks(recipe, 1, scale.shape, clusters_in(weights, recipe.network), 0).to(place)
+        networks = new_networks(recipe, 1, scale.shape, clusters_in(weights, recipe.network), 0)
+        networks = networks.to(place, torch.float32)
         networks.load_state_dict(weights)
-    except (KeyError, RuntimeError) as error:
+        if not (low < high and (scale.spread > 0).all()):
+            raise ValueError(f"the box [{low}, {high}] or the spread {scale.spread} is none")
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{run_folder / 'model.safetensors'} does not fit {run_folder / 'config.toml'}.") from error
     return Run(run_folder, recipe, networks, scale, (low, high))

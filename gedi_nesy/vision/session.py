@@ -1,5 +1,6 @@
 """One process's work on a run of the vision track: learning from wherever the checkpoint left it, then the results."""
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.points import Points
 from gedi_nesy.device import cpu_threads
 from gedi_nesy.errors import UserError
+from gedi_nesy.rollback import Rollback
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
 from gedi_nesy.vision.certificate import Choice, certify, diagnose_networks
 from gedi_nesy.vision.learner import Learner, Stand
@@ -24,7 +26,7 @@ from gedi_nesy.vision.picture import Snapshot, draw_pictures
 from gedi_nesy.vision.recipe import Recipe
 from gedi_nesy.vision.run import Run
 from gedi_nesy.vision.shares import join_shares, pick_share
-from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, restore, sign_of_life
+from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
 
 SNAPSHOTS = 3  # of each stage, for the pictures of training
 
@@ -68,10 +70,14 @@ class Session:
             UserError: when training diverged.
         """
         with self._locked(folder), cpu_threads(self.recipe.threads):
-            state = pick_share(folder.load_checkpoint(self.learner.device))
-            if state:
-                self.before = state["seconds"]
-                self.snapshots = [Snapshot(**values) for values in state["snapshots"]]
+            state = folder.load_checkpoint(self.learner.device)
+            check_place(state, len(self.learner.phases), folder)
+            with fitting(folder):
+                state = pick_share(state)
+                if state:
+                    self._check_choices(state)
+                    self.before = state["seconds"]
+                    self.snapshots = [Snapshot(**values) for values in state["snapshots"]]
             try:
                 with stop_on_signal(self._answer_stop) as stop:
                     networks, choices = self._learn(folder, state, stop)
@@ -90,6 +96,13 @@ class Session:
 
     def _answer_stop(self) -> None:
         self._tell("stopping after this step; Ctrl-C again stops at once")
+
+    def _check_choices(self, state: Mapping[str, Any]) -> None:
+        """ValueError, or whatever else it fails with, where a checkpoint has no choices and returns of this run."""
+        Rollback(self.recipe.guard).load_state_dict(state["rollback"])
+        best = [Choice(**values).best for values in state["choices"] or ()]
+        if best and (len(best) != len(self.data) or not set(best) <= set(range(self.recipe.restarts))):
+            raise ValueError(f"the restarts {best} were chosen")
 
     def _locked(self, folder: RunFolder) -> AbstractContextManager[None]:
         return folder.locked() if processes.rank() == 0 else nullcontext()
@@ -124,7 +137,7 @@ class Session:
         returns, now = stand.rollback.returns, (stand.phase.number, stand.training.step)
 
         def keep(row: dict[str, Any]) -> bool:
-            return row in returns if "return" in row else (places[row["stage"]], row["step"]) <= now
+            return row in returns if "return" in row else (places.get(row["stage"], math.inf), row["step"]) <= now
 
         folder.rewind_metrics(keep)
         for entry in returns[sum("return" in row for row in folder.read_metrics()) :]:
@@ -192,7 +205,7 @@ class Session:
         }
         history = [self._row_of(row, k, choice) for row in folder.read_metrics() if "return" not in row]
         if len(self.data) > 1:
-            run.folder.path.mkdir(exist_ok=True)
+            folder.subfolder(run.folder.path.name)
             run.folder.write("config.toml", run.recipe.to_toml())
         run.save()
         self._tell("drawing the pictures")

@@ -7,7 +7,7 @@ from typing import Any
 from gedi_nesy.core import processes
 from gedi_nesy.data import DATASETS, TOYS
 from gedi_nesy.data.points import load_points
-from gedi_nesy.device import joined_processes
+from gedi_nesy.device import float32_default, joined_processes
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.vision.recipe import Recipe, load_recipe
@@ -41,6 +41,7 @@ def train(
     return run
 
 
+@float32_default()
 def train_seeds(
     recipe: str = "gedi",
     *,
@@ -68,6 +69,7 @@ def train_seeds(
         return session.run(_new_folder(session.recipe, out))
 
 
+@float32_default()
 def resume(folder: str | Path, *, data_dir: Path | None = None, progress: Progress = lambda row: None) -> list[Run]:
     """Continue what was stopped or killed, to the same weights as if it had not been.
 

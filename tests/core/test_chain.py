@@ -7,8 +7,8 @@ import torch
 from numba.core import caching
 from torch import nn
 
-from gedi_nesy.core import chain_kernels
 from gedi_nesy.core import sgld as sgld_module
+from gedi_nesy.core.chain import kernels
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.errors import UserError
 from gedi_nesy.networks import MNIST_Net, mlp
@@ -58,6 +58,15 @@ STACKS = {
         (2, 4, 4),
         [nn.Conv2d(2, 3, 1), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(3, 2, 1), nn.Flatten(), nn.Linear(8, 2)],
     ),
+    "silu": ((3,), [mlp((3, 20, 4), nn.SiLU)]),
+    "stride 2": (
+        (1, 12, 14),
+        [nn.Conv2d(1, 4, 4, stride=2), nn.SiLU(), nn.Conv2d(4, 6, 3), nn.SiLU(), nn.Flatten(), nn.Linear(72, 5)],
+    ),
+    "stride 2 twice": (
+        (2, 16, 16),
+        [nn.Conv2d(2, 4, 6, stride=2), nn.SiLU(), nn.Conv2d(4, 6, 2, stride=2), nn.Flatten(), nn.Linear(54, 5)],
+    ),
     "narrow": ((1, 5, 3), [nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(9, 2)]),
 }
 
@@ -102,7 +111,8 @@ def test_numbers_that_are_not_finite_show_even_through_a_clamp():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Flatten()), "stride 1 and no padding"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Flatten()), "no padding, and stride 1 or 2"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3, stride=2), nn.Flatten()), "even kernel and an even size, here 8 x 8"),
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(3), nn.Flatten()), r"MaxPool2d\(2\) of an even size"),
         (nn.Sequential(nn.Conv2d(1, 2, 4), nn.MaxPool2d(2), nn.Flatten()), "here 5 x 5"),
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Flatten()), "does not know Tanh"),
@@ -137,5 +147,5 @@ def test_an_unknown_engine_is_an_error():
 
 def test_without_a_folder_to_write_to_it_compiles_without_cache(monkeypatch):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    twice = chain_kernels._compiled(lambda x: 2 * x)
+    twice = kernels._compiled(lambda x: 2 * x)
     assert twice(3) == 6

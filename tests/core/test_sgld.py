@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from gedi_nesy.core.energy import ood_score
 from gedi_nesy.core.sgld import SGLD, ReplayBuffer
 from gedi_nesy.errors import UserError
 
@@ -56,6 +57,15 @@ def test_clamp_holds_after_every_step():
     start, settings = torch.tensor([[1.5]]), {"steps": 2, "step_size": 2.0, "noise": 0.0}
     assert SGLD(**settings)(Gaussian(), start, generator()).item() == 1.5
     assert SGLD(**settings, clamp=(-1.0, 1.0))(Gaussian(), start, generator()).item() == 1.0
+
+
+def test_another_thread_can_train_the_model_meanwhile():
+    needed = []
+    model = Gaussian()
+    model.register_forward_hook(lambda *_: needed.append(model.precision.requires_grad))
+    SGLD(steps=3)(model, torch.ones(2, 1), generator())
+    ood_score(model, torch.ones(2, 1))
+    assert needed == [True] * 4
 
 
 def test_parameters_and_start_are_left_alone():

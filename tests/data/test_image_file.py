@@ -1,9 +1,13 @@
+import os
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from gedi_nesy.data.image_file import read_image
-from gedi_nesy.data.image_folder import read_unlabelled_folder
+from gedi_nesy.data.image_folder import read_image_folder, read_unlabelled_folder
 from gedi_nesy.errors import UserError
 
 
@@ -57,3 +61,89 @@ def test_what_cannot_be_read_is_named(name, sentence, tmp_path):
     saved(tmp_path / "bytes.png", np.full((2, 2), 255, np.uint16))  # white, if it was made of bytes
     with pytest.raises(UserError, match=sentence):
         read_image(tmp_path / name, (2, 2))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"])
+def test_every_format_that_is_named_is_read_whatever_its_ending(kind, tmp_path):
+    Image.new("L", (4, 4), 200).save(tmp_path / "image.any", kind)
+    assert read_image(tmp_path / "image.any", (4, 4)).float().mean().item() == pytest.approx(200, abs=2)
+
+
+def test_of_several_frames_the_first_is_read(tmp_path):
+    dark, light = (Image.new("L", (2, 2), value) for value in (0, 255))
+    light.save(tmp_path / "moving.gif", save_all=True, append_images=[dark])
+    assert read_image(tmp_path / "moving.gif", (2, 2)).tolist() == [[[255, 255], [255, 255]]]
+
+
+def test_formats_that_run_programs_are_refused_under_any_name(tmp_path):
+    Image.new("L", (2, 2)).save(tmp_path / "image.png", "EPS")
+    Image.new("L", (2, 2)).save(tmp_path / "image.jpg", "PPM")
+    for name in ("image.png", "image.jpg"):
+        with pytest.raises(UserError, match="is not an image that can be read; give a PNG"):
+            read_image(tmp_path / name, (2, 2))
+
+
+def png_of(width, height):
+    """A PNG whose header promises so many pixels, and that ends where they would begin."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + b"\0\0\0\0IDAT"
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 170_000_000), (10_000, 10_000), (2**31 - 1, 2**31 - 1)])
+def test_too_many_pixels_are_refused_before_they_are_decoded(size, tmp_path):
+    (tmp_path / "bomb.png").write_bytes(png_of(*size))
+    with pytest.raises(UserError, match=r"bomb.png has .*more than 64,000,000"):
+        read_image(tmp_path / "bomb.png", (2, 2))
+
+
+def test_an_image_stands_as_the_camera_was_held(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    Image.fromarray(np.array([[255, 255], [0, 0]], np.uint8)).save(tmp_path / "turned.png", exif=exif)
+    assert read_image(tmp_path / "turned.png", (2, 2)).tolist() == [[[0, 255], [0, 255]]]
+
+
+def test_a_fifo_and_a_device_are_no_images(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "zero.png"):
+        with pytest.raises(UserError, match="is not an image that can be read"):
+            read_image(tmp_path / name, (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("stray", "sentence"),
+    [
+        ("train/cat/2.heic", r"2.heic would not be read, only .bmp, .gif"),
+        ("train/cat/more/1.png", r"more is a folder among images"),
+    ],
+)
+def test_what_a_labelled_folder_would_skip_is_said(stray, sentence, tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        saved(tmp_path / split / "cat" / "1.png", np.zeros((2, 2), np.uint8))
+        (tmp_path / split / "cat" / "Thumbs.db").write_text("")
+    assert len(read_image_folder(tmp_path).x_train) == 1
+    (tmp_path / stray).parent.mkdir(exist_ok=True)
+    saved(tmp_path / "image", np.zeros((2, 2), np.uint8), format="PNG").rename(tmp_path / stray)
+    with pytest.raises(UserError, match=sentence):
+        read_image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("stray", ["train/1.png", "test/labels.csv", "val/cat/1.png"])
+def test_what_lies_beside_the_classes_is_said(stray, tmp_path):
+    for name in ("train/cat/1.png", "test/cat/1.png", stray):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        saved(tmp_path / name, np.zeros((2, 2), np.uint8), format="PNG")
+    with pytest.warns(UserWarning, match=f"{stray.removesuffix('/cat/1.png')} is not read"):
+        assert len(read_image_folder(tmp_path).x_train) == 1
+
+
+def test_what_a_folder_without_labels_would_skip_is_said(tmp_path):
+    saved(tmp_path / "1.bmp", np.zeros((2, 2), np.uint8))
+    assert read_unlabelled_folder(tmp_path)[0].shape == (1, 1, 2, 2)
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(UserError, match=r"notes.txt would not be read"):
+        read_unlabelled_folder(tmp_path)

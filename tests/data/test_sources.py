@@ -181,6 +181,7 @@ def test_a_named_dataset_from_an_npz_says_when_it_is_partial(tmp_path):
         ({"y_train": np.array([0.5, 1])}, "y_train is float64; save the labels as integers"),
         ({"y_train": np.array([0, 1, 1])}, "train labels are int64 .3.; give one integer for each of the 2 images"),
         ({"y_train": np.array([0, -1])}, "train labels run from -1 to 0"),
+        ({"y_train": np.array([0, 10**9])}, "has a label 1000000000, which would make 1,000,000,001 classes: number"),
         ({"classes": np.array(["a"])}, "test labels run from 0 to 1, but there are 1 classes"),
         ({"classes": np.array([{}])}, "holds Python objects: save arrays of numbers"),
         ({"x_test": np.zeros((2, 5, 5), np.uint8)}, r"train images are \(1, 4, 4\) and test images \(1, 5, 5\)"),
@@ -300,6 +301,7 @@ def test_a_folder_whose_classes_are_half_there_is_refused(files, says, tmp_path)
 
 
 @pytest.mark.parametrize("extra", ["preview.png", "train/preview.png"])
+@pytest.mark.filterwarnings("ignore:.*preview.png is not read")
 def test_a_stray_picture_does_not_take_the_classes_away(extra, tmp_path):
     for name in ("train/cat/1.png", "test/cat/1.png", extra):
         picture(tmp_path / name, 1)

@@ -1,9 +1,12 @@
 """Rules of every shape through training: small, on real digits, no image of which is labelled for the networks."""
 
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
@@ -129,6 +132,37 @@ def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+def test_a_run_folder_holds_what_its_program_loads_and_its_program_loads_nothing_else(tmp_path):
+    (tmp_path / "facts").mkdir()
+    (tmp_path / "facts" / "odd.pl").write_text("odd(1). odd(3).")
+    text = f"{DIGIT}:- consult('facts/odd.pl').\nrule(X) :- digit(X,A), odd(A).\nquery(rule(X)).\n"
+    folder = train_text(text, tmp_path, arguments=[]).folder
+    (tmp_path / "facts" / "odd.pl").unlink()
+    assert load_run(folder.path).constraint.count() == 2
+    config = (folder / "config.toml").read_text()
+    (tmp_path / "outside.pl").write_text("odd(5).")
+    for program, load in [("/outside.pl", str(tmp_path / "outside.pl")), (f"{tmp_path}/x.pl", "outside.pl")]:
+        folder.write("config.toml", config.replace(str(tmp_path / "rule.pl"), program))
+        folder.write("program.pl", text.replace("facts/odd.pl", load))
+        with pytest.raises(UserError, match=r"pass trust=True|outside.pl can't be read: No such file"):
+            load_run(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\xff\xfe", "no text in UTF-8"), (None, "is a link to another file"), (b"a :- b(.", "Unmatched character")],
+)
+def test_a_damaged_program_of_a_run(noisy, tmp_path, content, message):
+    folder = shutil.copytree(noisy.folder.path, tmp_path / "copy")
+    (folder / "program.pl").unlink()
+    if content is None:
+        (folder / "program.pl").symlink_to("/dev/zero")
+    else:
+        (folder / "program.pl").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        load_run(folder)
+
+
 def test_a_run_that_loads_code_needs_trust_each_time(tmp_path):
     code = (
         "from problog.extern import problog_export\n@problog_export('+int', '-int')\ndef twice(x):\n    return 2 * x\n"
@@ -183,8 +217,8 @@ def test_a_search_for_readings_that_was_cut_short_settles_nothing(monkeypatch):
     monkeypatch.setattr("gedi_nesy.nesy.certificate.SECONDS", 0.0)
     assert readings(Constraint.from_file("addition_multi"), load_recipe(RECIPE)) is None
     good, matched = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, Matched(energy=-1.0, margin=0.5, chains=3)
-    assert certificate(good, matched, None, 1)["certified"]
-    unsettled = certificate(good, matched, None, None)
+    assert certificate(good, matched, None, 1, {})["certified"]
+    unsettled = certificate(good, matched, None, None, {})
     assert not unsettled["certified"]
     assert unsettled["failures"] == ["readings of the rule not settled"]
 
@@ -204,12 +238,12 @@ def test_a_run_that_is_not_certified_says_what_speaks_against_it(margin, agreeme
     matched = None if margin == "no matching" else Matched(energy=-1.0, margin=margin, chains=3)
     best = agreement.index(1.0) if agreement else 0
     selection = Selection([1.0, 1.0], best, agreement, [0, 1]) if agreement else None
-    found = certificate(good, matched, selection, 1)
+    found = certificate(good, matched, selection, 1, {})
     assert (found["certified"], found["failures"]) == (reason is None, [reason] if reason else [])
 
 
 def test_a_single_restart_without_matching_is_no_evidence():
-    found = certificate({"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, None, None, 1)
+    found = certificate({"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, None, None, 1, {})
     assert not found["certified"]
 
 
@@ -244,3 +278,12 @@ def test_candidates_without_probabilities_share_the_rule():
     candidates = Candidates({"digits": Shape(10)}, 3, seed=0)
     assert candidates.rules(rule) == [rule]
     assert not list(candidates.own_rules)
+
+
+def test_energies_that_do_not_model_the_images_withhold_the_certificate():
+    good, matched = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, Matched(energy=-1.0, margin=0.5, chains=3)
+    run_away = EnergyCheck(-47.0, 0.02, 2.27, ("samples of few symbols",))
+    found = certificate(good, matched, None, 1, {"digits": run_away})
+    assert not found["certified"]
+    assert found["failures"] == ["samples of few symbols"]
+    assert (found["energy_gap"], found["sample_variety"], found["sample_distance"]) == (-47.0, 0.02, 2.27)

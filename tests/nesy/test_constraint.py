@@ -400,3 +400,52 @@ def test_an_argument_needs_a_value_for_each_example(value) -> None:
 def test_no_draw_is_no_sample(addition: Constraint) -> None:
     with pytest.raises(UserError, match="at least one assignment can be drawn, not 0"):
         addition.sample(0)
+
+
+def closed_form(x: torch.Tensor, y: torch.Tensor, sums: list[int]) -> torch.Tensor:
+    """log P(sum) of two digits, [batch]."""
+    ways = [[(a, s - a) for a in range(10) if s - a in range(10)] for s in sums]
+    return torch.stack([torch.stack([x[i, a] + y[i, b] for a, b in w]).logsumexp(0) for i, w in enumerate(ways)])
+
+
+@pytest.mark.parametrize("text", [SUM, SUM + " t(0.7) :: ok. s(X,Y,S) :- sum(X,Y,S), ok."])
+def test_second_derivatives_are_those_of_the_closed_form(text: str) -> None:
+    rule = Constraint(text, query=f"{'s' if 'ok' in text else 'sum'}(X,Y,S)", arguments=("S",))
+    given = {"S": [0, 9, 17]}
+    y, logits = random_inputs(rule, 3)["Y"], torch.randn(3, 10, generator=torch.Generator().manual_seed(5)).double()
+
+    def ours(x: torch.Tensor) -> torch.Tensor:
+        return rule.log_prob({"X": x.log_softmax(1), "Y": y}, given).sum()
+
+    def by_hand(x: torch.Tensor) -> torch.Tensor:
+        return closed_form(x.log_softmax(1), y, given["S"]).sum()
+
+    expected = torch.autograd.functional.hessian(by_hand, logits)
+    for hessian in (torch.autograd.functional.hessian, lambda f, x: torch.func.hessian(f)(x)):
+        torch.testing.assert_close(hessian(ours, logits), expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(torch.func.grad(ours)(logits), torch.func.grad(by_hand)(logits))
+    logits.requires_grad_()
+    penalties = [
+        torch.autograd.grad(torch.autograd.grad(f(logits), logits, create_graph=True)[0].square().sum(), logits)[0]
+        for f in (ours, by_hand)
+    ]
+    torch.testing.assert_close(*penalties, atol=1e-12, rtol=0)
+
+
+def test_a_single_sum_of_products_has_second_derivatives_too(addition: Constraint) -> None:
+    rows = torch.randn(3, 2, 10, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    assert torch.autograd.gradgradcheck(
+        lambda rows: addition.log_prob(dict(zip("XYZ", rows.log_softmax(-1), strict=True))), (rows,)
+    )
+
+
+def test_tensors_without_values_of_their_own_are_refused() -> None:
+    rule = Constraint(SUM, query="sum(X,Y,S)", arguments=("S",))
+    inputs = random_inputs(rule, 1)
+    for kind, x in (("meta", inputs["X"].to("meta")), ("sparse", inputs["X"].to_sparse())):
+        with pytest.raises(UserError, match=f"X is a {kind} tensor: the rule needs a dense one"):
+            rule.log_prob(inputs | {"X": x}, {"S": [3]})
+    with pytest.raises(UserError, match=r"X comes from vmap, .* pass them as \[batch, 10\] and leave vmap out"):
+        torch.func.vmap(torch.func.grad(lambda x: rule.log_prob(inputs | {"X": x}, {"S": [3]}).sum()))(
+            inputs["X"][None]
+        )

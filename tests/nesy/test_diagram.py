@@ -142,10 +142,11 @@ def test_multi_digit_addition_grows_linearly(digits: int) -> None:
     names = [
         ",".join(f"{letter}{i}" for i in range(n)) for letter, n in (("X", digits), ("Y", digits), ("Z", digits + 1))
     ]
-    rule = Constraint.from_file("addition_multi", query="addition([{}],[{}],[{}])".format(*names))
+    rule = Constraint.from_file(
+        "addition_multi", query="addition([{}],[{}],[{}])".format(*names), max_nodes=2_000 * digits
+    )
     assert rule.count() == 100**digits
     assert rule._compiled.size < 35 * digits
-    assert len(rule._compiled.diagram) < 2_000 * digits  # nodes made on the way
 
 
 def test_xor_grows_linearly() -> None:

@@ -3,10 +3,14 @@ import math
 import pytest
 import torch
 
+from gedi_nesy.core.chains import Chains
+from gedi_nesy.core.energy import energy
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.nesy.candidates import Candidates, Shape
-from gedi_nesy.nesy.losses import StepLosses, log_priors
+from gedi_nesy.nesy.examples import batch_rows
+from gedi_nesy.nesy.foreign import DistortedImages
+from gedi_nesy.nesy.losses import StepLosses, build_sgld, log_priors
 from gedi_nesy.nesy.recipe import load_recipe
 from tests.nesy.readers import readers
 
@@ -46,13 +50,21 @@ def test_the_prior_has_its_forms_optimum(form, optimum, addition, loader):
     assert losses(0)["prior"].item() >= optimum
 
 
+def add_chains(losses, candidates, reinit):
+    """Chains of the single network, as a session makes them; their buffer."""
+    recipe, generator, scale = losses.recipe, losses.training.generator, losses.loader.scale
+    buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, reinit, generator, torch.device("cpu"))
+    sgld = build_sgld(recipe.sampler, scale, losses.loader.ground)
+    net = candidates.networks(0)["digits"]
+    losses.training.chains["digits"] = Chains(net, sgld, buffer, recipe.sampler.chains, generator)
+    return buffer
+
+
 def test_chains_move_every_nth_step_and_only_then(addition, loader):
     candidates = Candidates({"digits": Shape(10)}, 1, seed=0)
     rarely = {"train.weights.gen": 1.0, "sampler.steps": 1, "sampler.every": 5, "restarts": 1}
     losses = step_losses(addition, loader, candidates, rarely)
-    generator = losses.training.generator
-    buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, generator, torch.device("cpu"))
-    losses.training.buffers["digits"] = buffer
+    buffer = add_chains(losses, candidates, 0.05)
     before = buffer.samples.clone()
     assert "gen" not in losses(0)
     assert torch.equal(buffer.samples, before)
@@ -60,23 +72,16 @@ def test_chains_move_every_nth_step_and_only_then(addition, loader):
     assert (buffer.samples != before).flatten(1).any(1).sum() == 24
 
 
-def test_short_chains_from_distorted_images_are_samples_where_they_start_and_where_they_end(addition, loader):
+def test_distorted_images_are_held_against_the_data_beside_the_samples(addition, loader):
     candidates = Candidates({"digits": Shape(10)}, 1, seed=0)
-    mixed = {"train.weights.gen": 1.0, "sampler.steps": 1, "sampler.noise": 0.0, "sampler.distorted": 6, "restarts": 1}
+    mixed = {"train.weights.gen": 1.0, "train.weights.distorted": 0.5, "sampler.distorted": 6, "restarts": 1}
     losses = step_losses(addition, loader, candidates, mixed)
-    training = losses.training
-    training.buffers["digits"] = buffer = ReplayBuffer(
-        60, (1, 28, 28), 0.0, 1.0, 0.0, training.generator, torch.device("cpu")
-    )
-    before, state = buffer.samples.clone(), training.generator.get_state()
-    images = loader.batch(torch.arange(8)).images["digits"]
-    logits = losses._sample("digits", images)
-    assert logits.shape == (36, 10)
-    assert (buffer.samples != before).flatten(1).any(1).sum() == 24  # only chains of the buffer are kept
-    training.generator.set_state(state)
-    buffer.draw(24, training.generator)
-    starts = losses._distorted(images)
-    torch.testing.assert_close(logits[30:], candidates.networks(0)["digits"](starts))
+    add_chains(losses, candidates, 0.0)
+    found = losses(0)
+    net = candidates.networks(0)["digits"]
+    at_distorted = energy(net(DistortedImages(loader, 6, 0.0, 0)("digits", 0))).mean()
+    at_data = energy(net(loader.batch(batch_rows(len(loader), 40, 0, 0)).images["digits"])).mean()
+    torch.testing.assert_close(found["distorted"], (at_data - at_distorted)[None])
 
 
 def test_an_exploding_energy_gap_stops_training(addition, loader):
@@ -85,7 +90,6 @@ def test_an_exploding_energy_gap_stops_training(addition, loader):
     candidates.nets[0]["digits"].forward = lambda x: x.flatten(1)[:, :10] * 1e6
     rarely = {"train.weights.gen": 1.0, "sampler.steps": 1, "sampler.every": 5, "restarts": 1}
     losses = step_losses(addition, loader, candidates, rarely)
-    buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, 0.05, losses.training.generator, torch.device("cpu"))
-    losses.training.buffers["digits"] = buffer
+    add_chains(losses, candidates, 0.05)
     with pytest.raises(DivergedError, match="energies of data and samples"):
         losses(4)

@@ -153,3 +153,9 @@ def test_reference_engine_warns_of_what_is_impossible_and_names_wrong_arguments(
         assert rule.log_prob(inputs, {"S": [6, 7]}).exp().tolist() == [pytest.approx(1 / 16), 0.0]
     with pytest.raises(UserError, match=r"arguments were given for \['T'\]"):
         rule.log_prob(inputs, {"T": [6, 7]})
+
+
+def test_a_query_has_a_budget() -> None:
+    model = deepproblog_model("p(X) :- p(f(X)). q :- p(0).", {})
+    with pytest.raises(UserError, match="q was not grounded and compiled within its budget"):
+        query(model, "q", seconds=0.5)

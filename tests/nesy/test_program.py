@@ -39,7 +39,10 @@ DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
             "reads X twice",
         ),
         ("nn(d, [X], Y, [0,1]) :: p(X,Y) :- r(Z). r(1). r(2).", "p(X,1)", "two independent draws"),
-        ("0.7 :: a; 0.6 :: b. q :- a. q :- b.", "q", "annotated disjunction exceed 1"),
+        ("b.\n0.7 :: a; 0.6 :: b. q :- a.", "q", "2:8: the probabilities of an annotated disjunction exceed 1: 1.3"),
+        ("P::a(X); Q::b(X) :- w(X,P,Q). w(1,0.7,0.7). q :- a(1).", "q", "annotated disjunction exceed 1: 1.4 at 1:4"),
+        ("0.5 :: a; b :- c. c.", "a", "1:11: b has no probability, but what it excludes has"),
+        ("b. 1.5 :: a.", "b", "1:11: the probability 1.5 is not between 0 and 1"),  # though it is not reached
         ("t(0.7) :: a; t(0.6) :: b.", "a", "exceed 1"),
         ("t(0.0) :: a.", "a", "must start between 0 and 1"),
         ("b.\nt(_,X) :: a(X) :- c(X).", "b", r"2:11: a learnable probability is t\(_\) or t\(0.1\), one for all"),
@@ -51,6 +54,17 @@ DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
         ("? :: a.", "a", r"the probability \? is not a number"),
         ("a :- \\+b. b :- \\+a.", "a", "Negative cycle"),
         ("0.3 :: a. b :- fail. evidence(b).", "a", "evidence is impossible"),
+        ("0.3 :: a. evidence(a,flase).", "a", r"evidence\(a,flase\) has no truth value: write true or false at 1:20"),
+        ("0.3 :: a. evidence(a,0).", "a", r"evidence\(a,0\) has no truth value"),
+        ("0.3 :: a. evidence(a,_).", "a", r"evidence\(a,.*\) has no truth value"),
+        ("0.3 :: a. v(no). evidence(a,V) :- v(V).", "a", r"evidence\(a,no\) has no truth value"),
+        ("0.3 :: a. 0.5 :: b. evidence(a) :- b.", "a", r"evidence\(a\) depends on chance"),
+        ("0.3 :: a. 0.5 :: evidence(a).", "a", r"write query\(goal\), evidence\(goal\) or evidence\(goal,false\)"),
+        ("0.3 :: a. evidence(a,true,1).", "a", r"write query\(goal\), evidence\(goal\) or evidence\(goal,false\)"),
+        ("nn(d, [X], Y, ['0','1']) :: p(X,Y).", "p(X,1)", "1:16: ProbLog can't tell the name '0' from the number"),
+        ("a.\nb(" + "7" * 4400 + ").", "a", "the program:2: a number is too large"),
+        ("a.\nb(0x" + "f" * 4400 + ").", "a", "the program:2: a number is too large"),
+        ("a.\nb(1e999).", "a", "the program:2: a number is too large"),
         ("0.3 :: p(1). query(p(X)) :- X = 1.", None, "has no query/1 without a body"),
         ("0.3 :: a(1). p(X,Y) :- a(X).", "p(1,Y)", r"no network is called with Y"),
         ("t(0.3) :: a. p(P) :- subquery(a,P), P > 0.1. q :- p(_).", "q", "evaluating subquery"),
@@ -59,6 +73,12 @@ DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
 def test_one_sentence_for_each_mistake(text: str, query: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Constraint(text, query=query)
+
+
+def test_a_byte_order_mark_is_none_of_the_program(tmp_path) -> None:
+    (tmp_path / "marked.pl").write_bytes(b"\xef\xbb\xbf0.3 :: a.\nquery(a).")
+    for rule in (Constraint.from_file(tmp_path / "marked.pl"), Constraint("\ufeff0.3 :: a.", "a")):
+        assert rule.log_prob({}).exp().item() == pytest.approx(0.3)
 
 
 def test_a_single_argument_may_be_its_name() -> None:
@@ -124,19 +144,6 @@ def test_a_number_is_found_in_either_way_of_writing() -> None:
 def test_query_with_an_unknown_argument() -> None:
     with pytest.raises(UserError, match="argument Z is no variable"):
         Constraint(DIGIT, query="digit(X,3)", arguments=("Z",))
-
-
-@pytest.mark.parametrize(
-    "load", ["use_module('code.py')", "use_module('code')", "consult('../outside.pl')", "use_module(library(db))"]
-)
-def test_code_and_files_from_elsewhere_need_trust(tmp_path, load: str) -> None:
-    folder = tmp_path / "rules"
-    folder.mkdir()
-    (folder / "code.py").write_text("raise SystemExit('this code must not run')")
-    (tmp_path / "outside.pl").write_text("helper(3).")
-    for text in (f":- {load}. q(X) :- digit(X,3).", f"q(X) :- {load}, digit(X,3)."):
-        with pytest.raises(UserError, match="pass trust=True"):
-            Constraint(DIGIT + text, query="q(X)", folder=folder)
 
 
 def test_files_beside_the_program_and_trusted_code(tmp_path) -> None:

@@ -20,7 +20,7 @@ def test_the_paper_recipe_is_table_9():
     assert [w(0.5) for w in (weights.gen, weights.nesy, weights.prior, weights.inv)] == [1, 25, 400, 0]
     assert (recipe.sampler.steps, recipe.sampler.step_size, recipe.sampler.noise) == (20, 1.0, 0.01)
     assert (recipe.sampler.buffer, recipe.sampler.reinit) == (10_000, 0.05)
-    assert recipe.train.length(1000) == 100 * 50  # 1000 triples in batches of 20
+    assert recipe.train.length(1000, 3) == 100 * 50  # 1000 triples in batches of 20
 
 
 def test_methods_find_their_recipes():
@@ -43,6 +43,12 @@ def test_methods_find_their_recipes():
         ({"train.learnin_rate": 1.0}, "no setting 'train.learnin_rate' \\(did you mean 'train.learning_rate'"),
         ({"exampels": 5}, "no setting 'exampels' \\(did you mean 'examples'"),
         ({"examples": 0}, "examples = 0"),
+        ({"threads": 1_000_000}, "threads = 1000000: input should be less than or equal to 1024"),
+        ({"seed": 12345678901234567890}, "seed is larger than 2,147,483,647"),
+        ({"sampler.noise": float("inf")}, "noise = inf: input should be a finite number"),
+        ({"sampler.step_size": float("nan")}, "step_size = nan"),
+        ({"student.learning_rate": -0.001}, "learning_rate = -0.001: weights and learning rates are 0 or more"),
+        ({"student.weights.gen": [[0.0, 1.0], [1.0, -1.0]]}, "weights and learning rates are 0 or more"),
         ({"train.batch": "many"}, "train.batch = 'many'"),
         ({"seed.x": 1}, "'seed' is a value"),
         ({"train.weights.prior": [[0.9, 1.0], [0.1, 2.0]]}, "order of progress"),
@@ -82,3 +88,24 @@ def test_the_engine_is_the_fastest_there_is(installed, device, engine, monkeypat
     monkeypatch.setattr("gedi_nesy.nesy.recipe.find_spec", lambda name: object() if installed else None)
     assert load_recipe("gedi-nesy", {"device": device}).sampler.engine == engine
     assert load_recipe("gedi-nesy", {"device": device, "sampler.engine": "torch"}).sampler.engine == "torch"
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        ({"a": 'base = "A"'}, r"a.toml is a base of its own"),
+        ({"a": 'base = ["gedi-nesy", "B"]', "b": 'base = "A"'}, r"a.toml is a base of its own"),
+        ({"a": "base = 5"}, r"has base = 5; give a recipe's name"),
+        ({"a": "base = [1]"}, r"has base = \[1\]"),
+        ({"a": 'base = "gedi-nesy"\ntrain = 5'}, r"train = 5"),
+        ({"a": f"x = {'[' * 5000}"}, r"is not valid TOML"),
+        ({"a": f"x = {'1' * 5000}"}, r"is not valid TOML"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_one_sentence(texts, sentence, tmp_path):
+    for name, text in texts.items():
+        for other in texts:
+            text = text.replace(f'"{other.upper()}"', f'"{tmp_path}/{other}.toml"')
+        (tmp_path / f"{name}.toml").write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        load_recipe(str(tmp_path / "a.toml"))

@@ -129,6 +129,14 @@ def test_diagnosis_on_given_examples() -> None:
     [
         ({"X": [1], "Y": [1]}, "the support has no S: it needs the form that sample"),
         ({"X": [1], "S": [2]}, "the support has no Y"),
+        (
+            {"X": [1.0], "Y": [1], "S": [2]},
+            r"needs a list of indices for X, one an assignment, not \[1\] torch.float32",
+        ),
+        (
+            {"X": [[1]], "Y": [1], "S": [2]},
+            r"needs a list of indices for X, one an assignment, not \[1, 1\] torch.int64",
+        ),
         ({"X": [1], "Y": [-1], "S": [2]}, "the support has -1 for Y, no index into its 10 values"),
         ({"X": [1], "Y": [1, 1], "S": [2]}, r"differ in their number of assignments: \[1, 2\]"),
     ],

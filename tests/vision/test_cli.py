@@ -258,7 +258,7 @@ def test_images_are_drawn_and_told_from_noise(on_images):
     [
         (["ood", "RUN", "--against", "noise,"], "'noise,' has an empty entry"),
         (["sample", "RUN", "--out", "samples.txt"], "samples.txt is no .png file"),
-        (["train", "--clusters", "1"], "1 is not in the range x>=2"),
+        (["train", "--clusters", "1"], "1 is not in the range 2<=x"),
         (["sample", "RUN", "--out", "nowhere/samples.png"], "there is no folder nowhere"),
     ],
 )

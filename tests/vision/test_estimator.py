@@ -1,11 +1,16 @@
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import check_estimator
 
+from gedi_nesy.errors import UserError
 from gedi_nesy.vision.estimator import GEDIClustering
 
 QUICK = {"restarts": 2, "steps": 150, "density_steps": 20, "random_state": 0}
@@ -46,6 +51,50 @@ def test_an_empty_cluster_is_said(fitted):
     model.labels_ = fitted[0].labels_  # of 3 clusters
     with pytest.warns(ConvergenceWarning, match="Only 3 of n_clusters=4 clusters have training points"):
         model._warn_of_empty_clusters()
+
+
+def test_a_sample_that_fails_leaves_no_mode_behind(fitted):
+    model, x, _ = fitted
+    for wrong in (-1, 0, 2.5, "2"):
+        with pytest.raises(UserError, match="n_samples must be a whole number from 1 on"):
+            model.sample(wrong)
+    wild = copy.copy(model)
+    steps = model._recipe.sampler.model_copy(update={"step_size": 1e38, "clamp": False, "jump": False})
+    wild._recipe = model._recipe.model_copy(update={"sampler": steps})
+    with pytest.raises(FloatingPointError):
+        wild.sample(2)
+    assert (model.predict(x) == model.labels_).all()
+
+
+def test_one_thread_predicts_while_another_samples(fitted):
+    model, x, _ = fitted
+    with ThreadPoolExecutor(2) as pool:
+        sampling = pool.submit(lambda: [model.sample(5, steps=20) for _ in range(10)])
+        labels = [model.predict(x) for _ in iter(sampling.done, True)]
+        samples = sampling.result()
+    assert all((found == model.labels_).all() for found in labels)
+    assert all(np.array_equal(drawn, samples[0][0]) for drawn, _ in samples)
+
+
+def test_another_default_type_changes_nothing(fitted):
+    few = {"restarts": 1, "steps": 20, "density_steps": 5, "random_state": 0}
+    expected = GEDIClustering(3, **few).fit(fitted[1])
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = GEDIClustering(3, **few).fit(fitted[1])
+        assert torch.get_default_dtype() is torch.float64
+        drawn, _ = model.sample(3, steps=2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert np.array_equal(model.predict_proba(fitted[1]), expected.predict_proba(fitted[1]))
+    assert np.array_equal(drawn, expected.sample(3, steps=2)[0])
+
+
+@pytest.mark.parametrize("wrong", [{"n_clusters": "2"}, {"restarts": 1.5}, {"steps": True}, {"noise": "x"}])
+def test_a_setting_that_is_no_number_is_named(wrong, fitted):
+    (name,) = wrong
+    with pytest.raises(UserError, match=f"{name} must be a"):
+        GEDIClustering(**wrong).fit(fitted[1])
 
 
 def test_scikit_learn_s_own_checks():

@@ -160,6 +160,14 @@ def test_so_many_examples_are_drawn_from_a_table_and_all_of_them_by_default(tmp_
     assert few.y_train.tolist() != other.y_train.tolist()
 
 
+def test_labels_of_a_table_may_be_any_integers(tmp_path):
+    """They name the clusters to score by; 10**9 is not the number of clusters."""
+    x, ids = np.eye(4, 2), np.array([-1, 10**9, 7, 10**9])
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=ids, x_test=x, y_test=ids[::-1])
+    points = load_points(str(tmp_path / "own.npz"), None, 0, 0.0)
+    assert (points.y_train.tolist(), points.y_test.tolist()) == ([0, 2, 1, 2], [2, 1, 2, 0])
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [

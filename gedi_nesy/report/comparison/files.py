@@ -13,6 +13,8 @@ from gedi_nesy.report.comparison.table import markdown_table
 from gedi_nesy.report.comparison.tally import Comparison
 from gedi_nesy.runs import write_atomically
 
+ODD = "backslashreplace"  # how what is no UTF-8 in a file's name is written
+
 
 def write_comparison(stem: Path, comparison: Comparison, about: Mapping[str, Any]) -> None:
     """Write `stem`.csv, .json, .md and .html, and once a run is finished .png, its plot of the first figure.
@@ -22,8 +24,8 @@ def write_comparison(stem: Path, comparison: Comparison, about: Mapping[str, Any
         comparison: what to write.
         about: what else the JSON is to say, for example the command.
     """
-    write_atomically(stem.with_name(f"{stem.name}.csv"), _csv(comparison).encode())
-    write_atomically(stem.with_name(f"{stem.name}.md"), markdown_table(comparison).encode())
+    write_atomically(stem.with_name(f"{stem.name}.csv"), _csv(comparison).encode(errors=ODD))
+    write_atomically(stem.with_name(f"{stem.name}.md"), markdown_table(comparison).encode(errors=ODD))
     text = json.dumps({**about, **comparison.to_dict()}, indent=2)
     write_atomically(stem.with_name(f"{stem.name}.json"), f"{text}\n".encode())
     figure = next(iter(comparison.figures))
@@ -32,7 +34,7 @@ def write_comparison(stem: Path, comparison: Comparison, about: Mapping[str, Any
     if drawn:
         comparison_png(plot, comparison, figure)
     page = comparison_html(comparison, plot if drawn else None, str(about.get("command", "")))
-    write_atomically(stem.with_name(f"{stem.name}.html"), page.encode())
+    write_atomically(stem.with_name(f"{stem.name}.html"), page.encode(errors=ODD))
 
 
 def _csv(comparison: Comparison) -> str:

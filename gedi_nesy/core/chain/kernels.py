@@ -1,4 +1,4 @@
-"""The compiled side of a whole SGLD chain (numba): executes a `chain_plan.Plan` on sixteen images at a time.
+"""The compiled side of a whole SGLD chain (numba): executes a `chain.plan.Plan` on sixteen images at a time.
 
 Sixteen images lie side by side in a vector register, so that a convolution is one fused multiply-add for each weight
 and pixel, with its sums in registers, and all that sixteen images need stays in the cache from step to step.
@@ -14,13 +14,17 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gedi_nesy.core.chain_plan import (
+from gedi_nesy.core.chain.plan import (
     CONVOLVE,
+    JOIN,
     LANES,
     POOL,
     POOL_BACK,
     RELU,
     RELU_BACK,
+    SILU,
+    SILU_BACK,
+    SPLIT,
     SPREAD,
     TILES,
 )
@@ -130,12 +134,46 @@ def _route(builder: Any, a: Any, b: Any, c: Any, d: Any, gradient: Any) -> list[
     ]
 
 
+def _exponential(builder: Any, x: Any) -> Any:
+    """exp(x) for x in [-80, 80], to a few units in the last place: 2^n times a polynomial for what is left of x."""
+
+    def constant(number: float) -> Any:
+        return _VECTOR([number] * LANES)
+
+    def call(name: str, *arguments: Any) -> Any:
+        signature = ir.FunctionType(_VECTOR, [_VECTOR] * len(arguments))
+        function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{LANES}f32")
+        return builder.call(function, arguments)
+
+    x = call("minnum", call("maxnum", x, constant(-80.0)), constant(80.0))
+    n = call("rint", builder.fmul(x, constant(1.4426950408889634)))
+    rest = call("fma", n, constant(-0.693359375), x)  # ln 2 in two parts, the first of few bits
+    rest = call("fma", n, constant(2.12194440e-4), rest)
+    series = constant(1 / 5040)
+    for factor in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0):
+        series = call("fma", series, rest, constant(factor))
+    integers = ir.VectorType(_INDEX, LANES)
+    exponent = builder.add(builder.fptosi(n, integers), integers([127] * LANES))
+    power = builder.bitcast(builder.shl(exponent, integers([23] * LANES)), _VECTOR)
+    return builder.fmul(series, power)
+
+
+def _silu_and_slope(builder: Any, x: Any) -> list[Any]:
+    """x s and its derivative s + x s (1 - s), with s = 1 / (1 + exp(-x))."""
+    one = _VECTOR([1.0] * LANES)
+    s = builder.fdiv(one, builder.fadd(one, _exponential(builder, builder.fsub(_VECTOR(None), x))))
+    y = builder.fmul(x, s)
+    return [y, builder.fadd(s, builder.fmul(y, builder.fsub(one, s)))]
+
+
 _tile_6x4, _tile_4x4, _tile_2x4, _tile_1x7, _tile_8x1, _tile_4x1, _tile_2x1, _tile_1x1 = (_tile(*t) for t in TILES)
 _copy = _cellwise(1, lambda builder, a: [a])
 _clip = _cellwise(1, lambda builder, a: [_larger(builder, a, _VECTOR(None))])
 _mask = _cellwise(
     2, lambda builder, a, g: [builder.select(builder.fcmp_ordered(">", a, _VECTOR(None)), g, _VECTOR(None))]
 )
+_silu = _cellwise(1, _silu_and_slope)
+_multiply = _cellwise(2, lambda builder, a, b: [builder.fmul(a, b)])
 _maximum = _cellwise(4, lambda builder, a, b, c, d: [_larger(builder, _larger(builder, a, b), _larger(builder, c, d))])
 _backward_maximum = _cellwise(5, _route)
 
@@ -205,6 +243,32 @@ def _relu(op: Any, memory: Any, back: bool) -> None:
 
 
 @_compiled
+def _activate(op: Any, memory: Any, back: bool) -> None:
+    """SiLU in place, its derivative beside it; back, the gradient times the derivative."""
+    for cell in range(op.channels * op.height * op.width):
+        slope = memory + _CELL * (op.slope + cell)
+        if back:
+            gradient = memory + _CELL * (op.gradient + cell)
+            _multiply((slope, gradient, gradient))
+        else:
+            value = memory + _CELL * (op.target + cell)
+            _silu((value, value, slope))
+
+
+@_compiled
+def _split(op: Any, memory: Any, back: bool) -> None:
+    """[channels, rows, columns] to [channels, 2, 2, rows / 2, columns / 2], even ones before odd ones; or back."""
+    size = op.height * op.width
+    for channel in range(op.channels):
+        for row in range(2 * op.height):
+            for column in range(2 * op.width):
+                whole = (channel * 2 * op.height + row) * 2 * op.width + column
+                part = ((channel * 2 + row % 2) * 2 + column % 2) * size + row // 2 * op.width + column // 2
+                source, target = (part, whole) if back else (whole, part)
+                _copy((memory + _CELL * (op.source + source), memory + _CELL * (op.target + target)))
+
+
+@_compiled
 def _spread(op: Any, memory: Any) -> None:
     """Copy rows of cells, `margin` cells before each of them."""
     for row in range(op.channels * op.height):
@@ -236,16 +300,19 @@ def advance(
     memory: Any,
     x: Any,
     noise: Any,
+    ground: Any,
     first: int,
     last: int,
     step_size: np.float32,
+    pull: np.float32,
     noise_scale: np.float32,
     low: np.float32,
     high: np.float32,
 ) -> None:
     """Advance chunks first to last - 1 of x in place, one step for each noise.
 
-    x is [chunks, cells, LANES] and noise [steps, chunks, LANES, cells].
+    x is [chunks, cells, LANES], noise [steps, chunks, LANES, cells] and ground [cells]; a step takes every cell back to
+    its ground by `pull` of the distance.
     `memory`, [plan.cells, LANES], must begin at a multiple of 64 bytes and be zero at first.
     """
     cells = x.shape[1]
@@ -263,6 +330,10 @@ def advance(
                     _pool(op, address, op.kind == POOL_BACK)
                 elif op.kind == RELU or op.kind == RELU_BACK:
                     _relu(op, address, op.kind == RELU_BACK)
+                elif op.kind == SILU or op.kind == SILU_BACK:
+                    _activate(op, address, op.kind == SILU_BACK)
+                elif op.kind == SPLIT or op.kind == JOIN:
+                    _split(op, address, op.kind == JOIN)
                 elif op.kind == SPREAD:
                     _spread(op, address)
                 else:
@@ -271,6 +342,7 @@ def advance(
                 for lane in range(LANES):
                     gradient = memory[cells + cell, lane]  # the plan puts it right behind the input
                     value = memory[cell, lane] + step_size * gradient + noise_scale * noise[step, chunk, lane, cell]
+                    value += pull * (ground[cell] - memory[cell, lane])
                     value = low if value < low else value  # not max and min, which would hide a NaN
                     memory[cell, lane] = high if value > high else value
         for cell in range(cells):

@@ -2,12 +2,29 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from gedi_nesy.core.fit import DivergedError, Training
-from gedi_nesy.vision.recipe import Guard
+from gedi_nesy.settings import Settings
+
+
+class Guard(Settings):
+    """When training counts as diverged, and what happens then.
+
+    Attributes:
+        largest_gap: between the mean energies of data and samples, in nats; a working energy model stays within tens.
+        retries: how often a stage goes back to an earlier state; with 0 the first divergence ends the run.
+        every: steps between two states that are kept to go back to; it goes to the one before the last.
+        slower: factor of the learning rate at each return.
+    """
+
+    largest_gap: PositiveFloat = 10_000.0
+    retries: NonNegativeInt = 0
+    every: PositiveInt = 1000
+    slower: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
 class Rollback:
@@ -45,7 +62,7 @@ class Rollback:
         if self.guard.retries and training.step % self.guard.every == 0:
             self.kept = [*self.kept[-1:], copy.deepcopy(training.state_dict())]
 
-    def go_back(self, training: Training, error: DivergedError) -> None:
+    def go_back(self, training: Training, error: ArithmeticError) -> None:
         """Put the training back to the older state that is kept.
 
         Raises:

@@ -1,7 +1,8 @@
 """A plain stack of layers as a list of operations on one block of memory: forward, then the gradient back to the input.
 
-`chain_kernels` executes the list. It knows five layers: Conv2d (stride 1, no padding), MaxPool2d(2), ReLU, Flatten and
-Linear. A memory cell is one number of each of sixteen images; tensors lie in it as [channels, height, width].
+`chain.kernels` executes the list. It knows six layers: Conv2d (no padding; stride 1, or stride 2 with an even kernel),
+MaxPool2d(2), ReLU, SiLU, Flatten and Linear. A memory cell is one number of each of sixteen images; tensors lie in it
+as [channels, height, width].
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
 
-CONVOLVE, POOL, POOL_BACK, RELU, RELU_BACK, SPREAD, SOFTMAX = range(7)
+CONVOLVE, POOL, POOL_BACK, RELU, RELU_BACK, SILU, SILU_BACK, SPLIT, JOIN, SPREAD, SOFTMAX = range(11)
 
 FIELDS = (
     "kind",
@@ -22,6 +23,7 @@ FIELDS = (
     "width",
     "source",  # first cell that is read
     "target",  # first cell that is written
+    "slope",  # first cell of an activation's derivative
     "gradient",  # first cell of the gradient that is passed back
     # and for convolutions:
     "source_row",  # cells between two rows of the source
@@ -42,12 +44,21 @@ TILES = ((6, 4), (4, 4), (2, 4), (1, 7), (8, 1), (4, 1), (2, 1), (1, 1))  # best
 
 @dataclass(frozen=True)
 class Plan:
-    """What `chain_kernels.advance` reads; the input lies at cell 0 and its gradient right behind it."""
+    """What `kernels.advance` reads; the input lies at cell 0 and its gradient right behind it.
+
+    It holds no weights, only where among the model's parameters each of them stands, and so outlives a training step.
+    """
 
     operations: np.ndarray  # of OPERATION
     offsets: np.ndarray  # int64
-    weights: np.ndarray  # float32
+    places: Tensor  # int64: of the weights, among all parameters one after the other and a last 0
     cells: int
+
+    @torch.no_grad()
+    def weights(self, model: nn.Module) -> np.ndarray:
+        """The model's present weights in the order in which the operations read them, float32."""
+        parameters = [parameter.reshape(-1) for parameter in model.parameters()]
+        return torch.cat([*parameters, parameters[0].new_zeros(1)])[self.places].numpy()
 
 
 @dataclass
@@ -82,7 +93,7 @@ def plan(model: nn.Module, shape: tuple[int, ...]) -> Plan:
     layers = list(_layers(model))
     if not layers or not isinstance(layers[0], nn.Conv2d | nn.Linear):
         raise _unknown(layers[0] if layers else model, "The first layer must be Conv2d or Linear.")
-    planner = _Planner(shape)
+    planner = _Planner(shape, model)
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
         planner.add(layer, following)
     return planner.finish()
@@ -110,12 +121,16 @@ class _Array:
         self.length += part.numel()
         return self.length - part.numel()
 
-    def joined(self) -> np.ndarray:
-        return torch.cat(self.parts).numpy()
+    def joined(self) -> Tensor:
+        return torch.cat(self.parts)
 
 
 class _Planner:
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], model: nn.Module) -> None:
+        sizes = [parameter.numel() for parameter in model.parameters()]
+        places = torch.arange(sum(sizes)).split(sizes)
+        self.places = {id(p): where.view_as(p) for p, where in zip(model.parameters(), places, strict=True)}
+        self.zero = sum(sizes)  # the place behind all parameters
         self.forward: list[dict[str, int]] = []
         self.backward: list[dict[str, int]] = []
         self.offsets = _Array()
@@ -129,12 +144,16 @@ class _Planner:
 
     def add(self, layer: nn.Module, following: nn.Module | None) -> None:
         if isinstance(layer, nn.Conv2d) and not self.flat:
-            settings = (layer.stride, layer.dilation, layer.padding, layer.groups)
-            if settings != ((1, 1), (1, 1), (0, 0), 1) or layer.kernel_size[0] != layer.kernel_size[1]:
-                raise _unknown(layer, "A Conv2d must have a square kernel, stride 1 and no padding.")
-            self._convolution(layer.weight, layer.bias, in_place=isinstance(following, nn.MaxPool2d))
+            settings = (layer.dilation, layer.padding, layer.groups)
+            if settings != ((1, 1), (0, 0), 1) or layer.kernel_size[0] != layer.kernel_size[1]:
+                raise _unknown(layer, "A Conv2d must have a square kernel, no padding, and stride 1 or 2.")
+            weight, bias = self._places(layer)
+            if layer.stride != (1, 1):
+                weight = self._split(layer, weight)
+            self._convolution(weight, bias, in_place=isinstance(following, nn.MaxPool2d))
         elif isinstance(layer, nn.Linear) and self.flat:
-            self._convolution(layer.weight[:, :, None, None], layer.bias, in_place=False)
+            weight, bias = self._places(layer)
+            self._convolution(weight[:, :, None, None], bias, in_place=False)
         elif isinstance(layer, nn.MaxPool2d) and not self.flat:
             self._pool(layer)
         elif isinstance(layer, nn.ReLU):
@@ -142,12 +161,26 @@ class _Planner:
             cells = {"channels": channels, "height": height, "width": width, "source": self.value.at}
             self.forward.append({"kind": RELU, **cells, "target": self.value.at})
             self.backward.append({"kind": RELU_BACK, **cells, "gradient": self.value.gradient})
+        elif isinstance(layer, nn.SiLU):
+            channels, height, width = self.value.shape
+            slope = self._allocate(channels * height * width)
+            cells = {"channels": channels, "height": height, "width": width, "slope": slope}
+            self.forward.append({"kind": SILU, **cells, "target": self.value.at})
+            self.backward.append({"kind": SILU_BACK, **cells, "gradient": self.value.gradient})
         elif isinstance(layer, nn.Flatten):
             channels, height, width = self.value.shape
             self.value = _Value((channels * height * width, 1, 1), self.value.at, self.value.gradient)
             self.flat = True
         else:
-            raise _unknown(layer, "It knows Conv2d, MaxPool2d(2) and ReLU on images, then Flatten, Linear and ReLU.")
+            raise _unknown(
+                layer, "It knows Conv2d, MaxPool2d(2), ReLU and SiLU on images, then Flatten, Linear, ReLU and SiLU."
+            )
+
+    def _places(self, layer: nn.Conv2d | nn.Linear) -> tuple[Tensor, Tensor]:
+        """Where the layer's weight and bias stand; a bias that is not there is 0."""
+        weight = self.places[id(layer.weight)]
+        bias = weight.new_full((len(weight),), self.zero) if layer.bias is None else self.places[id(layer.bias)]
+        return weight, bias
 
     def finish(self) -> Plan:
         if not self.flat:
@@ -155,7 +188,7 @@ class _Planner:
         softmax = {"kind": SOFTMAX, "channels": self.value.shape[0], "source": self.value.at}
         rows = [*self.forward, {**softmax, "target": self.value.gradient}, *reversed(self.backward)]
         operations = np.array([tuple(row.get(name, 0) for name in FIELDS) for row in rows], OPERATION)
-        return Plan(operations, self.offsets.joined(), self.weights.joined(), self.cells)
+        return Plan(operations, self.offsets.joined().numpy(), self.weights.joined(), self.cells)
 
     def _pool(self, layer: nn.MaxPool2d) -> None:
         plain = nn.MaxPool2d(2)
@@ -170,7 +203,25 @@ class _Planner:
         self.backward.append({"kind": POOL_BACK, **size, **gradients})
         self.value = pooled
 
-    def _convolution(self, weight: Tensor, bias: Tensor | None, in_place: bool) -> None:
+    def _split(self, layer: nn.Conv2d, weight: Tensor) -> Tensor:
+        """Put even and odd rows and columns apart, as channels; there a kernel of stride 2 is one of half its side.
+
+        Returns:
+            That kernel, [outputs, 4 * inputs, side / 2, side / 2].
+        """
+        side = layer.kernel_size[0]
+        channels, height, width = self.value.shape
+        if layer.stride != (2, 2) or side % 2 or height % 2 or width % 2:
+            raise _unknown(layer, f"Stride 2 takes an even kernel and an even size, here {height} x {width}.")
+        split = self._new_value((4 * channels, height // 2, width // 2))
+        size = {"channels": channels, "height": height // 2, "width": width // 2}
+        self.forward.append({"kind": SPLIT, **size, "source": self.value.at, "target": split.at})
+        self.backward.append({"kind": JOIN, **size, "source": split.gradient, "target": self.value.gradient})
+        self.value = split
+        halves = weight.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # [outputs, inputs, side / 2, 2, side / 2, 2]
+        return halves.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+    def _convolution(self, weight: Tensor, bias: Tensor, in_place: bool) -> None:
         """Convolve; back, that of its gradient with the turned kernel. In place, the gradient replaces the value."""
         outputs, inputs, side, _ = weight.shape
         channels, height, width = self.value.shape
@@ -185,14 +236,15 @@ class _Planner:
                 self._allocate(outputs * rows * (columns + side - 1) + side - 1), rows, columns + side - 1
             )
         turned = weight.flip(2, 3).transpose(0, 1)
-        self.backward.append(self._convolve(turned, None, gradient, value.gradient, value.shape, side - 1))
+        no_bias = turned.new_full((len(turned),), self.zero)
+        self.backward.append(self._convolve(turned, no_bias, gradient, value.gradient, value.shape, side - 1))
         if side > 1:
             size = {"channels": outputs, "height": rows, "width": columns, "margin": side - 1}
             self.backward.append({"kind": SPREAD, **size, "source": result.gradient, "target": gradient.at})
         self.value = result
 
     def _convolve(
-        self, weight: Tensor, bias: Tensor | None, source: _Source, target: int, size: tuple[int, ...], margin: int
+        self, weight: Tensor, bias: Tensor, source: _Source, target: int, size: tuple[int, ...], margin: int
     ) -> dict[str, int]:
         outputs, inputs, side, _ = weight.shape
         channels, height, width = size
@@ -207,7 +259,7 @@ class _Planner:
             **{"source": source.at, "source_row": source.row, "source_rows": source.rows, "target": target},
             **{"margin": margin, "side": side, "row_taps": inputs * side, "offset": self.offsets.append(offsets)},
             **{"weight": self.weights.append(taps)},
-            **{"bias": self.weights.append(weight.new_zeros(outputs) if bias is None else bias)},
+            **{"bias": self.weights.append(bias)},
             **{"tile_channels": tile_channels, "tile_pixels": tile_pixels},
         }
 

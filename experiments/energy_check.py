@@ -1,0 +1,149 @@
+"""Does the certificate see an energy model that is broken? Short runs, good ones and ones broken on purpose.
+
+    python experiments/energy_check.py --data-dir DATA
+
+Of every setting in SETTINGS some seeds are trained. The judge (judge.py), a network trained with labels for this
+purpose alone, says which of the runs have samples that are digits; the check (`core.energy_check`) looks at no label.
+Its thresholds were set on the runs of CALIBRATION; those of CHECK were looked at afterwards. The result goes to
+experiments/results/energy_check.json.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import click
+import torch
+from judge import Judge, floor, judged, load_judge
+from once import run_once
+from torch import Tensor
+
+from gedi_nesy.core.chains import Chains
+from gedi_nesy.core.energy_check import energy_failures
+from gedi_nesy.data import Images, load_images
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy import session
+from gedi_nesy.runs import provenance, write_atomically
+
+RESULTS = Path(__file__).parent / "results"
+SHORT = {  # the guard is off, so that the check alone has to see what goes wrong
+    "examples": 300, "train.steps": 300, "student.steps": 700, "views": 4, "dataset": "mnist",
+    "guard.largest_gap": 1e4, "guard.retries": 0,
+}  # fmt: skip
+OLD = {  # the sampler of earlier versions of the recipe
+    "student.network": "mnist_net", "sampler.reference": None, "sampler.noise": 0.01, "sampler.warp": 0.0,
+    "sampler.reinit": 0.05, "sampler.distorted": 0, "student.weights.gen": 1.0, "student.weights.distorted": 0.0,
+    "student.weights.energy_l2": 0.02,
+}  # fmt: skip
+SETTINGS: dict[str, dict[str, Any]] = {
+    "recipe": {},
+    "MNIST_Net": {"student.network": "mnist_net"},
+    "64 chains of 10 steps": {"sampler.chains": 64, "sampler.steps": 10, "sampler.buffer": 700},
+    "no distorted images": {"sampler.distorted": 0, "student.weights.distorted": 0.0},
+    "no warped chains": {"sampler.warp": 0.0},
+    "L_GEN twice as strong": {"student.weights.gen": 4.0, "student.weights.energy_l2": 0.012},
+    "no reference": {"sampler.reference": None},
+    "earlier recipe": OLD,
+    "earlier recipe, much noise": OLD | {"sampler.noise": 0.05},
+    "steps of 10": {"sampler.step_size": 10.0},
+    "steps of .02": {"sampler.step_size": 0.02},
+    "noise of .2": {"sampler.noise": 0.2},
+    "no restarts of chains": {"sampler.reinit": 0.001},
+    "one SGLD step": {"sampler.steps": 1},
+    "rate times 8": {"student.learning_rate": 0.03},
+    "L_GEN much too strong": {
+        "student.weights.gen": 50.0, "student.weights.energy_l2": 1e-4,
+    },
+    "chains lose the threes": {},
+}  # fmt: skip
+FIGURES = ("gap", "variety", "distance")
+CALIBRATION, CHECK = range(700, 702), range(710, 713)
+
+
+class WithoutThrees(Chains):
+    """Chains that the network takes for a 3 give their place to others, so that no sample is one."""
+
+    def _advance(self) -> tuple[Tensor, Tensor]:
+        indices, samples = super()._advance()
+        threes = self._frozen(samples).argmax(-1) == 3
+        return indices, torch.where(threes.view(-1, 1, 1, 1), samples.roll(1, 0), samples)
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/energy-check"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "energy_check.json", show_default=True)
+def main(data_dir: Path, runs: Path, out: Path) -> None:
+    """Run the experiment."""
+    torch.set_num_threads(1)
+    images = load_images("mnist", data_dir)
+    judge, accuracy = load_judge(runs / "judge.pt", images)
+    rows = {
+        part: [measured(runs, *cell, data_dir, images, judge) for cell in cells(seeds)]
+        for part, seeds in {"calibration": CALIBRATION, "check": CHECK}.items()
+    }
+    result = {
+        "command": "python experiments/energy_check.py --data-dir DATA",
+        "judge": {"accuracy": accuracy, "floor": floor(judge, images)},
+        "settings": {"all": SHORT} | SETTINGS,
+        "told_apart": {part: told_apart(found) for part, found in rows.items()},
+        "runs": rows,
+        **provenance(torch.device("cpu")),
+    }
+    out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result["told_apart"], indent=2))
+
+
+def cells(seeds: range) -> Iterator[tuple[str, int]]:
+    """Every setting with every seed."""
+    return ((name, seed) for name in SETTINGS for seed in seeds)
+
+
+def measured(runs: Path, name: str, seed: int, data_dir: Path, images: Images, judge: Judge) -> dict[str, Any]:
+    """One run's check and what the judge says of its samples, from its folder where it was measured before."""
+    folder = runs / f"{name.replace(' ', '-').replace(',', '')}-seed{seed}"
+    file = folder / "judged.json"
+    if not file.exists():
+        kind = WithoutThrees if name == "chains lose the threes" else Chains
+        row: dict[str, Any] = {"setting": name, "seed": seed}
+        try:
+            with mock.patch.object(session, "Chains", kind):
+                run = run_once("gedi-nesy", folder, SHORT | SETTINGS[name] | {"seed": seed}, data_dir)
+            check = run.summary["certificate"]["energies"]["digits"]
+            row |= {"accuracy": run.summary["accuracy"], "check": {key: check[key] for key in FIGURES}}
+            row["judge"] = judged(judge, images, run.sample(500))
+        except UserError as error:  # it diverged
+            row["diverged"] = str(error)
+        write_atomically(file, json.dumps(row, indent=2).encode())
+    row = json.loads(file.read_text())
+    print("good" if is_good(row) else "broken", "passed" if passes(row) else "seen", json.dumps(row), flush=True)
+    return row
+
+
+def is_good(row: dict[str, Any]) -> bool:
+    """Whether the judge takes the samples for digits of all kinds."""
+    seen = row.get("judge")
+    return bool(seen and seen["classes"] == 10 and seen["frechet_distance"] < 250 and seen["precision"] > 0.6)
+
+
+def passes(row: dict[str, Any]) -> bool:
+    """Whether the check finds nothing, by the thresholds that the package has now."""
+    return "check" in row and not energy_failures(**row["check"])
+
+
+def told_apart(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """How many good and broken runs there are by the judge, and how many of each the check takes for that."""
+    good = [row for row in rows if is_good(row)]
+    broken = [row for row in rows if not is_good(row)]
+    return {
+        "good": len(good),
+        "good_passed": sum(map(passes, good)),
+        "broken": len(broken),
+        "broken_seen": sum(not passes(row) for row in broken),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Distorted training images that L_GEN holds against the data, drawn for several steps at once."""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.core.augment import add_noise
+from gedi_nesy.core.distortion import distort
+from gedi_nesy.nesy.batch import Loader
+
+STEPS = 8  # whose images are distorted together: few images at a time cost as much as many
+
+
+class DistortedImages:
+    """A pure function of the step's number, so that a resumed run repeats it.
+
+    Args:
+        loader: the examples.
+        count: images a step.
+        noise: standard deviation of the noise that is added to them, as to the data's views.
+        seed: of the phase.
+    """
+
+    def __init__(self, loader: Loader, count: int, noise: float, seed: int) -> None:
+        self.loader, self.count, self.noise, self.seed = loader, count, noise, seed
+        self._of_steps = cache(self._draw)
+
+    def __call__(self, network: str, step: int) -> Tensor:
+        """Images for a network, [count, images, height, width]."""
+        block, place = divmod(step, STEPS)
+        if place == 0:
+            self._of_steps.cache_clear()
+        return self._of_steps(network, block)[place * self.count : (place + 1) * self.count]
+
+    def _draw(self, network: str, block: int) -> Tensor:
+        inputs, ground = self.loader.inputs, self.loader.ground
+        n, channels = self.count * STEPS, len(self.loader.calls[network][0].inputs)
+        generator = torch.Generator(inputs.device).manual_seed((self.seed * 100_003 + block) % 2**32)
+        rows = torch.randint(len(inputs), (n * channels,), generator=generator, device=inputs.device)
+        distorted = add_noise(distort(inputs[rows], ground, generator), self.noise, generator)
+        return distorted.view(n, channels, *inputs.shape[2:])

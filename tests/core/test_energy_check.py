@@ -1,0 +1,56 @@
+"""The check on models whose samples are known: by hand, and none by training."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gedi_nesy.core.energy_check import SAMPLES, check_energy
+from gedi_nesy.core.sgld import SGLD
+
+CORNERS = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+LANGEVIN = SGLD(steps=300, step_size=0.005, noise=0.1, clamp=(-2.0, 2.0))  # noise = sqrt(2 step_size)
+
+
+class Wells(nn.Module):
+    """A logit for each centre, -sharpness |x - c|^2 / 2: chains end near the centres, and the class is the nearest."""
+
+    def __init__(self, centres, sharpness=40.0):
+        super().__init__()
+        self.centres, self.sharpness = nn.Parameter(centres), sharpness
+
+    def forward(self, x):
+        return -self.sharpness * (x.unsqueeze(1) - self.centres).square().sum(-1) / 2
+
+
+def data():
+    generator = torch.Generator().manual_seed(0)
+    return CORNERS.repeat(100, 1) + math.sqrt(1 / 40) * torch.randn(400, 2, generator=generator)
+
+
+def check(model):
+    return check_energy(model, LANGEVIN, data()[:SAMPLES], data(), (-2.0, 2.0), torch.Generator().manual_seed(1))
+
+
+def test_a_model_of_the_data_passes():
+    found = check(Wells(CORNERS))
+    assert found.failures == ()
+    assert abs(found.gap) < 2
+    assert found.variety == pytest.approx(1.0, abs=0.1)
+
+
+def test_samples_of_one_class_are_seen():
+    found = check(Wells(torch.cat([CORNERS[:1], CORNERS[1:] + 40])))  # the other wells lie outside the box
+    assert "samples of few symbols" in found.failures
+
+
+def test_samples_beside_the_data_are_seen():
+    assert "samples unlike the data" in check(Wells(CORNERS + torch.tensor([0.0, 0.7]))).failures
+
+
+def test_energies_that_run_away_are_seen():
+    # Data at the corners, wells in the middle of the sides and deep: samples have far lower energies than the data.
+    found = check(Wells(torch.tensor([[0.0, 1.0], [0.0, -1.0], [1.0, 0.0], [-1.0, 0.0]])))
+    assert found.gap > 3
+    assert "energies of data and samples apart" in found.failures
