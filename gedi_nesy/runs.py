@@ -341,10 +341,13 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_on_signal() -> Iterator[StopRequest]:
+def stop_on_signal(answer: Callable[[], None] = lambda: None) -> Iterator[StopRequest]:
     """Turn the first Ctrl-C or SIGTERM into a request; a second one interrupts at once.
 
     Signals reach the main thread only; elsewhere the request never comes.
+
+    Args:
+        answer: called when the request comes, so that whoever asked sees that it was heard.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -359,6 +362,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
     def handle(number: int, frame: object) -> None:
         request.requested = True
         restore()
+        answer()
 
     for number in previous:
         signal.signal(number, handle)

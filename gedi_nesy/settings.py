@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 import tomli_w
 from pydantic import (
     AfterValidator,
@@ -44,7 +45,9 @@ LARGEST = 2**31 - 1  # integer: no setting means more, and tensors of such sizes
 class Settings(BaseModel):
     """A group of settings: plain, finite values, nothing unknown, nothing missing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -81,7 +84,7 @@ def load_settings(
     for key, value in overrides.items():
         _set(values, key, value)
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(_lists_as_tuples(values))
     except ValidationError as error:
         raise UserError(_sentence(error, f"The recipe {name!r}", kind)) from error
 
@@ -146,6 +149,15 @@ def _read(name: str, folder: Path, listed_by: str, above: tuple[Path, ...] = ())
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     both = [key for key, value in changes.items() if isinstance(value, dict) and isinstance(base.get(key), dict)]
     return base | changes | {key: _merge(base[key], changes[key]) for key in both}
+
+
+def _lists_as_tuples(value: Any) -> Any:
+    """Settings never change, so their lists, which TOML and Python's users write, are tuples."""
+    if isinstance(value, dict):
+        return {key: _lists_as_tuples(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(map(_lists_as_tuples, value))
+    return value.item() if isinstance(value, np.generic) else value  # NumPy's numbers are numbers too
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

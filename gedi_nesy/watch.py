@@ -15,6 +15,14 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.records import check_checkpoint
 from gedi_nesy.runs import RunFolder, StopRequest
 
+SIGN_SECONDS = 0.5  # between two signs of life
+Progress = Callable[[dict[str, Any]], None]  # is told logged rows, and signs of life
+
+
+def sign_of_life(stage: str, step: int = 0, steps: int = 0) -> dict[str, Any]:
+    """What whoever watches is told of work that logs nothing, now or at all; steps = 0 where it has none."""
+    return {"stage": stage, "step": step, "steps": steps}
+
 
 class Interrupted(Exception):
     """The run was asked to stop; its state is saved."""
@@ -31,6 +39,7 @@ class Logger:
         objective: the terms that are logged.
         diagnose: gives the present diagnosis of each network (of the first restart, where there are several).
         write: takes the row.
+        tell: takes signs of life between the rows.
     """
 
     def __init__(
@@ -42,18 +51,23 @@ class Logger:
         objective: Objective,
         diagnose: Callable[[], Mapping[str, Diagnosis]],
         write: Callable[[dict[str, Any]], None],
+        tell: Progress,
     ):
         self.stage, self.steps, self.later, self.every, self.objective = stage, steps, later, every, objective
-        self.diagnose, self.write = diagnose, write
+        self.diagnose, self.write, self.tell = diagnose, write, tell
         self.clock, self.step = time.monotonic(), -1
+        self.told = self.clock
 
     def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
         """Write this step's row if it is time."""
         if self.step < 0:
             self.step = training.step - 1  # where this process took over
-        if training.step % self.every and training.step != self.steps:
-            return
         now = time.monotonic()
+        if training.step % self.every and training.step != self.steps:
+            if now - self.told >= SIGN_SECONDS:
+                self.told = now
+                self.tell(sign_of_life(self.stage, training.step, self.steps))
+            return
         rate = (training.step - self.step) / max(now - self.clock, 1e-9)
         self.clock, self.step = now, training.step
         found = self.diagnose().values()

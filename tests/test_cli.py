@@ -4,8 +4,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from gedi_nesy.cli import main
+from gedi_nesy.cli import MODULES, main
 from gedi_nesy.data import DataUnavailable
+from gedi_nesy.report.words import VERDICTS
 
 TINY = ["--set=restarts=1", "--set=views=1", "--set=train.steps=2", "--set=student.steps=2", "--set=sampler.steps=1"]
 
@@ -42,7 +43,7 @@ def test_train_prints_its_summary_as_json(run):
     assert summary["machine"].keys() == {"system", "processor", "instructions", "threads"}
 
 
-@pytest.mark.parametrize("command", main.commands)
+@pytest.mark.parametrize("command", MODULES)
 def test_every_command_has_help_with_an_example(command):
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -55,6 +56,20 @@ def test_predict_names_the_symbol_of_a_file(run, tmp_path):
     (row,) = json.loads(result.stdout)
     assert row["symbol"] in "0123456789"
     assert 0.1 <= row["probability"] <= 1
+
+
+def test_a_file_that_is_no_image_does_not_lose_the_others_answers(run, tmp_path):
+    Image.new("L", (56, 56)).save(tmp_path / "black.png")
+    (tmp_path / "text.png").write_text("no image")
+    for form in ([], ["--json"]):
+        result = invoke("predict", run[0], tmp_path / "text.png", tmp_path / "black.png", *form)
+        assert result.exit_code == 1
+        assert "text.png is not an image" in " ".join(result.stderr.split())
+        assert "black" in result.stdout
+    rows = json.loads(result.stdout)
+    assert [row.keys() & {"error", "symbol"} for row in rows] == [{"error"}, {"symbol"}]
+    assert rows[1]["verdict"] in VERDICTS
+    assert 0 <= rows[1]["percentile"] <= 100
 
 
 @pytest.mark.parametrize("name", ["[/b].png", "[red]x[/red].png", "ü.png", "\udcff.png"])
@@ -161,12 +176,16 @@ def unreachable(root):
         (["train", "--recipe", "papr-addition-100"], 1, "did you mean 'paper-addition-100'"),
         (["train", "--set", "train.bach=3"], 1, "did you mean 'train.batch'"),
         (["train", "--set", "seed"], 1, "not key=value"),
+        (["train", "--set", "method=paper"], 1, "--set method has no place here; use --method"),
+        (["train", "--set", "train.batch='20'"], 1, "train.batch = '20': input should be a valid integer"),
+        (["train", "--set", "train.learning_rate='0.1'"], 1, "a number or [progress, value] points, not '0.1'"),
         (["train", "--dataset", "digits", "--program", "nowhere.pl"], 1, "nowhere.pl"),
         (["train", "--dataset", "minst"], 1, "did you mean mnist"),
         (["train", "--dataset", "digits", "--examples", "5000"], 1, "more than the 1397 images"),
         (["train", "--method", "magic"], 2, "'magic' is not one of"),
         (["train", "--examples", "0"], 2, "--examples"),
         (["train", "--resume", "x", "--seed", "3"], 2, "leave out --seed"),
+        (["train", "--quick", "--method", "paper"], 2, "--method and --quick exclude each other"),
         (["train", "--recipe", "gedi-nesy", "--method", "paper"], 2, "--method and --recipe exclude each other"),
         (["train", "--set", "train.weights.prior=[300,40]"], 1, "a number or [progress, value] points"),
         (["train", "--set", "train.learning_rate=nan"], 1, "finite numbers"),

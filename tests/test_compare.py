@@ -1,6 +1,7 @@
 """Many runs under one folder, with runs that take no time."""
 
 import csv
+import html
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -19,7 +21,14 @@ import gedi_nesy.vision.compare
 from gedi_nesy.cells import Cell, Outcome, read_outcome
 from gedi_nesy.compare import Progress, Stopped, run_cells
 from gedi_nesy.errors import UserError
-from gedi_nesy.report.comparison import Comparison, Spread, markdown_table, text_table, write_comparison
+from gedi_nesy.report.comparison import (
+    Comparison,
+    Spread,
+    comparison_png,
+    markdown_table,
+    text_table,
+    write_comparison,
+)
 from gedi_nesy.report.comparison.progress import describe
 
 FIGURES = {"accuracy": "accuracy", "certificate.certified": "certified", "seconds": "seconds"}
@@ -309,6 +318,26 @@ def test_the_files_hold_every_run(comparison, tmp_path):
     assert written["table"][2]["failures"] == ["It diverged."]
     assert written["runs"][3]["seconds"] == 14.0
     assert (tmp_path / "comparison.png").stat().st_size > 10_000
+
+
+def test_the_page_has_the_table_the_plot_and_the_way_to_each_run(comparison, tmp_path):
+    write_comparison(tmp_path / "comparison", comparison, {"command": "compare <these>"})
+    text = (tmp_path / "comparison.html").read_text()
+    for outcome in comparison.outcomes:
+        linked = f'<a href="{outcome.cell.name}/report.html">' in text
+        assert linked == (outcome.summary is not None)
+        assert not outcome.failure or html.escape(outcome.failure) in text
+    for line in markdown_table(comparison).splitlines()[2:]:
+        assert all(html.escape(entry.strip()) in text for entry in line.split("|"))
+    assert "data:image/png;base64," in text
+    assert "compare &lt;these&gt;" in text
+
+
+def test_the_papers_values_are_drawn(comparison, tmp_path):
+    comparison_png(tmp_path / "with.png", comparison, "accuracy")
+    comparison_png(tmp_path / "without.png", replace(comparison, published={}), "accuracy")
+    assert comparison.published
+    assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
 
 
 def test_nothing_finished_is_no_plot_and_no_error(tmp_path):

@@ -10,8 +10,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from gedi_nesy.cli.shared import (
     COUNT,
@@ -27,6 +25,7 @@ from gedi_nesy.cli.shared import (
     show,
     show_comparison,
     show_recipes,
+    working,
 )
 from gedi_nesy.compare import Stopped
 from gedi_nesy.data.outliers import load_outliers
@@ -36,15 +35,16 @@ from gedi_nesy.nesy.compare import compare as compare_cells
 from gedi_nesy.nesy.files import predict_files
 from gedi_nesy.nesy.ood import ood_auroc
 from gedi_nesy.nesy.picture import draw_samples
-from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_for, recipe_names
+from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_names
 from gedi_nesy.nesy.run import Run, load_run
 from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
 from gedi_nesy.report.comparison import ComparisonDisplay
-from gedi_nesy.report.console import ProgressDisplay, ood_table, rule_table, summary_table
+from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_table, rule_table, summary_table
 from gedi_nesy.settings import parse_setting
 from gedi_nesy.watch import Interrupted
 
+QUICK = "gedi-nesy-quick"
 TRUST = "Let the program load Python code and files outside its folder."
 
 
@@ -55,7 +55,9 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--trust", is_flag=True, help=TRUST)
     @functools.wraps(command)
     def with_run(run: Path, trust: bool, **options: Any) -> None:
-        command(run=load_run(run, trust=trust), **options)
+        with working("loading the run"):
+            loaded = load_run(run, trust=trust)
+        command(run=loaded, **options)
 
     return with_run
 
@@ -64,6 +66,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--examples", type=COUNT, help="Number of examples of the rule.  [default: the recipe's, 1000]")
 @click.option("--method", type=click.Choice(METHODS), default="gedi+nesy", show_default=True, help="What to train.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
+@click.option("--quick", is_flag=True, help="A trial of a minute, on 100 examples: --recipe gedi-nesy-quick.")
 @click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
 @click.option("--query", help="The goal of the program that every example satisfies.")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
@@ -90,6 +93,7 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
 
     \b
     Example:
+      gedi-nesy train --quick
       gedi-nesy train --examples 1000
       gedi-nesy train --method paper --examples 10000 --seed 1 --out runs/paper
       gedi-nesy train --resume runs/paper
@@ -115,13 +119,14 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
 
 
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
-    method, recipe, out, settings = (options.pop(name) for name in ("method", "recipe", "out", "settings"))
-    name = recipe or recipe_for(method, options["examples"] or 1000)
+    names = ("method", "recipe", "quick", "out", "settings")
+    method, recipe, quick, out, settings = (options.pop(name) for name in names)
+    recipe = QUICK if quick else recipe
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
     overrides |= read_settings(settings)
-    return train_run(name, out=out, **shared, **overrides)
+    return train_run(recipe, method=None if recipe else method, out=out, **shared, **overrides)
 
 
 @click.command()
@@ -179,16 +184,19 @@ def compare(
 
 @click.command()
 @of_finished_run
+@click.option("--test", type=FOLDER, help="A CSV table of examples that were not trained on.")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
-def evaluate(run: Run, data_dir: Path | None, as_json: bool) -> None:
-    """Score a finished run on the test images again.
+def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) -> None:
+    """Score a finished run on the test images again; a run on a table on its examples, or on those of another table.
 
     \b
     Example:
       gedi-nesy evaluate runs/first
+      gedi-nesy evaluate runs/sums --test more-sums.csv
     """
-    figures = run.evaluate(data_dir=data_dir)
+    with working("evaluating"):
+        figures = run.evaluate(data_dir=data_dir, test=test)
     show(figures, summary_table, as_json)
 
 
@@ -198,20 +206,22 @@ def evaluate(run: Run, data_dir: Path | None, as_json: bool) -> None:
 @click.option("--network", help="Its name in the program, where there are several.")
 @as_json
 def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bool) -> None:
-    """Predict the symbol on each image file, with its probability and energy.
+    """Predict the symbol on each image file, and say whether it is like the training images.
+
+    Beside the symbol stand the second-best one, the energy (high: unlike the training images) and the percentile: how
+    many of the training images are less familiar. An image with fewer than 1% below it is called foreign, or inverted
+    where it would not be with light and dark swapped; one with fewer than 5% unusual.
 
     \b
     Example:
       gedi-nesy predict runs/first seven.png
     """
-    rows = predict_files(run, images, network)
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    table = Table("image", "symbol", "probability", "energy", box=None)
-    for row in rows:
-        table.add_row(Text(row["image"]), Text(row["symbol"]), f"{row['probability']:.4f}", f"{row['energy']:.2f}")
-    Console().print(table)
+    with working("looking at the images"):
+        rows = predict_files(run, images, network)
+    show(rows, prediction_table, as_json)
+    failed = [row["error"] for row in rows if "error" in row]
+    if failed:
+        raise click.ClickException(" ".join(failed))
 
 
 @click.command()
@@ -227,7 +237,8 @@ def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_js
     Example:
       gedi-nesy query runs/first 'addition(tensor(test(0)),tensor(test(1)),S)' --program addition_sum
     """
-    answers = run.query(goal, program, data_dir)
+    with working("asking DeepProbLog"):
+        answers = run.query(goal, program, data_dir)
     if as_json:
         click.echo(json.dumps(answers, indent=2))
         return
@@ -249,7 +260,8 @@ def sample(run: Run, number: int, steps: int | None, seed: int, network: str | N
     Example:
       gedi-nesy sample runs/first -n 50 --out samples.png
     """
-    draw_samples(run, out, number, network=network, steps=steps, seed=seed)
+    with working("drawing samples"):
+        draw_samples(run, out, number, network=network, steps=steps, seed=seed)
     click.echo(out)
 
 
@@ -267,15 +279,18 @@ def sample(run: Run, number: int, steps: int | None, seed: int, network: str | N
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
 def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Measure how well scores tell the run's test images from foreign ones: AUROC, .5 is chance.
+    """Measure how well scores tell the run's own images from foreign ones: AUROC, .5 is chance.
+
+    Its own are the test images, or those of the table that it was trained on.
 
     \b
     Example:
       gedi-nesy ood runs/first --against notmnist,omniglot,noise
     """
-    digits = run.images(data_dir).x_test
-    outliers = {name: load_outliers(name, digits, data_dir) for name in against}
-    rows = ood_auroc(run, digits, outliers, network)
+    with working("scoring familiar and foreign images"):
+        digits = run.own_images(data_dir)
+        outliers = {name: load_outliers(name, digits, data_dir) for name in against}
+        rows = ood_auroc(run, digits, outliers, network)
     show(rows, ood_table, as_json)
 
 
@@ -296,7 +311,8 @@ def check(
       gedi-nesy check addition
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
     """
-    rule = check_rule(program, query, arguments, seconds, trust)
+    with working("compiling the rule and looking for other readings of it"):
+        rule = check_rule(program, query, arguments, seconds, trust)
     show(rule, rule_table, as_json)
 
 

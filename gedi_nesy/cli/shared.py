@@ -1,15 +1,13 @@
 """What the commands of both tracks share: kinds of options, and how results and failures are printed."""
 
-import io
 import json
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console, RenderableType
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -17,12 +15,12 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, text_table
 from gedi_nesy.settings import parse_setting
 
+Found = TypeVar("Found")  # plain values, ready for JSON
 FOLDER = click.Path(path_type=Path)
 MOST = 10**9  # of anything that can be counted
 NUMBER, COUNT, SEVERAL = (click.IntRange(least, MOST) for least in (0, 1, 2))
 SEED = click.IntRange(0, 2**28 - 1)  # as recipes have it
 SEEDS = click.IntRange(1, 10_000)
-NO_MEMORY = ("can't allocate memory", "out of memory")  # in torch's RuntimeError, on the CPU and on a GPU
 OPTIONS_OF = {"recipe": "--recipe", "method": "--method", "out": "--out", "data_dir": "--data-dir"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -58,32 +56,9 @@ class Commas(click.ParamType):
         return tuple(dict.fromkeys(self.item.convert(text.strip(), param, ctx) for text in value.split(",")))
 
 
-class Commands(click.Group):
-    """Turns what a user can mend into one sentence and exit code 1, and a warning into one line."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # a file's name may have what the terminal has not
-        try:
-            with warnings.catch_warnings():
-                warnings.showwarning = _show_warning
-                return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
-                raise
-            raise click.ClickException("There is not enough memory for this; ask for less at a time.") from error
-
-
-def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
-) -> None:
-    click.echo(f"Warning: {message}", err=True)
+def working(at: str) -> Status:
+    """A spinner on the screen, beside what is being done; use it as a context manager."""
+    return Console(stderr=True).status(at)
 
 
 def read_settings(texts: Iterable[str]) -> dict[str, Any]:
@@ -126,7 +101,7 @@ def refuse_other_settings(ctx: click.Context) -> None:
 def refuse_pairs(ctx: click.Context) -> None:
     """Options of which one would silently win over the other."""
     pairs = ({"--recipe", "--method"}, {"--recipe", "--published"}, {"--data", "--examples"}, {"--data", "--dataset"})
-    for pair in pairs:
+    for pair in (*pairs, {"--quick", "--recipe"}, {"--quick", "--method"}):
         if pair <= _given(ctx):
             raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
 
@@ -137,7 +112,7 @@ def _given(ctx: click.Context) -> set[str]:
     return {p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(str(p.name)) is from_command_line}
 
 
-def show(found: Mapping[str, Any], as_table: Callable[[Mapping[str, Any]], RenderableType], as_json: bool) -> None:
+def show(found: Found, as_table: Callable[[Found], RenderableType], as_json: bool) -> None:
     """Print what was found."""
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -152,7 +127,7 @@ def show_comparison(comparison: Comparison, out: Path, console: Console, as_json
     else:
         console.print(text_table(comparison), soft_wrap=True, markup=False, highlight=False)
         console.print("Median ± standard deviation over the seeds, test set.", highlight=False)
-        where = f"Table, plot, CSV and JSON are in {out}/comparison.*"
+        where = f"Table, plot, CSV and JSON are in {out}/comparison.*; open its comparison.html."
         console.print(where, soft_wrap=True, markup=False, highlight=False)
     failed = sum(line.failed for line in comparison.lines())
     if failed:

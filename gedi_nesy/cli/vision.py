@@ -26,6 +26,7 @@ from gedi_nesy.cli.shared import (
     show,
     show_comparison,
     show_recipes,
+    working,
 )
 from gedi_nesy.compare import Stopped
 from gedi_nesy.data import TOYS
@@ -102,7 +103,7 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
       gedi-nesy vision train --dataset cifar10 --device cuda --set speed.bf16=true --set speed.channels_last=true
       torchrun --nproc-per-node 4 -m gedi_nesy vision train --dataset cifar10 --device cuda
     """
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, quiet=not is_first_process())
     with ProgressDisplay(console) as display:
         shared: dict[str, Any] = {"data_dir": data_dir, "progress": display.row}
         try:
@@ -220,7 +221,7 @@ def evaluate(run: Path, device: str, as_json: bool, **options: Any) -> None:
     """
     loaded = load_run(run, device)
     console = Console(stderr=as_json)
-    with console.status("") as status:
+    with console.status("evaluating") as status:
         figures = evaluate_run(loaded, progress=status.update, **options)
     show(figures, evaluation_table if loaded.reads_images else summary_table, as_json)
 
@@ -242,7 +243,8 @@ def sample(run: Path, number: int, steps: int, seed: int, device: str, out: Path
     loaded = load_run(run, device)
     if not loaded.recipe.has_energy_model:
         click.echo(WITHOUT_GEN, err=True)
-    draw_samples(loaded, out, number, steps=steps, seed=seed)
+    with working("drawing samples"):
+        draw_samples(loaded, out, number, steps=steps, seed=seed)
     click.echo(out)
 
 
@@ -262,7 +264,8 @@ def ood(run: Path, against: tuple[str, ...], data_dir: Path | None, device: str,
       gedi-nesy vision ood runs/vision-gedi-moons-seed0 --against noise,circles
       gedi-nesy vision ood runs/cifar10 --against svhn,cifar100,noise --device cuda
     """
-    rows = ood_auroc(load_run(run, device), against, data_dir)
+    with working("scoring familiar and foreign examples"):
+        rows = ood_auroc(load_run(run, device), against, data_dir)
     show(rows, ood_table, as_json)
 
 

@@ -31,7 +31,7 @@ class Schedule:
             return value
         points = ((0.0, value),) if isinstance(value, int | float) else value
         try:
-            numbers = tuple((float(progress), float(at)) for progress, at in points)
+            numbers = tuple((_number(progress), _number(at)) for progress, at in points)
         except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"a schedule is a number or [progress, value] points, not {value!r}") from error
         return cls(numbers)
@@ -53,3 +53,10 @@ class Schedule:
             return before[-1][1] if before else after[0][1]
         (left, low), (right, high) = before[-1], after[0]
         return low + (high - low) * (progress - left) / (right - left)
+
+
+def _number(value: float) -> float:
+    """The number, which no text and no truth value is, though Python would read them."""
+    if isinstance(value, str | bool):
+        raise TypeError
+    return float(value)

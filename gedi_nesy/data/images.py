@@ -37,6 +37,11 @@ class Images:
             train, test = tuple(self.x_train.shape[1:]), tuple(self.x_test.shape[1:])
             raise UserError(f"{self.name}: train images are {train} and test images {test}; give both one shape")
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.x_test.shape[1:]))
+        train, test, classes = len(self.x_train), len(self.x_test), len(self.classes)
+        return f"Images({self.name}: {train:,} train, {test:,} test, {shape}, {classes} classes)"
+
     def to(self, device: torch.device | str) -> "Images":
         """The same images with every tensor on `device`."""
         names = ("x_train", "y_train", "x_test", "y_test")

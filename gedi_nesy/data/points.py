@@ -28,6 +28,11 @@ class Points:
     y_train: Tensor | None = None  # int64 [n]
     y_test: Tensor | None = None  # int64 [m]
 
+    def __repr__(self) -> str:
+        kind = "images" if self.are_images else "points"
+        shape, train, test = tuple(self.x_train.shape[1:]), len(self.x_train), len(self.x_test)
+        return f"Points({self.name}: {train:,} train and {test:,} test {kind} of shape {shape})"
+
     @property
     def classes(self) -> int | None:
         """How many different labels there are, or None without labels."""

@@ -85,6 +85,11 @@ class Loader:
         few.rows = {image: rows[:n] for image, rows in self.rows.items()}
         return few
 
+    def distinct(self, network: str) -> Tensor:
+        """The different images, or tuples of images, that a network reads: inputs [n, images, height, width]."""
+        read = [torch.stack([self.rows[image] for image in call.inputs], 1) for call in self.calls[network]]
+        return self.inputs[torch.cat(read).unique(dim=0)].flatten(1, 2)
+
     def batch(self, rows: Tensor) -> Batch:
         """The examples with these numbers, int64 [B]."""
         where = rows.to(self.inputs.device)

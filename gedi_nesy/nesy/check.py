@@ -9,6 +9,7 @@ import torch
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.candidates import network_shapes
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.explain import explain
 from gedi_nesy.nesy.run import IMAGE_SHAPE
 from gedi_nesy.nesy.symbols import Diagnosis
 
@@ -41,6 +42,7 @@ def check_rule(
         "example": _example(constraint),
         "concept_maps": _concept_maps(found),
         "verdict": str(found),
+        "in_plain_words": explain(found),
         "obstacle": _obstacle(constraint),
     }
 

@@ -121,7 +121,11 @@ def gather(outcomes: Sequence[Outcome]) -> Comparison:
 
 def train_cell(cell: Cell, folder: Path, data_dir: Path | None = None) -> None:
     """Train a cell in its folder, or resume it."""
-    shared: dict[str, Any] = {"data_dir": data_dir, "notify": lambda text: None}  # said by plan_cells, for all cells
+    shared: dict[str, Any] = {
+        "data_dir": data_dir,
+        "notify": lambda text: None,
+        "progress": False,
+    }  # said by plan_cells, for all cells
     try:
         settings = tomllib.loads(cell.config)
         if (folder / "config.toml").is_file():

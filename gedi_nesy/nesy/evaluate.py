@@ -1,6 +1,7 @@
 """How good a trained run is on the whole test set, and what its predictions say about themselves without labels."""
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
+from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.losses import network_log_prior
 
 CHUNK = 250  # images evaluated at a time; what the memory of so many holds stays in the cache
@@ -41,21 +43,43 @@ def score_network(
     return score(predict_log_probs(net, inputs).argmax(-1), labels[known], len(domain))
 
 
-@torch.no_grad()
 def score_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> tuple[float, float]:
     """How the rule fares on examples.
 
     Returns:
         The share of examples whose predicted symbols satisfy the rule, and the mean log P(rule | images), in nats.
     """
+    fit = fit_to_rule(networks, constraint, loader)
+    return fit.satisfied.mean().item(), fit.log_prob.mean().item()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How each of N examples fits the rule.
+
+    Attributes:
+        symbols: for each variable the index of its predicted symbol, [N].
+        satisfied: P(rule | predicted symbols), [N]: 1 or 0, unless the rule itself has probabilities.
+        log_prob: log P(rule | images), [N], in nats.
+    """
+
+    symbols: dict[Key, Tensor]
+    satisfied: Tensor
+    log_prob: Tensor
+
+
+@torch.no_grad()
+def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> Fit:
+    """How each example fits the rule."""
     batch = loader.batch(torch.arange(len(loader)))
     outputs = {name: predict_log_probs(networks[name], x)[None] for name, x in batch.images.items()}
     log_probs = {key: values[0] for key, values in batch.by_variable(outputs).items()}
     # all the mass on the predicted symbol: the rule then has probability 1 or 0
     certain = {key: _one_hot_log_probs(values) for key, values in log_probs.items()}
     with warnings.catch_warnings(action="ignore"):  # that a wrong prediction makes the rule impossible
-        satisfied = constraint.log_prob(certain, arguments=batch.arguments).exp().mean()
-    return satisfied.item(), constraint.log_prob(log_probs, arguments=batch.arguments).mean().item()
+        satisfied = constraint.log_prob(certain, arguments=batch.arguments).exp()
+    symbols = {key: values.argmax(-1) for key, values in log_probs.items()}
+    return Fit(symbols, satisfied, constraint.log_prob(log_probs, arguments=batch.arguments))
 
 
 def _one_hot_log_probs(log_probs: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ class Examples:
         symbols: for each variable whose symbols say which image was drawn, the index of its true symbol in the domain,
             int64 [N]; only for scoring.
         reused: whether an image serves in more than one place, because the data set has too few of its class.
+        lines: of a table, the line of the file that each example is in; empty where they come from a data set.
     """
 
     pool: Tensor
@@ -29,6 +30,7 @@ class Examples:
     arguments: dict[str, list[object]]
     symbols: dict[Key, Tensor]
     reused: bool
+    lines: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.rows.values())))
@@ -38,7 +40,7 @@ class Examples:
         rows = {image: numbers[:n] for image, numbers in self.rows.items()}
         arguments = {name: values[:n] for name, values in self.arguments.items()}
         symbols = {key: numbers[:n] for key, numbers in self.symbols.items()}
-        return replace(self, rows=rows, arguments=arguments, symbols=symbols)
+        return replace(self, rows=rows, arguments=arguments, symbols=symbols, lines=self.lines[:n])
 
 
 def draw_examples(

@@ -5,22 +5,58 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gedi_nesy.data.image_file import read_image
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.familiarity import percentiles, verdict
 from gedi_nesy.nesy.run import Run
 
 
 def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -> list[dict[str, Any]]:
-    """The symbol on each image file, its probability, and the image's energy (high: unlike the training images).
+    """What a run sees in each image file; one that can't be read does not lose the others' answers.
 
-    Raises:
-        UserError: if a file is missing or no image.
+    Returns:
+        For each file `image`, its path, and either `error`, why it can't be read, or: `symbol` and `probability`; the
+        `second` most probable symbol and its `second_probability`; `energy` (high: unlike the training images);
+        `percentile`, the share of the training images that are less familiar, in percent, and `verdict`, one of
+        `report.words.VERDICTS` (both None for a run that has not measured its training images); where that is
+        "inverted", `if_inverted`, the symbol of the image with light and dark swapped.
     """
-    images = torch.stack([read_image(path, (28, 28)) for path in paths])
-    symbols = run.predict(images, network)
-    probabilities = run.log_probs(images, network).exp().amax(-1).tolist()
+    read: dict[int, Tensor] = {}
+    rows: list[dict[str, Any]] = [{"image": str(path)} for path in paths]
+    for number, path in enumerate(paths):
+        try:
+            read[number] = read_image(path, (28, 28))
+        except UserError as error:
+            rows[number]["error"] = str(error)
+    if read:
+        for number, found in zip(read, _predict(run, torch.stack([*read.values()]), network), strict=True):
+            rows[number] |= found
+    return rows
+
+
+def _predict(run: Run, images: Tensor, network: str | None) -> list[dict[str, Any]]:
+    """The answers for uint8 images [n, 1, 28, 28]."""
+    rows, inverse = _symbols(run, images, network), _symbols(run, 255 - images, network)
     energies = run.energy(images, network).tolist()
-    return [
-        {"image": str(path), "symbol": str(symbol), "probability": probability, "energy": energy}
-        for path, symbol, probability, energy in zip(paths, symbols, probabilities, energies, strict=True)
-    ]
+    own, inverted = percentiles(run, images, network), percentiles(run, 255 - images, network)
+    for k, row in enumerate(rows):
+        row["energy"] = energies[k]
+        row["percentile"] = own[k] if own else None
+        row["verdict"] = verdict(own[k], inverted[k]) if own and inverted else None
+        if row["verdict"] == "inverted":
+            row["if_inverted"] = inverse[k]["symbol"]
+    return rows
+
+
+def _symbols(run: Run, images: Tensor, network: str | None) -> list[dict[str, Any]]:
+    """The two most probable symbols of each image; a network of one symbol has no second."""
+    domain = run.domains[network or next(iter(run.domains))]
+    values, order = run.log_probs(images, network).exp().topk(min(2, len(domain)))
+    rows = []
+    for probabilities, symbols in zip(values.tolist(), order.tolist(), strict=True):
+        found = [(str(domain[symbol]), probability) for symbol, probability in zip(symbols, probabilities, strict=True)]
+        (symbol, probability), (second, next_best) = (*found, (None, None))[:2]
+        rows.append({"symbol": symbol, "probability": probability, "second": second, "second_probability": next_best})
+    return rows

@@ -23,6 +23,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.budget import TimeIsUp, time_limit
 from gedi_nesy.nesy.builtins import Formula, add_builtins
 from gedi_nesy.nesy.database import Database
+from gedi_nesy.nesy.predicates import calling_each_other, did_you_mean
 from gedi_nesy.nesy.program import Program, Source, Value, is_compound, read_probability, to_python, to_term
 from gedi_nesy.nesy.sublists import ground_possible_lists
 
@@ -34,7 +35,8 @@ OPEN_TESTS = {  # what may answer otherwise while a variable is open
     *("var/1", "nonvar/1", "ground/1", "atom/1", "atomic/1", "number/1", "integer/1", "float/1", "compound/1"),
     *("is_list/1", "findall/3", "all/3", "all_or_none/3", "forall/2", "cut/1", "try_call/1", "once/1"),
 }
-EXPLAINED = (CallModeError, NonGroundProbabilisticClause, UnknownClause, NonGroundQuery)  # with how to mend them
+# with how to mend them
+EXPLAINED = (CallModeError, NonGroundProbabilisticClause, UnknownClause, NonGroundQuery, RecursionError)
 CONTROL = ("'->'/2", "'!'/0", "->/2", "!/0", "'*->'/2", "*->/2")  # of Prolog, which ProbLog lacks
 
 Key = Any  # an image's name, or (network, name), or (network, *inputs)
@@ -277,7 +279,7 @@ def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_
         with time_limit(seconds), engine.errors_named(program.source.name, EXPLAINED):
             _fill(formula, engine, program, query)
     except TimeIsUp:
-        raise UserError(_out_of_time(formula, engine, query, seconds)) from None
+        raise UserError(_out_of_time(formula, engine, query, seconds) + _circle(program)) from None
     except CallModeError as error:
         opened = (
             f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, as by between(0,9,N)"
@@ -289,10 +291,13 @@ def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> "_
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}: {mend}{argument}") from None
     except UnknownClause as error:
         control = "; ProbLog has no cut and no if-then-else: write a clause for each case, with \\+ for the other"
-        missing = control if error.signature in CONTROL else ""
+        missing = control if error.signature in CONTROL else did_you_mean(error.signature, program)
         raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{missing}") from None
     except NonGroundQuery:
         raise UserError(f"{program.source.name}: an answer to {query.goal} leaves a variable open") from None
+    except RecursionError:
+        circle = _circle(program)
+        raise UserError(f"{program.source.name}: {query.goal} recurses too deeply; does it ever end?{circle}") from None
     return _Reading(program, query, formula, engine)
 
 
@@ -341,6 +346,12 @@ def _evidence(engine: Engine, database: Database) -> list[tuple[Term, ...]]:
                 raise GroundingError(f"{evidence} has no truth value: write true or false", place)
             found.append(evidence.args)
     return found
+
+
+def _circle(program: Program) -> str:
+    """Names the predicates that call each other, where recursion may have no end."""
+    groups = [" and ".join(group) for group in calling_each_other(program)]
+    return f"; note that {' and that '.join(groups)} call each other" if groups else ""
 
 
 def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: float) -> str:

@@ -5,25 +5,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gedi_nesy.core.metrics import Scores
+from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.rows import describe, images_of_row
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.report import confusion_png, losses_png, report_html, samples_png
+from gedi_nesy.report import confusion_png, losses_png, report_html, rows_png, samples_png
 
 SAMPLES = 100
+ROWS = 20  # of rows.png
 
 
-def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores]) -> None:
-    """Write losses.png, report.html, samples.png where L_GEN was on, and confusion.png where there are labels."""
+def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores], loader: Loader) -> None:
+    """Write losses.png, report.html, samples.png where L_GEN was on, and confusion.png where there are labels.
+
+    Where there are none, the images by symbol and the rows of the table that deserve a look: symbols.png and rows.png.
+    """
     folder = run.folder
     history = folder.read_metrics()
     optima = {name: value for row in history for name, value in row["optimum"].items()}
-    pictures = []
+    pictures = draw_table(run, summary, loader)
     if history:  # metrics.jsonl may have been deleted after the last step
         losses_png(folder / "losses.png", history, optima)
-        pictures = [folder / "losses.png"]
+        pictures.append(folder / "losses.png")
     for name in run.networks:
-        suffix = f"-{name}" if len(run.networks) > 1 else ""
+        suffix = _suffix(run, name)
         if run.recipe.has_energy_model:
             draw_samples(run, folder / f"samples{suffix}.png", SAMPLES, network=name)
             pictures.append(folder / f"samples{suffix}.png")
@@ -34,12 +41,34 @@ def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores
     report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
 
 
+def draw_table(run: Run, summary: dict[str, Any], loader: Loader) -> list[Path]:
+    """Write symbols.png and rows.png of a run on a table, and give their paths; none of another run."""
+    if not loader.examples.lines:
+        return []
+    paths = [run.folder / f"symbols{_suffix(run, name)}.png" for name in run.networks]
+    for path, name in zip(paths, run.networks, strict=True):
+        draw_by_symbol(run, path, run.scale.to_unit(loader.distinct(name)), name)
+    doubtful = summary["doubtful_rows"][:ROWS]
+    images = [run.scale.to_unit(images_of_row(loader, row["line"])) for row in doubtful]
+    rows_png(run.folder / "rows.png", images, [describe(row) for row in doubtful])
+    return [*paths, run.folder / "rows.png"]
+
+
+def _suffix(run: Run, network: str) -> str:
+    """What tells the pictures of several networks apart."""
+    return f"-{network}" if len(run.networks) > 1 else ""
+
+
 def draw_samples(
     run: Run, path: Path, n: int, *, network: str | None = None, steps: int | None = None, seed: int = 0
 ) -> None:
     """Draw n samples of the energy model to a PNG, a row for each symbol that the network sees in them."""
-    samples = run.sample(n, steps=steps, seed=seed, network=network)
-    confidence, labels = run.log_probs(samples, network).exp().max(-1)
+    draw_by_symbol(run, path, run.sample(n, steps=steps, seed=seed, network=network), network)
+
+
+def draw_by_symbol(run: Run, path: Path, images: Tensor, network: str | None = None) -> None:
+    """Draw images, [n, images, 28, 28] in [0, 1], to a PNG, a row for each symbol that the network sees in them."""
+    confidence, labels = run.log_probs(images, network).exp().max(-1)
     symbols = [str(symbol) for symbol in run.domains[network or next(iter(run.domains))]]
-    side_by_side = samples.transpose(1, 2).flatten(2).unsqueeze(1)  # the images that a network reads at once
+    side_by_side = images.transpose(1, 2).flatten(2).unsqueeze(1)  # the images that a network reads at once
     samples_png(path, side_by_side.cpu(), labels.cpu(), confidence.cpu(), symbols)

@@ -1,5 +1,6 @@
-"""The learnable probabilities of a program, `t(...)`, by their place in its text."""
+"""The learnable probabilities of a program, `t(...)`, by name."""
 
+from collections import Counter
 from typing import Any
 
 from problog.logic import AnnotatedDisjunction, Clause, Or, Term
@@ -8,9 +9,15 @@ from gedi_nesy.nesy.program import Source, is_compound
 
 
 def learnable_heads(source: Source) -> list[str]:
-    """What each `t(...)` stands before, with file, line and column, in the order of the text: "coin.pl:1:7 heads"."""
+    """What each `t(...)` stands before, in the order of the text: "heads"; of equals also where: "heads, a.pl:1:7"."""
     heads = [head for statement in source.statements for head in _heads(statement)]
-    return [f"{source.place(head)} {head.with_probability()}" for head in heads if is_compound(head.probability, "t")]
+    learnable = [head for head in heads if is_compound(head.probability, "t")]
+    names = [str(head.with_probability()) for head in learnable]
+    times = Counter(names)
+    return [
+        name if times[name] == 1 else f"{name}, {source.place(head)}"
+        for name, head in zip(names, learnable, strict=True)
+    ]
 
 
 def _heads(statement: Any) -> list[Term]:

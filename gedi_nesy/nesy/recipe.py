@@ -24,7 +24,8 @@ from gedi_nesy.settings import ScheduleSetting, Settings, Threads, load_settings
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one
-METHODS = ("gedi+nesy", "paper", "gedi", "nesy", "swav+nesy", "barlow+nesy")
+OURS, DEFAULT_EXAMPLES = "gedi+nesy", 1000
+METHODS = (OURS, "paper", "gedi", "nesy", "swav+nesy", "barlow+nesy")
 
 
 class Weights(Settings):
@@ -141,7 +142,7 @@ class Recipe(Settings):
     trust: bool = False  # let the program import Python, and files outside its folder
     dataset: str | None = None
     data: str | None = None
-    examples: PositiveInt = 1000
+    examples: PositiveInt = DEFAULT_EXAMPLES
     seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
     device: str = "cpu"
     threads: Threads = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
@@ -241,7 +242,7 @@ def recipe_for(method: str, examples: int) -> str:
     Raises:
         UserError: if there is no such method, or it has no recipe for this number of examples.
     """
-    if method == "gedi+nesy":
+    if method == OURS:
         return "gedi-nesy-few" if examples <= FEW else "gedi-nesy-many" if examples >= MANY else "gedi-nesy"
     if method not in METHODS:
         raise UserError(

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from gedi_nesy.core.energy import log_density, ood_score
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.data import Images, load_images
+from gedi_nesy.data.given_images import GivenImages, as_tensor
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.batch import draw_view
+from gedi_nesy.nesy.batch import Loader, draw_view
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
@@ -24,6 +25,8 @@ from gedi_nesy.nesy.predicate import deepproblog_model, query
 from gedi_nesy.nesy.probabilities import learnable_heads
 from gedi_nesy.nesy.program import Source, read_text
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
+from gedi_nesy.nesy.rows import score_rows
+from gedi_nesy.nesy.table import read_table
 from gedi_nesy.runs import RunFolder
 
 IMAGE_SHAPE = torch.Size((1, 28, 28))
@@ -63,6 +66,13 @@ class Run:
         self.domains = {variable.network: variable.domain for variable in constraint.variables}
         self.shapes = network_shapes(constraint, IMAGE_SHAPE)
 
+    def __repr__(self) -> str:
+        data = Path(self.recipe.data or str(self.recipe.dataset)).stem
+        return (
+            f"Run({self.folder.path}: {self.recipe.recipe} on {data}, {self.recipe.examples:,} examples of "
+            f"{self.constraint.query.goal}, seed {self.recipe.seed})"
+        )
+
     @property
     def source(self) -> Source:
         """The run's program."""
@@ -70,7 +80,7 @@ class Run:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """What the run learned for each `t(...)` of the program, by its place there."""
+        """What the run learned for each `t(...)` of the program, by what it stands before: {"heads": 0.7}."""
         return dict(zip(learnable_heads(self.source), self.constraint.weights.probabilities(), strict=True))
 
     def save(self) -> None:
@@ -88,17 +98,18 @@ class Run:
         """How this run turns bytes into inputs."""
         return SCALES[self.recipe.scale]
 
-    def log_probs(self, images: Tensor, network: str | None = None) -> Tensor:
+    def log_probs(self, images: GivenImages, network: str | None = None) -> Tensor:
         """log p(y|x), [images, classes].
 
         Args:
-            images: uint8, or floats in [0, 1]; [images, 1, 28, 28] or [images, 28, 28]. For a network that reads
-                several images at once, these are the channels.
+            images: uint8, or floats in [0, 1], as a tensor, an array or nested lists; [images, 1, 28, 28],
+                [images, 28, 28] or a single [28, 28]. Or the path of an image file, or a list of paths. For a network
+                that reads several images at once, these are the channels.
             network: its name in the program; may be left out when there is only one.
         """
         return predict_log_probs(self._network(network), self._inputs(images, network))
 
-    def predict(self, images: Tensor, network: str | None = None) -> list[object]:
+    def predict(self, images: GivenImages, network: str | None = None) -> list[object]:
         """The most probable symbol of each image, from the network's domain in the program."""
         domain = self.domains[self._name(network)]
         return [domain[index] for index in self.log_probs(images, network).argmax(-1).tolist()]
@@ -110,7 +121,7 @@ class Run:
         return None if variance is None else Reference(self.ground, variance)
 
     @torch.no_grad()
-    def energy(self, images: Tensor, network: str | None = None) -> Tensor:
+    def energy(self, images: GivenImages, network: str | None = None) -> Tensor:
         """-log p(x) up to a constant, [images], in nats: high for images unlike the training images.
 
         It is E(x) = -logsumexp f(x), and where the recipe has a reference density E(x) - log r(x).
@@ -119,7 +130,7 @@ class Run:
         chunks = self._inputs(images, network).split(CHUNK)
         return torch.cat([-log_density(net(chunk), chunk, self.reference) for chunk in chunks])
 
-    def ood_score(self, images: Tensor, network: str | None = None) -> Tensor:
+    def ood_score(self, images: GivenImages, network: str | None = None) -> Tensor:
         """s(x) = -||d log p(x)/dx||_2, [images]: the paper's score (Section N), low for foreign images."""
         net = self._network(network)
         chunks = self._inputs(images, network).split(CHUNK)
@@ -127,7 +138,7 @@ class Run:
 
     @torch.no_grad()
     @float32_default()
-    def familiarity(self, images: Tensor, network: str | None = None) -> Tensor:
+    def familiarity(self, images: GivenImages, network: str | None = None) -> Tensor:
         """How much images are like the training images, [images], in nats: high for familiar ones.
 
         The mean of log p over VIEWS views of the training's own T(x'|x), less DOUBT times the entropy of the mean
@@ -176,12 +187,24 @@ class Run:
         return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
 
     @float32_default()
-    def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
-        """Score on the test images of the data set that the run was trained on.
+    def evaluate(self, data_dir: Path | None = None, *, test: str | Path | None = None) -> dict[str, Any]:
+        """Score on the test images of the data set that the run was trained on, or on a table.
 
         Args:
             data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
+            test: a table of examples that were not trained on; by default, of a run on a table, the training examples.
+
+        Returns:
+            The figures of summary.json; on a table those of `rows.score_rows`.
+
+        Raises:
+            UserError: if the data set or the table can't be read.
         """
+        table = test or self.recipe.data
+        if table:
+            examples = read_table(Path(table), self.constraint)
+            loader = Loader(examples, self.constraint, self.scale, self.device)
+            return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
         images = self.images(data_dir)
         return evaluate_networks(self.networks, self.constraint, images, self.scale, self.device)[0]
 
@@ -229,6 +252,12 @@ class Run:
             raise UserError(f"{self.folder.path} was trained on a table, {self.recipe.data}, without test images.")
         return load_images(self.recipe.dataset, data_dir)
 
+    def own_images(self, data_dir: Path | None = None) -> Tensor:
+        """Images of its own kind, uint8 [n, 1, 28, 28]: the test images, or those of the table it was trained on."""
+        if self.recipe.data:
+            return read_table(Path(self.recipe.data), self.constraint).pool
+        return self.images(data_dir).x_test
+
     def _name(self, network: str | None) -> str:
         if network is None and len(self.networks) == 1:
             return next(iter(self.networks))
@@ -239,16 +268,21 @@ class Run:
     def _network(self, network: str | None) -> nn.Module:
         return self.networks[self._name(network)]
 
-    def _inputs(self, images: Tensor, network: str | None) -> Tensor:
+    def _inputs(self, images: GivenImages, network: str | None) -> Tensor:
         return self._scaled(images, self.shapes[self._name(network)].images)
 
-    def _scaled(self, images: Tensor, channels: int = 1) -> Tensor:
-        images = images.unsqueeze(1) if images.dim() == 3 else images
-        if images.shape[1:] != (channels, *IMAGE_SHAPE[1:]):
+    def _scaled(self, given: GivenImages, channels: int = 1) -> Tensor:
+        height, width = IMAGE_SHAPE[1:]
+        images = as_tensor(given, (height, width))
+        if images.dim() == 2:
+            images = images[None, None]
+        elif images.dim() == 3:
+            images = images[None] if len(images) == channels > 1 else images.unsqueeze(1)
+        if images.shape[1:] != (channels, height, width):
             raise UserError(f"The run takes images of shape [images, {channels}, 28, 28], found {list(images.shape)}.")
         if images.dtype == torch.uint8:
             return self.scale.to_inputs(images.to(self.device))
-        if images.min() < 0 or images.max() > 1:
+        if not ((images >= 0) & (images <= 1)).all():
             raise UserError("Images of floats must lie in [0, 1]; divide bytes by 255, or give uint8.")
         return (images.to(self.device).float() - self.scale.shift) / self.scale.spread
 

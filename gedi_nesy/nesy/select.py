@@ -1,14 +1,18 @@
 """Which restart to trust, without labels: the rule's likelihood under augmentation, and whom the others agree with."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gedi_nesy.core.objective import Diagnosis
+from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob, rule_posterior
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.evaluate import diagnose_networks
 from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Recipe
@@ -27,16 +31,18 @@ class Judged:
         nll: for each restart -log P(rule | images), the mean over training examples and their views, in nats.
         posteriors: for each variable p(y | rule, images), summed over views, [restarts, examples, classes].
         rules: for each restart the rule's state dict, with the probabilities it learned.
+        collapsed: for each restart whether it is sure that all images show the same.
     """
 
     nll: list[float]
     posteriors: dict[Key, Tensor]
     rules: list[dict[str, Any]]
+    collapsed: list[bool] = field(default_factory=list)  # older checkpoints have none
 
     def joined(self, others: "Judged") -> "Judged":
         """These restarts, then others that saw the same views."""
         posteriors = {key: torch.cat([values, others.posteriors[key]]) for key, values in self.posteriors.items()}
-        return Judged(self.nll + others.nll, posteriors, self.rules + others.rules)
+        return Judged(self.nll + others.nll, posteriors, self.rules + others.rules, self.collapsed + others.collapsed)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,29 @@ def judge(candidates: Candidates, constraint: Constraint, loader: Loader, recipe
             posteriors[key] = posteriors[key] + values if key in posteriors else values
     rules = candidates.rules(constraint)
     states = [rules[k % len(rules)].state_dict() for k in range(len(candidates))]
-    return Judged(nll.tolist(), posteriors, states)
+    collapsed = [_has_collapsed(diagnose_networks(candidates.networks(k), constraint, loader)) for k in range(len(nll))]
+    return Judged(nll.tolist(), posteriors, states, collapsed)
+
+
+def _has_collapsed(networks: Mapping[str, Diagnosis]) -> bool:
+    """Whether a network tells nothing apart and is sure of it: one that is unsure may only be at its beginning."""
+    found = [set(diagnosis.failures) for diagnosis in networks.values()]
+    return any("representation collapse" in failures and "uncertain predictions" not in failures for failures in found)
+
+
+def check_not_collapsed(judged: Judged, selection: Selection) -> None:
+    """Refuse to teach a student that all images show the same.
+
+    Raises:
+        UserError: if the chosen restart has collapsed.
+    """
+    if judged.collapsed and judged.collapsed[selection.best]:
+        raise UserError(
+            "The first stage has collapsed: its best network calls all images the same, which satisfies the rule and "
+            "teaches nothing, so the run stops here. Start a new one with another --seed, more examples, longer "
+            "(--set train.steps=3000), or with a larger prior (--set train.weights.prior=400); if all of these "
+            "collapse, ask `gedi-nesy check` what the rule can teach."
+        )
 
 
 def choose(judged: Judged, recipe: Recipe) -> tuple[Selection, Targets]:

@@ -1,9 +1,10 @@
 """One process's work on a run: its phases from wherever the checkpoint left them, then the results."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,22 +24,23 @@ from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.energies import check_energies
-from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks, score_rule
+from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, warp_some
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.phases import STUDENT, Phase, list_phases
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
+from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.nesy.select import Judged, Selection, choose, judge
+from gedi_nesy.nesy.select import Judged, Selection, check_not_collapsed, choose, judge
 from gedi_nesy.rollback import Rollback
 from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
-from gedi_nesy.watch import Interrupted, Logger, Saver, check_place, fitting, restore
+from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
 
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
 CHAINS_SEED = 2**30  # above every phase's seed
-Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Session:
         constraint: the rule.
         examples: what to train on.
         images: labelled images to score on, or None where there are none.
-        progress: told the row of each logged step, and {"stage": "matching", "step", "steps"} during matching.
+        progress: told the row of each logged step, and signs of life: `watch.sign_of_life`.
 
     Raises:
         UserError: if the settings, the rule and the images don't go together.
@@ -106,22 +108,22 @@ class Session:
             Interrupted: when a stop was asked for, with the folder's path; the state is saved.
             UserError: when training diverged.
         """
-        with folder.locked(), stop_on_signal() as stop, cpu_threads(self.recipe.threads):
+        with folder.locked(), cpu_threads(self.recipe.threads):
             state = folder.load_checkpoint(self.device)
             check_place(state, len(self.phases), folder)
             self.before = state["seconds"] if state else 0.0
             try:
-                training, search = self._train(folder, state, stop)
-            except Interrupted as stopped:
+                training, search = self._train(folder, state)
+                return self._finish(folder, training, search)
+            except (Interrupted, KeyboardInterrupt) as stopped:
                 raise Interrupted(folder.path) from stopped
-            except DivergedError as error:
+            except (DivergedError, FloatingPointError) as error:
                 raise UserError(
                     f"Training diverged ({error}); {folder.path} keeps the last good checkpoint. Start a new run with "
                     f"smaller learning rates, for example --set train.learning_rate=0.0001."
                 ) from error
-            return self._finish(folder, training, search)
 
-    def _train(self, folder: RunFolder, state: Mapping[str, Any] | None, stop: StopRequest) -> tuple[Training, Search]:
+    def _train(self, folder: RunFolder, state: Mapping[str, Any] | None) -> tuple[Training, Search]:
         """All phases, from the one in the checkpoint on: the rounds of the first stage, then the student."""
         training = None
         with fitting(folder):
@@ -134,15 +136,23 @@ class Session:
                     search, training = self._judge(training, search), None
                 if phase.round > 1 and self._agreed(search):
                     continue
-                search = self._search(phase, search, stop)
+                search = self._search(phase, search)
             training = self._new_training(phase, training, search)
-            self._fit(phase, training, search, folder, state, stop)
+            with stop_on_signal(self._answer_stop) as stop:  # elsewhere there is nothing to save
+                self._fit(phase, training, search, folder, state, stop)
             state = None
         assert training is not None
         return training, search
 
+    def _tell(self, stage: str) -> None:
+        self.progress(sign_of_life(stage))
+
+    def _answer_stop(self) -> None:
+        self._tell("stopping after this step; Ctrl-C again stops at once")
+
     def _judge(self, training: Training, before: Search) -> Search:
         """Adds the restarts of a round to those of the rounds before; their networks are needed no more."""
+        self._tell("judging the restarts")
         judged = judge(_candidates(training).eval(), self.constraint, self.loader, self.recipe)
         return replace(before, judged=before.judged.joined(judged) if before.judged else judged)
 
@@ -151,19 +161,19 @@ class Session:
         assert search.judged is not None
         return choose(search.judged, self.recipe)[0].agreed
 
-    def _search(self, phase: Phase, before: Search, stop: StopRequest) -> Search:
+    def _search(self, phase: Phase, before: Search) -> Search:
         """The phase's teacher: the restarts trained before, for the student; the images' shapes, where they matched."""
         if phase.round == STUDENT:
             assert before.judged is not None
             selection, targets = choose(before.judged, self.recipe)
+            check_not_collapsed(before.judged, selection)
             return replace(before, targets=targets, selection=selection)
         if self.recipe.matching and before.matched is None:
 
             def swept(sweep: int, sweeps: int) -> None:
-                if stop:
-                    raise Interrupted  # there is nothing to save yet
-                self.progress({"stage": "matching", "step": sweep, "steps": sweeps})
+                self.progress(sign_of_life("matching", sweep, sweeps))
 
+            self._tell("matching")
             matched, targets = match(self.constraint, self.loader, self.recipe, swept)
             return Search(targets, matched)
         return before
@@ -242,6 +252,7 @@ class Session:
                 rollback.load_state_dict(state.get("rollback", rollback.state_dict()))  # older runs kept nothing
         else:
             save()
+        self.progress(sign_of_life(phase.name, training.step, losses.steps))
         while training.step < losses.steps:
             folder.rewind_metrics(lambda row: row["stage"] != phase.name or row["step"] <= training.step)
             saver = Saver(save, self.recipe.checkpoint_seconds, stop)
@@ -251,6 +262,7 @@ class Session:
                 fit(training, losses.objective, losses, steps=losses.steps, learning_rate=rate, watchers=watchers)
             except (DivergedError, FloatingPointError) as error:
                 rollback.go_back(training, error)
+        save()
 
     def _save(self, phase: Phase, training: Training, search: Search, folder: RunFolder) -> None:
         place = {"phase": phase.number, "training": training.state_dict(), "seconds": self.seconds}
@@ -271,11 +283,13 @@ class Session:
 
         certain = [other for other in self.phases[phase.number + 1 :] if other.round in (phase.round, STUDENT)]
         later = self._steps(certain)
-        return Logger(phase.name, losses.steps, later, self.recipe.log_every, losses.objective, found, write)
+        every, objective = self.recipe.log_every, losses.objective
+        return Logger(phase.name, losses.steps, later, every, objective, found, write, self.progress)
 
     def _finish(self, folder: RunFolder, training: Training, search: Search) -> Run:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         seconds = round(self.seconds, 2)
+        self._tell("evaluating")
         trained = _candidates(training)
         rule, networks = trained.rules(self.constraint)[0], trained.networks(0)
         run = Run(folder, self.recipe, rule, networks, self.device, self.loader.ground)
@@ -289,11 +303,13 @@ class Session:
             **({"probabilities": learnt} if learnt else {}),
             "certificate": certificate(diagnoses, search.matched, search.selection, readings_left, energies),
             **_in_plain_values(search),
+            "familiarity": familiarity_quantiles(run, self.loader),
             **({"returns": self.rollback.returns} if self.rollback.returns else {}),
         }
         summary = self._settings(folder, search.selection) | results | {"seconds": seconds} | provenance(self.device)
         run.save()
-        draw_pictures(run, summary, scores)
+        self._tell("drawing the pictures")
+        draw_pictures(run, summary, scores, self.loader)
         folder.write_json("summary.json", summary)
         return run
 
@@ -303,9 +319,11 @@ class Session:
         return {
             **({"notice": NOT_MNIST} if self.recipe.dataset in ("digits", "digits+operators") else {}),
             "command": f"gedi-nesy train --recipe {folder / 'config.toml'}",
+            "track": "rule",
             "recipe": self.recipe.recipe,
             "method": self.recipe.method,
-            "dataset": self.images.name if self.images else str(self.recipe.data),
+            "dataset": self.images.name if self.images else Path(str(self.recipe.data)).stem,
+            **({"table": self.recipe.data} if self.recipe.data else {}),
             "program": self.recipe.program,
             "examples": self.recipe.examples,
             "images_reused": self.examples.reused,
@@ -321,8 +339,7 @@ class Session:
         """The test figures; without labelled images only how the rule fares on the training examples."""
         if self.images:
             return evaluate_networks(run.networks, run.constraint, self.images, self.scale, self.device)
-        satisfied, log_likelihood = score_rule(run.networks, run.constraint, self.loader)
-        return {"train_constraint_satisfaction": satisfied, "train_constraint_log_likelihood": log_likelihood}, {}
+        return score_rows(run.networks, run.constraint, self.loader, "train_"), {}
 
 
 def _candidates(training: Training) -> Candidates:

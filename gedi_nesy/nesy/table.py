@@ -49,7 +49,16 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
     pool, row_of = torch.stack([*images.values()]), {name: row for row, name in enumerate(images)}
     rows = {name: torch.tensor([row_of[line[name]] for line in lines.values()]) for name in constraint.query.images}
     uses = sum(len(column.unique()) for column in rows.values())
-    return Examples(pool, rows, arguments, symbols={}, reused=uses > len(pool))
+    return Examples(pool, rows, arguments, symbols={}, reused=uses > len(pool), lines=tuple(lines))
+
+
+def count_rows(path: Path) -> int:
+    """How many examples a table has, whatever they are.
+
+    Raises:
+        UserError: if it can't be read, or has none.
+    """
+    return len(_read_lines(path, []))
 
 
 def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:

@@ -1,7 +1,7 @@
 """Start a run, or continue one."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +13,68 @@ from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.examples import draw_examples
 from gedi_nesy.nesy.program import Source, find_program, read_source
-from gedi_nesy.nesy.recipe import Recipe, load_recipe
+from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.run import Run, build_constraint, copied_files, saved_program
-from gedi_nesy.nesy.session import Progress, Session
-from gedi_nesy.nesy.table import read_table
+from gedi_nesy.nesy.session import Session
+from gedi_nesy.nesy.table import count_rows, read_table
+from gedi_nesy.report.console import shown_progress
 from gedi_nesy.runs import RunFolder
+from gedi_nesy.watch import Progress, sign_of_life
 
 Notify = Callable[[str], None]
 
 
 @float32_default()
 def train(
-    recipe: str = "gedi-nesy",
+    recipe: str | None = None,
     *,
+    method: str | None = None,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     notify: Notify = warnings.warn,
-    progress: Progress = lambda row: None,
+    progress: Progress | bool = True,
     **overrides: Any,
 ) -> Run:
     """Train from a recipe in a new run folder.
 
     Args:
-        recipe: a recipe's name, or the path of a .toml file.
+        recipe: a recipe's name, or the path of a .toml file; by default the method's for this number of examples.
+        method: what to train, by default gedi+nesy.
         out: the run folder, new or empty; by default `runs/<recipe>-<dataset>-<examples>-seed<seed>`.
         data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
         notify: told what a user must know, for example that digits stand in for MNIST.
-        progress: told the row of each logged step, and {"stage": "matching", "step", "steps"} during matching.
+        progress: True shows it in a terminal or notebook, False nowhere; or a function that is told the row of each
+            logged step, with its losses, and between them signs of life: `stage`, `step` and `steps` (0: unknown).
         overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
 
     Raises:
         UserError: for settings, data or folders that can't be used; nothing is written then.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    settings = load_recipe(recipe, overrides)
+    overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
+    settings = load_recipe(recipe or _recipe_for(method, overrides), overrides)
+    if method and settings.method != method:
+        raise UserError(f"The recipe {recipe} is of the method {settings.method}, not {method}; leave one of them out.")
     program = read_source(find_program(settings.program))
-    session = _prepare(settings, program, data_dir, notify, progress)
-    files = copied_files(session.constraint, program)
-    folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun=files)
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        folder.write(name, text)
-    folder.write("config.toml", session.recipe.to_toml())
-    return session.run(folder)
+    with shown_progress(progress) as tell:
+        session = _prepare(settings, program, data_dir, notify, tell)
+        files = copied_files(session.constraint, program)
+        folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun=files)
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            folder.write(name, text)
+        folder.write("config.toml", session.recipe.to_toml())
+        return session.run(folder)
+
+
+def _recipe_for(method: str | None, overrides: Mapping[str, Any]) -> str:
+    """The recipe of a method for as many examples as are asked for, or as a table has."""
+    examples = overrides.get("examples", DEFAULT_EXAMPLES)
+    if method not in (None, OURS):
+        return recipe_for(method, examples)
+    if overrides.get("data"):
+        examples = count_rows(Path(overrides["data"]))
+    return recipe_for(OURS, examples if isinstance(examples, int) else DEFAULT_EXAMPLES)  # what is no number is refused
 
 
 @float32_default()
@@ -65,7 +84,7 @@ def resume(
     trust: bool = False,
     data_dir: str | Path | None = None,
     notify: Notify = warnings.warn,
-    progress: Progress = lambda row: None,
+    progress: Progress | bool = True,
 ) -> Run:
     """Continue a run that was stopped or killed, to the same weights as if it had not been.
 
@@ -87,7 +106,8 @@ def resume(
         )
     settings = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     program = saved_program(run_folder, settings)
-    return _prepare(settings, program, data_dir, notify, progress).run(run_folder)
+    with shown_progress(progress) as tell:
+        return _prepare(settings, program, data_dir, notify, tell).run(run_folder)
 
 
 def settle(recipe: Recipe, *, data_dir: str | Path | None = None, notify: Notify = warnings.warn) -> Recipe:
@@ -106,7 +126,9 @@ def _prepare(
     """What a run needs, checked before anything is written; the session's recipe names the data that was found."""
     paths = {key: str(Path(value).resolve()) for key, value in _own_files(recipe).items()}
     recipe = recipe.model_copy(update=paths)  # so that config.toml means the same from any folder
+    progress(sign_of_life("compiling the rule"))
     constraint = build_constraint(recipe, program)
+    progress(sign_of_life("reading the data"))
     if recipe.data:
         examples = read_table(Path(recipe.data), constraint)
         recipe = recipe.model_copy(update={"examples": len(examples)})

@@ -10,9 +10,10 @@ from typing import Any
 from gedi_nesy.errors import UserError
 from gedi_nesy.regular import read_regular
 from gedi_nesy.report.style import STYLE
-from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, show
+from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, TRACKS, show
 from gedi_nesy.runs import write_atomically
 
+SMALL = 800  # pixels up to which a picture can be read when it is shrunk to a phone's width
 Rows = dict[str, Any]  # summary.json with its levels joined: {"certificate.D": 0.01, ...}
 
 
@@ -33,18 +34,23 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
     parts = [
         _header(rows),
         _tiles(rows),
-        *(_figure(image) for image in images),
+        *(figure(image) for image in images),
         *(_table(title, {key: rows[key] for key in keys if key in rows}) for title, keys in SECTIONS.items()),
         _details(rows, config),
     ]
-    page = f"""<!doctype html>
+    write_atomically(path, page(_title(rows), parts).encode(errors="replace"))  # a path in it may be no UTF-8
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A whole HTML file, which loads nothing, of its parts."""
+    return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{escape(_title(rows))}</title>
+<title>{escape(title)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
@@ -54,7 +60,6 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
 </body>
 </html>
 """
-    write_atomically(path, page.encode(errors="replace"))  # a path in it may be no UTF-8
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Rows:
@@ -69,8 +74,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Rows:
 
 
 def _title(rows: Rows) -> str:
-    examples = f", {show(rows['examples'])} examples" if "examples" in rows else ""
-    return f"GEDI-NeSy on {rows.get('dataset', 'unnamed data')}{examples}"
+    track = TRACKS.get(rows.get("track", "rule"), TRACKS["rule"])
+    examples = f", {show(rows['examples'])} {track.examples}" if "examples" in rows else ""
+    return f"{track.name} on {rows.get('dataset', 'unnamed data')}{examples}"
 
 
 def _header(rows: Rows) -> str:
@@ -91,17 +97,28 @@ def _tiles(rows: Rows) -> str:
     return f'<dl class="tiles">{"".join(tiles)}</dl>' if tiles else ""
 
 
-def _figure(image: Path) -> str:
-    title, caption = CAPTIONS.get(image.stem, (image.stem, ""))
+def figure(image: Path) -> str:
+    """A PNG file with its title and caption."""
+    title, caption = _caption(image.stem)
     kind = mimetypes.guess_type(image.name)[0]
     try:
-        data = base64.b64encode(read_regular(image, follow_links=False)).decode()
+        png = read_regular(image, follow_links=False)
     except OSError as error:  # in a folder that comes from anybody it may be a link to what is private
         raise UserError(f"{image} can't be read: {error.strerror}; remove it.") from error
+    wide = int.from_bytes(png[16:20], "big") > SMALL  # where a PNG has its width
+    css, hint = ("plot wide", " <small>Scroll the picture sideways.</small>") if wide else ("plot", "")
     return (
-        f'<section><h2>{escape(title)}</h2><figure><div class="plot"><img alt="{escape(title)}" '
-        f'src="data:{kind};base64,{data}"></div><figcaption>{escape(caption)}</figcaption></figure></section>'
+        f'<section><h2>{escape(title)}</h2><figure><div class="{css}"><img alt="{escape(title)}" '
+        f'src="data:{kind};base64,{base64.b64encode(png).decode()}"></div>'
+        f"<figcaption>{escape(caption)}{hint}</figcaption></figure></section>"
     )
+
+
+def _caption(stem: str) -> tuple[str, str]:
+    """Title and caption of a picture; those of one of several networks end in its name."""
+    kind, _, network = stem.partition("-")
+    title, caption = CAPTIONS.get(kind, (stem, ""))
+    return f"{title}: {network}" if network and kind in CAPTIONS else title, caption
 
 
 def _table(title: str, rows: Rows) -> str:
@@ -116,6 +133,7 @@ def _lines(rows: Rows) -> str:
     lines = []
     for key, value in rows.items():
         label, meaning = MEANINGS.get(key, (key.replace(".", " · "), ""))
+        label = f"Training {TRACKS[rows['track']].examples}" if key == "examples" and "track" in rows else label
         note = f"<small>{escape(meaning)}</small>" if meaning else ""
         css = ' class="words"' if len(show(value)) > 24 else ""
         lines.append(f'<tr><th scope="row">{escape(label)}{note}</th><td{css}>{escape(show(value))}</td></tr>')
@@ -127,7 +145,10 @@ def _details(rows: Rows, config: str) -> str:
     command = f"<pre>{escape(str(rows['command']))}</pre>" if "command" in rows else ""
     known = {"notice", "command", *(key for keys in SECTIONS.values() for key in keys)}
     versions = {key.removeprefix("versions."): value for key, value in rows.items() if key.startswith("versions.")}
-    rest = {key: value for key, value in rows.items() if key not in known and not key.startswith("versions.")}
+    shown = {
+        key: value for key, value in rows.items() if not key.startswith(("versions.", "familiarity.", "doubtful_rows"))
+    }
+    rest = {key: value for key, value in shown.items() if key not in known}
     folded = [
         _folded("The complete settings: config.toml", f"<pre>{escape(config)}</pre>"),
         _folded("Versions", _lines(versions)) if versions else "",

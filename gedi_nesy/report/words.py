@@ -1,6 +1,7 @@
 """The figures of summary.json in plain words."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 # the key in summary.json, levels joined by dots: label, meaning
@@ -11,6 +12,11 @@ MEANINGS = {
     "cluster_accuracy": ("Hungarian accuracy", "accuracy after the best one-to-one renaming of the clusters"),
     "constraint_satisfaction": ("Constraint satisfaction", "share of test examples whose symbols fit the rule"),
     "test_constraint_log_likelihood": ("Log-likelihood of the rule", "mean log P(rule | images), test set, in nats"),
+    "train_constraint_satisfaction": ("Constraint satisfaction", "share of training rows whose symbols fit the rule"),
+    "train_constraint_log_likelihood": (
+        "Log-likelihood of the rule", "mean log P(rule | images), training examples, in nats"
+    ),
+    "break_the_rule": ("Rows that break the rule", "rows of the table whose symbols can't all be right"),
     "log_likelihood": ("Log-likelihood", "mean log p(x) of the test points, normalised on a box around them, in nats"),
     "kde_log_likelihood": ("Log-likelihood of a KDE", "the same of a kernel density estimate on the training points"),
     "certificate.certified": ("Certified", "no failure mode found, and one clear result of restarts or of matching"),
@@ -24,7 +30,9 @@ MEANINGS = {
     "recipe": ("Recipe", ""),
     "method": ("Method", ""),
     "dataset": ("Dataset", ""),
+    "table": ("Table", ""),
     "program": ("Rule", ""),
+    "track": ("Kind", "rule: symbols; points, images: clusters without a rule"),
     "examples": ("Training examples", ""),
     "images_reused": ("Images reused", "whether the dataset was too small to give each example images of its own"),
     "seed": ("Seed", ""),
@@ -40,6 +48,7 @@ MEANINGS = {
 SECTIONS = {
     "Test figures": (
         "accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood",
+        "train_constraint_satisfaction", "train_constraint_log_likelihood", "break_the_rule",
         "log_likelihood", "kde_log_likelihood",
     ),
     "What the run says about itself, without labels": (
@@ -48,22 +57,47 @@ SECTIONS = {
         "certificate.sample_distance",
     ),
     "The run": (
-        "recipe", "method", "dataset", "program", "examples", "images_reused", "seed", "steps", "seconds", "device",
-        "machine.system", "machine.processor", "machine.instructions", "machine.threads",
+        "track", "recipe", "method", "dataset", "table", "program", "examples", "images_reused", "seed", "steps",
+        "seconds", "device", "machine.system", "machine.processor", "machine.instructions", "machine.threads",
     ),
 }  # fmt: skip
 
+
+@dataclass(frozen=True)
+class Track:
+    """What a report calls a kind of run, and what it was trained on."""
+
+    name: str
+    examples: str
+
+
+TRACKS = {
+    "rule": Track("GEDI-NeSy", "examples"),
+    "points": Track("GEDI vision", "points"),
+    "images": Track("GEDI vision", "images"),
+}
+
 # a picture's file name, without .png: title, caption
 CAPTIONS = {
+    "symbols": (
+        "Images by symbol",
+        "The images of the table by the symbol that the network sees in them, the surest first. Beside each symbol: "
+        "how many there are, and how sure it is of them.",
+    ),
+    "rows": (
+        "Rows to look at",
+        "Rows of the table that break the rule, then those least likely under it; P is the probability of the rule "
+        "given the row's images. Lines are counted as in the file, its heading being the first.",
+    ),
     "losses": (
         "Losses",
-        "Each term of the objective, before its weight. The dashed line is the value at the term's optimum; "
-        "the strong line is a running mean.",
+        "Each term of the objective, before its weight, at the steps that were logged; where these are many, the "
+        "strong line is a running mean. Dashed: the term's value at its optimum, where that is known.",
     ),
     "samples": (
         "Samples",
-        "What the energy-based model draws by itself (SGLD), sorted by the class that the network sees in it. "
-        "An empty row is a class it never draws.",
+        "What the energy-based model draws by itself (SGLD), sorted by the symbol or cluster that the network sees in "
+        "it, the surest first. An empty row is one that it never draws.",
     ),
     "clusters": ("Clusters", "The cluster that the network sees at every place of the plane, and the test points."),
     "density": (
@@ -72,10 +106,23 @@ CAPTIONS = {
         "was on, the model's own samples.",
     ),
     "training": ("Over training", "Clusters above and density below, at the beginning, middle and end of each stage."),
+    "comparison": (
+        "Plot",
+        "Every run is a dot, a line goes through the medians; short bars are what the paper reports.",
+    ),
     "confusion": (
         "Confusion",
         "Test images by true and predicted class. The colour is the share of the true class.",
     ),
+}
+
+
+# of a prediction: what follows from how familiar the image is
+VERDICTS = {
+    "familiar": "like the training images",
+    "unusual": "unusual beside the training images; look at the second symbol, too",
+    "foreign": "unlike the training images, so its symbol means little",
+    "inverted": "light and dark are swapped, it seems, and the symbol means little",
 }
 
 
@@ -111,6 +158,7 @@ TILES: dict[str, tuple[str, Callable[[Any], tuple[str, bool]]]] = {
     "nmi": ("NMI", _share),
     "cluster_accuracy": ("Hungarian accuracy", _share),
     "constraint_satisfaction": ("Rule satisfied", _share),
+    "train_constraint_satisfaction": ("Rule satisfied", _share),
     "certificate.certified": ("Certificate", lambda certified: ("given" if certified else "withheld", not certified)),
     "seconds": ("Time", lambda seconds: (duration(seconds), False)),
 }

@@ -41,6 +41,10 @@ class Run:
         self.folder, self.recipe, self.scale, self.box = folder, recipe, scale, box
         self.networks = networks.eval().requires_grad_(False)
 
+    def __repr__(self) -> str:
+        of = self.recipe
+        return f"Run({self.folder.path}: {of.recipe} on {of.dataset}, {self.clusters} clusters, seed {of.seed})"
+
     @property
     def summary(self) -> dict[str, Any]:
         """The contents of `summary.json`."""

@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -26,10 +26,9 @@ from gedi_nesy.vision.picture import Snapshot, draw_pictures
 from gedi_nesy.vision.recipe import Recipe
 from gedi_nesy.vision.run import Run
 from gedi_nesy.vision.shares import join_shares, pick_share
-from gedi_nesy.watch import Interrupted, Logger, Saver, check_place, fitting, restore
+from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
 
 SNAPSHOTS = 3  # of each stage, for the pictures of training
-Progress = Callable[[dict[str, Any]], None]
 
 
 class Session:
@@ -40,7 +39,7 @@ class Session:
     Args:
         recipe: every setting.
         data: the points or images of each seed.
-        progress: told the row of each logged step.
+        progress: told the row of each logged step, and signs of life: `watch.sign_of_life`.
 
     Raises:
         UserError: if the settings and the points don't go together.
@@ -70,7 +69,7 @@ class Session:
             Interrupted: when a stop was asked for, with the folder's path; the state is saved.
             UserError: when training diverged.
         """
-        with self._locked(folder), stop_on_signal() as stop, cpu_threads(self.recipe.threads):
+        with self._locked(folder), cpu_threads(self.recipe.threads):
             state = folder.load_checkpoint(self.learner.device)
             check_place(state, len(self.learner.phases), folder)
             with fitting(folder):
@@ -80,8 +79,10 @@ class Session:
                     self.before = state["seconds"]
                     self.snapshots = [Snapshot(**values) for values in state["snapshots"]]
             try:
-                networks, choices = self._learn(folder, state, stop)
-            except Interrupted as stopped:
+                with stop_on_signal(self._answer_stop) as stop:
+                    networks, choices = self._learn(folder, state, stop)
+                return self._finish(folder, networks, choices)
+            except (Interrupted, KeyboardInterrupt) as stopped:
                 raise Interrupted(folder.path) from stopped
             except DivergedError as error:
                 half = max(rate for _, rate in self.recipe.train.learning_rate.points) / 2
@@ -89,7 +90,12 @@ class Session:
                     f"Training diverged ({error}); {folder.path} keeps the last good checkpoint. Start a new run with "
                     f"smaller learning rates, for example --set train.learning_rate={half:g}."
                 ) from error
-            return self._finish(folder, networks, choices)
+
+    def _tell(self, stage: str) -> None:
+        self.progress(sign_of_life(stage))
+
+    def _answer_stop(self) -> None:
+        self._tell("stopping after this step; Ctrl-C again stops at once")
 
     def _check_choices(self, state: Mapping[str, Any]) -> None:
         """ValueError, or whatever else it fails with, where a checkpoint has no choices and returns of this run."""
@@ -163,7 +169,7 @@ class Session:
 
         later = sum(phase.stage.steps for phase in self.learner.phases[stand.phase.number + 1 :])
         steps, every = stand.phase.stage.steps, self.recipe.log_every
-        return Logger(stand.phase.name, steps, later, every, stand.losses.objective, found, write)
+        return Logger(stand.phase.name, steps, later, every, stand.losses.objective, found, write, self.progress)
 
     def _best_diagnosis(self, networks: AnyNetworks) -> dict[str, Diagnosis]:
         """Of the first seed's best restart at present."""
@@ -175,6 +181,7 @@ class Session:
         seconds = round(self.seconds / len(self.data), 2)  # of several seeds trained side by side, each one's share
         runs = [self._build_run(folder, networks, k) for k in range(len(self.data))]
         if processes.rank() == 0:
+            self._tell("evaluating")
             verdicts = certify(networks, self.learner.inputs, choices)
             for k, (choice, found) in enumerate(zip(choices, verdicts, strict=True)):
                 self._write_results(folder, runs[k], k, choice, {"certificate": found, "seconds": seconds})
@@ -201,6 +208,7 @@ class Session:
             folder.subfolder(run.folder.path.name)
             run.folder.write("config.toml", run.recipe.to_toml())
         run.save()
+        self._tell("drawing the pictures")
         draw_pictures(run, summary, self.data[k], history, self._snapshots_of(k, choice))
         run.folder.write_json("summary.json", summary)
 
@@ -238,6 +246,7 @@ class Session:
             "command": f"gedi-nesy vision train --recipe {folder / 'config.toml'}",
             "recipe": self.recipe.recipe,
             "method": self.recipe.method,
+            "track": "images" if self.data[k].are_images else "points",
             "dataset": self.data[k].name,
             "examples": len(self.data[k].x_train),
             "seed": self.recipe.seed + k,

@@ -12,7 +12,8 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.runs import RunFolder
 from gedi_nesy.vision.recipe import Recipe, load_recipe
 from gedi_nesy.vision.run import Run
-from gedi_nesy.vision.session import Progress, Session
+from gedi_nesy.vision.session import Session
+from gedi_nesy.watch import Progress, sign_of_life
 
 
 def train(
@@ -29,7 +30,7 @@ def train(
         recipe: a recipe's name, or the path of a .toml file.
         out: the run folder, new or empty; by default `runs/vision-<recipe>-<dataset>-seed<seed>`.
         data_dir: where images are looked for first; then in $GEDI_NESY_DATA and the user's cache folder.
-        progress: told the row of each logged step.
+        progress: told the row of each logged step, and signs of life: `watch.sign_of_life`.
         overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
 
     Raises:
@@ -55,7 +56,7 @@ def train_seeds(
         recipe: a recipe's name, or the path of a .toml file.
         out: the folder, new or empty; each seed's run goes to a folder below it, if there is more than one.
         data_dir: where images are looked for first; then in $GEDI_NESY_DATA and the user's cache folder.
-        progress: told the row of each logged step.
+        progress: told the row of each logged step, and signs of life: `watch.sign_of_life`.
         overrides: settings to change, "seeds" among them.
 
     Raises:
@@ -99,6 +100,7 @@ def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> Sessi
         recipe = recipe.model_copy(update={"dataset": str(Path(recipe.dataset).resolve())})
     seeds: Sequence[int] = range(recipe.seed, recipe.seed + recipe.seeds)
     of = (recipe.data_noise, recipe.data_scale, data_dir)
+    progress(sign_of_life("reading the data"))
     data = [load_points(recipe.dataset, recipe.examples, seed, *of) for seed in seeds]
     if not len(data[0].x_train):
         raise UserError(f"{data[0].name} has test images only, to compare others with; train on another data set.")
@@ -109,6 +111,7 @@ def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> Sessi
         raise UserError(
             f"{data[0].name} are {found}, which the recipe {recipe.recipe} is not for; take one like {other}."
         )
+    progress(sign_of_life("preparing the views"))
     return Session(recipe, data, progress)
 
 

@@ -21,6 +21,7 @@ from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.train import resume, train
+from gedi_nesy.watch import Interrupted
 from tests.nesy.readers import Reader
 
 DIGIT = "nn(digits,[X],Y,[0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y).\n"
@@ -72,7 +73,7 @@ def noisy(tmp_path_factory):
 def three(tmp_path_factory):
     settings = {"student.weights.gen": 1.0, "sampler.chains": 4, "sampler.buffer": 8, "sampler.steps": 1}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gedi_nesy.nesy.session.draw_pictures", lambda run, summary, scores: None)  # they take a minute
+        patch.setattr("gedi_nesy.nesy.session.draw_pictures", lambda *of_the_run: None)  # they take a minute
         return train_text(THREE, tmp_path_factory.mktemp("three"), **settings)
 
 
@@ -101,12 +102,11 @@ def test_a_probability_is_learned_from_how_often_the_fact_shows():
 
 
 def test_learned_probabilities_are_saved_and_used(noisy):
-    ((place, learned),) = noisy.summary["probabilities"].items()
-    assert place.startswith("rule.pl:2:")
-    assert place.endswith("slip")
+    ((name, learned),) = noisy.summary["probabilities"].items()
+    assert name == "slip"
     assert learned != pytest.approx(0.1, abs=1e-6)
     loaded = load_run(noisy.folder.path)
-    assert loaded.probabilities == {place: learned}
+    assert loaded.probabilities == {name: learned}
     images = loaded.images().x_test[:2]
     log_probs = loaded.log_probs(images).split(1)
     inputs = dict(zip("XY", log_probs, strict=True))
@@ -120,7 +120,7 @@ def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(
             raise KeyboardInterrupt
 
     (tmp_path / "rule.pl").write_text(NOISY)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         train(
             RECIPE, out=tmp_path / "run", progress=stop_in_the_student, **TINY | {"program": str(tmp_path / "rule.pl")}
         )

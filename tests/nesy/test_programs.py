@@ -33,6 +33,7 @@ RULES = [
     ("all_different", (), 24, lambda v: len(set(v.values())) == 4),
     ("sudoku", (), 288, is_sudoku),
     ("sorted", (), 715, lambda v: list(v.values()) == sorted(v.values())),  # 13 choose 4
+    ("maximum", ("M",), 10_000, lambda v: max(v[key] for key in "ABCD") == v["M"]),
     ("formula", ("V",), 9_000, lambda v: eval("{X1}{O1}{X2}{O2}{X3}".format(**v)) == v["V"]),
 ]
 

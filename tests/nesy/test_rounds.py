@@ -103,7 +103,7 @@ def kill_in(stage):
 def run_tiny(tmp_path, monkeypatch):
     """Trains in a folder of this name, where restarts agree on so many images."""
     (tmp_path / "noisy.pl").write_text(NOISY)
-    monkeypatch.setattr(session, "draw_pictures", lambda run, summary, scores: None)
+    monkeypatch.setattr(session, "draw_pictures", lambda *of_the_run: None)
 
     def run_tiny(name, agreed, **more):
         monkeypatch.setattr("gedi_nesy.nesy.select.AGREED", agreed)

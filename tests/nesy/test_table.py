@@ -1,9 +1,13 @@
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
+from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table
 from gedi_nesy.nesy.train import train
@@ -104,5 +108,61 @@ def test_a_run_trains_on_a_table_without_any_label(folder):
     assert "accuracy" not in run.summary
     assert not (folder / "run" / "confusion.png").exists()
     assert len(load_run(folder / "run").predict(torch.zeros(2, 28, 28, dtype=torch.uint8))) == 2
-    with pytest.raises(UserError, match="trained on a table"):
+    assert run.summary["recipe"] == "gedi-nesy-few"  # as for so many examples of a data set
+    assert run.summary["dataset"] == "table"
+    report = (folder / "run" / "report.html").read_text()
+    for words in ("<h1>GEDI-NeSy on table, 100 examples</h1>", "Rule satisfied", "Images by symbol", "Rows to look at"):
+        assert words in report
+
+
+@pytest.fixture(scope="module")
+def dark_and_light():
+    """A rule of two equal images, and networks that see 0 in a dark one and 1 in a light one."""
+    rule = Constraint("nn(bits,[X],Y,[0,1]) :: bit(X,Y). equal(X,Y) :- bit(X,A), bit(Y,A). query(equal(X,Y)).")
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
+    nn.init.zeros_(network[1].bias)
+    network[1].weight.data = torch.tensor([[-1.0], [1.0]]).expand(2, 784) / 784  # logits -x and x, x in [-1, 1]
+    return rule, nn.ModuleDict({"bits": network})
+
+
+def test_rows_that_break_the_rule_come_first_then_the_least_likely(folder, dark_and_light):
+    rule, networks = dark_and_light
+    lines = ["X,Y", "images/1.png,images/1.png", "images/0.png,images/0.png", "images/0.png,images/9.png"]
+    examples = read_table(write(folder, "\n".join(lines) + "\n\n"), rule)
+    loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
+    found = score_rows(networks, rule, loader, "test_")
+    # line 4 is dark and light: 0.png is 0 / 255, 9.png 180 / 255; line 2 is greyer than line 3
+    assert [(row["line"], row["breaks"]) for row in found["doubtful_rows"]] == [(4, True), (2, False), (3, False)]
+    assert found["doubtful_rows"][0]["symbols"] == {"X": "0", "Y": "1"}
+    assert found["break_the_rule"] == 1
+    assert found["constraint_satisfaction"] == pytest.approx(2 / 3)
+    p = torch.tensor([-1.0, 1.0]).mul(2).sigmoid()  # of a light image in line 3: x is -1
+    assert found["doubtful_rows"][2]["log_prob"] == pytest.approx((p**2).sum().log().item(), abs=1e-5)
+
+
+def test_a_run_on_a_table_is_scored_on_its_table_or_on_another(folder):
+    lines = [f"images/{a}.png,images/{b}.png,{a + b}" for a in range(10) for b in range(3)]
+    table = write(folder, "\n".join(["X,Y,S", *lines]) + "\n")
+    tiny = {"restarts": 1, "views": 1, "train.steps": 2, "student.steps": 2, "sampler.steps": 1}
+    run = train(out=folder / "run", program="addition_sum", arguments=["S"], data=table, **tiny)
+    assert run.evaluate() == {key: run.summary[key] for key in run.evaluate()}
+    (folder / "test.csv").write_text("X,Y,S\nimages/3.png,images/4.png,7\n")
+    for result in (run.evaluate(test=folder / "test.csv"), load_run(folder / "run").evaluate(test=folder / "test.csv")):
+        assert [row["line"] for row in result["doubtful_rows"]] == [2]
+        assert result["test_constraint_log_likelihood"] < 0
+    assert run.own_images().shape == (10, 1, 28, 28)  # 0.png to 9.png, each once
+    table.unlink()
+    with pytest.raises(UserError, match=r"table.csv can't be read"):
         run.evaluate()
+
+
+@pytest.mark.parametrize(("rows", "recipe"), [(300, "gedi-nesy-few"), (301, "gedi-nesy"), (5000, "gedi-nesy-many")])
+def test_a_table_is_trained_on_by_the_recipe_for_its_size(rows, recipe, folder, monkeypatch):
+    table = write(folder, "X,Y,S\n" + "images/1.png,images/2.png,3\n" * rows)
+    chosen = []
+    monkeypatch.setattr("gedi_nesy.nesy.train.load_recipe", lambda name, overrides: chosen.append(name) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(program="addition_sum", arguments=["S"], data=table)
+    with pytest.raises(ZeroDivisionError):
+        train(examples=rows)
+    assert chosen == [recipe, recipe]

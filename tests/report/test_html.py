@@ -58,6 +58,27 @@ def test_the_headline_the_tables_and_the_settings(tmp_path):
     assert "doubt" not in dict(found.attributes).values()
 
 
+@pytest.mark.parametrize(
+    ("track", "title", "label"),
+    [
+        ("points", "GEDI vision on moons, 1,000 points", "Training points"),
+        ("images", "GEDI vision on moons, 1,000 images", "Training images"),
+        ("rule", "GEDI-NeSy on moons, 1,000 examples", "Training examples"),
+    ],
+)
+def test_a_report_goes_by_the_name_of_its_track(track, title, label, tmp_path):
+    found = page(tmp_path, {"track": track, "dataset": "moons", "examples": 1000})
+    assert title in found.texts
+    assert label in found.texts
+
+
+def test_a_picture_of_one_network_keeps_its_caption(tmp_path):
+    (tmp_path / "samples-digits.png").write_bytes(b"")
+    found = page(tmp_path, {}, "", [tmp_path / "samples-digits.png"])
+    assert "Samples: digits" in found.texts
+    assert any("What the energy-based model draws" in text for text in found.texts)
+
+
 def test_doubt_and_the_notice_are_seen(tmp_path):
     found = page(tmp_path, {"certificate": {"certified": False}, "notice": "NOT MNIST"})
     assert "withheld" in found.texts

@@ -4,7 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -42,6 +44,13 @@ def test_without_density_steps_there_is_nothing_to_sample_or_to_score(fitted):
     for ask in (lambda: model.sample(2), lambda: model.score_samples(fitted[1])):
         with pytest.raises(ValueError, match="density_steps above 0"):
             ask()
+
+
+def test_an_empty_cluster_is_said(fitted):
+    model = clone(fitted[0]).set_params(n_clusters=4)
+    model.labels_ = fitted[0].labels_  # of 3 clusters
+    with pytest.warns(ConvergenceWarning, match="Only 3 of n_clusters=4 clusters have training points"):
+        model._warn_of_empty_clusters()
 
 
 def test_a_sample_that_fails_leaves_no_mode_behind(fitted):

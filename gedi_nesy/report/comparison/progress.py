@@ -6,11 +6,12 @@ from types import TracebackType
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.text import Text
 
 from gedi_nesy.cells import Outcome
 from gedi_nesy.compare import Progress
-from gedi_nesy.report.console import notice_panel
+from gedi_nesy.report.console import in_lines, notice_panel
 from gedi_nesy.report.html import flatten
 from gedi_nesy.report.words import duration, show
 
@@ -25,7 +26,8 @@ class ComparisonDisplay:
 
     def __init__(self, console: Console, figures: Mapping[str, str]):
         self.console, self.figures = console, figures
-        self.live = Live(console=console, transient=True, auto_refresh=False)
+        self.spinner = Spinner("dots", "planning the runs")
+        self.live = Live(self.spinner, console=console, transient=True)
 
     def __enter__(self) -> "ComparisonDisplay":
         if self.console.is_terminal:
@@ -48,7 +50,8 @@ class ComparisonDisplay:
             self._print(stand)
         if self.console.is_terminal:
             bar = ProgressBar(total=progress.total, completed=progress.done, width=40)
-            self.live.update(Group(bar, Text(stand)), refresh=True)
+            self.spinner.text = Text(stand)
+            self.live.update(Group(*in_lines(bar, self.spinner)), refresh=True)
 
     def notice(self, text: str) -> None:
         """Show what nobody may miss."""

@@ -9,12 +9,12 @@ PAPER = "paper"
 
 def text_table(comparison: Comparison) -> str:
     """One line a method and what it was trained on: median±standard deviation of each figure over the seeds."""
-    return "\n".join(_heading(title, "\n") + _aligned(lines) for title, lines in _tables(comparison))
+    return "\n".join(_heading(title, "\n") + _aligned(lines) for title, lines in tables(comparison))
 
 
 def markdown_table(comparison: Comparison) -> str:
     """The same in Markdown."""
-    return "\n".join(_heading(title, "\n\n") + markdown_lines(lines) for title, lines in _tables(comparison))
+    return "\n".join(_heading(title, "\n\n") + markdown_lines(lines) for title, lines in tables(comparison))
 
 
 def markdown_lines(lines: Sequence[Sequence[str]]) -> str:
@@ -27,7 +27,7 @@ def _heading(title: str, after: str) -> str:
     return f"{title}{after}" if title else ""
 
 
-def _tables(comparison: Comparison) -> list[tuple[str, list[list[str]]]]:
+def tables(comparison: Comparison) -> list[tuple[str, list[list[str]]]]:
     """The title, header and lines of each table; of a single one the title is empty."""
     tables = comparison.tables or {"": list(comparison.figures)}
     return [(title, _texts(comparison, figures)) for title, figures in tables.items()]

@@ -1,0 +1,65 @@
+"""The group of all commands: light enough to answer at once, and what a user can mend as one sentence."""
+
+import io
+import sys
+import warnings
+from importlib import import_module
+from typing import Any
+
+import click
+from rich.console import Console
+
+from gedi_nesy.errors import UserError
+
+NO_MEMORY = ("can't allocate memory", "out of memory")  # in torch's RuntimeError, on the CPU and on a GPU
+
+
+class Commands(click.Group):
+    """Loads a command's module when it is needed, as torch and DeepProbLog take seconds.
+
+    Args:
+        modules: for each command the module that has it.
+    """
+
+    def __init__(self, *args: Any, modules: dict[str, str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, as the help shows them."""
+        return sorted(self.modules)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name; None if there is none."""
+        module = self.modules.get(name)
+        if module is None:
+            return None
+        if module not in sys.modules:
+            with Console(stderr=True).status("loading PyTorch and DeepProbLog"):
+                import_module(module)
+        command: click.Command = getattr(sys.modules[module], name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn what a user can mend into one sentence and exit code 1, and a warning into one line."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a file's name may have what the terminal has not
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
+        except UserError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
+                raise
+            raise click.ClickException("There is not enough memory for this; ask for less at a time.") from error
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    click.echo(f"Warning: {message}", err=True)

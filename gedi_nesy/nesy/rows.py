@@ -1,0 +1,72 @@
+"""The rows of a user's table that deserve a look: those that break the rule, and those least likely under it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.nesy.evaluate import Fit, fit_to_rule
+
+BROKEN, SHOWN = 100, 12  # rows that break the rule are listed up to so many; with the least likely, so many at least
+
+
+def score_rows(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, prefix: str) -> dict[str, Any]:
+    """How a rule fares on a table.
+
+    Args:
+        networks: by their names in the program.
+        constraint: the rule.
+        loader: the table's examples.
+        prefix: of the two means' names, "train_" or "test_".
+
+    Returns:
+        The share of rows whose predicted symbols satisfy the rule and the mean log P(rule | images), in nats; how many
+        rows `break_the_rule`; and `doubtful_rows`, the first BROKEN of these, then the least likely others, SHOWN in
+        all if the broken are no more: each with its `line` in the file, the `symbols` seen, the `arguments`, whether it
+        `breaks` the rule, and its `log_prob` (None where that is -inf).
+    """
+    fit = fit_to_rule(networks, constraint, loader)
+    satisfied = "constraint_satisfaction" if prefix == "test_" else f"{prefix}constraint_satisfaction"
+    return {
+        satisfied: fit.satisfied.mean().item(),
+        f"{prefix}constraint_log_likelihood": fit.log_prob.mean().item(),
+        "break_the_rule": int((fit.satisfied == 0).sum()),
+        "doubtful_rows": [_row(number, fit, constraint, loader) for number in _doubtful(fit).tolist()],
+    }
+
+
+def images_of_row(loader: Loader, line: int) -> Tensor:
+    """The images of the row in this line of the file, inputs [images, 1, height, width]."""
+    number = loader.examples.lines.index(line)
+    return torch.stack([loader.inputs[rows[number]] for rows in loader.rows.values()])
+
+
+def describe(row: Mapping[str, Any]) -> tuple[str, str]:
+    """A row of `doubtful_rows` as a head and the facts beside it."""
+    seen = [f"{key} is {symbol}" for key, symbol in row["symbols"].items()]
+    given = [f"{name} = {value}" for name, value in row["arguments"].items()]
+    likely = "impossible" if row["log_prob"] is None else f"P = {math.exp(row['log_prob']):.2g}"
+    return f"line {row['line']}{' breaks the rule' * row['breaks']}", ", ".join([*given, *seen, likely])
+
+
+def _doubtful(fit: Fit) -> Tensor:
+    """The numbers of the rows to show."""
+    by_likelihood = fit.log_prob.argsort(stable=True)
+    breaks = (fit.satisfied == 0)[by_likelihood]
+    broken = by_likelihood[breaks][:BROKEN]
+    return torch.cat([broken, by_likelihood[~breaks][: max(SHOWN - len(broken), 0)]])
+
+
+def _row(number: int, fit: Fit, constraint: Constraint, loader: Loader) -> dict[str, Any]:
+    log_prob = fit.log_prob[number].item()
+    return {
+        "line": loader.examples.lines[number],
+        "symbols": {str(v.key): str(v.domain[int(fit.symbols[v.key][number])]) for v in constraint.variables},
+        "arguments": {name: str(values[number]) for name, values in loader.examples.arguments.items()},
+        "breaks": bool(fit.satisfied[number] == 0),
+        "log_prob": log_prob if math.isfinite(log_prob) else None,
+    }
