@@ -31,7 +31,7 @@ class EnergyCheck:
     failures: tuple[str, ...]
 
 
-LARGEST_GAP, LEAST_VARIETY, LARGEST_DISTANCE = 3.0, 0.5, 1.2
+LARGEST_GAP, LEAST_VARIETY, LARGEST_DISTANCE = 5.0, 0.5, 1.5  # nats, and two ratios
 
 
 @torch.no_grad()

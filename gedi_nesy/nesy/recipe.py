@@ -76,8 +76,8 @@ class Sampler(Settings):
 
     @property
     def life(self) -> int:
-        """The steps that a chain lives in training, on average; samples are drawn with as many."""
-        return round(self.steps / max(self.reinit, 1e-3))
+        """The steps that a chain lives in training, on average, 50 calls at most; samples are drawn with as many."""
+        return round(self.steps / max(self.reinit, 0.02))
 
     @model_validator(mode="after")
     def _chains_fit(self) -> "Sampler":
