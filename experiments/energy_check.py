@@ -99,7 +99,7 @@ def main(data_dir: Path, runs: Path, out: Path) -> None:
 
 def cells(seeds: range) -> Iterator[tuple[str, int]]:
     """Every setting with every seed."""
-    return ((name, seed) for name in SETTINGS for seed in seeds)
+    return ((name, seed) for seed in seeds for name in SETTINGS)
 
 
 def measured(runs: Path, name: str, seed: int, data_dir: Path, images: Images, judge: Judge) -> dict[str, Any]:
