@@ -1,10 +1,8 @@
 """What a run writes about itself in JSON, as it is checked when it is read again: the file may come from anybody."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
-
-Place = Annotated[str, Field(pattern=r"\S\s+\S")]  # of a probability in the program: "coin.pl:1:7 heads"
 
 
 class _Record(BaseModel):
@@ -53,11 +51,13 @@ class _Summary(_Record):
     evaluation_seconds: Annotated[float, Field(ge=0)] = 0
     steps: int = 0
     dataset: str = ""
+    track: Literal["rule", "points", "images"] = "rule"
     accuracy: float | None = None
     nmi: float | None = None
     ami: float | None = None
     cluster_accuracy: float | None = None
     constraint_satisfaction: float | None = None
+    train_constraint_satisfaction: float | None = None
     test_constraint_log_likelihood: float | None = None
     log_likelihood: float | None = None
     kde_log_likelihood: float | None = None
@@ -66,7 +66,7 @@ class _Summary(_Record):
     linear_probe: float | None = None
     knn: float | None = None
     certificate: _Certificate | None = None
-    probabilities: dict[Place, float] = {}
+    probabilities: dict[str, float] = {}
     samples: dict[str, float] = {}
     auroc: dict[str, dict[str, float]] = {}
     how: dict[str, Any] = {}

@@ -58,7 +58,8 @@ def test_predict_names_the_symbol_of_a_file(run, tmp_path):
     assert 0.1 <= row["probability"] <= 1
 
 
-def test_a_file_that_is_no_image_does_not_lose_the_others_answers(run, tmp_path):
+def test_a_file_that_is_no_image_does_not_lose_the_others_answers(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")  # for a path in one line
     Image.new("L", (56, 56)).save(tmp_path / "black.png")
     (tmp_path / "text.png").write_text("no image")
     for form in ([], ["--json"]):

@@ -167,7 +167,8 @@ def test_a_row_that_no_run_writes_is_named(line, foreign):
             {"accuracy": "x"},
             {"seconds": None},
             {"certificate": {"certified": "yes", "failures": [], "D": 0.1}},
-            {"probabilities": {"": 1.0}},
+            {"probabilities": {"heads": "x"}},
+            {"track": "x"},
         )
     ],
 )

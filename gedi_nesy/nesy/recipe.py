@@ -104,6 +104,12 @@ class Stage(Settings):
     noise: NonNegativeFloat = 0.0
     weights: Weights
 
+    @field_validator("warp", mode="before")
+    @classmethod
+    def _read_switch(cls, value: Any) -> Any:
+        """Once it was on or off, and so it stands in the config.toml of older runs."""
+        return float(value) if isinstance(value, bool) else value
+
     @field_validator("bf16", mode="before")
     @classmethod
     def _choose_precision(cls, value: Any) -> Any:

@@ -74,6 +74,11 @@ def test_settings_on_the_command_line_are_toml_values_or_strings():
         parse_setting("seed")
 
 
+def test_a_warp_that_is_on_or_off_is_that_of_an_older_run():
+    recipe = load_recipe("gedi-nesy", {"train.warp": False, "student.warp": True})
+    assert (recipe.train.warp, recipe.last.warp) == (0.0, 1.0)
+
+
 def test_matching_is_a_teacher():
     with pytest.raises(UserError, match=r"cycles that forget their names must be 1"):
         load_recipe("gedi-nesy-few", {"cycles": 3})
