@@ -23,17 +23,30 @@ class Formula(LogicFormula):
     """A ground program whose findall/3 lists its answers in the order they were found in.
 
     ProbLog sorts them by the latest node below each, so that one that rests on earlier facts, or on what does not hold,
-    comes too early. The proofs of one answer still stand together.
+    comes too early. Where an answer has several proofs only ProbLog's order can tell them apart, and stays.
     """
 
     _asked = 0
+    several = False
 
     def enumerate_branches(self, index: Any, anc: tuple[Any, ...] = ()) -> Any:
-        """A node's proofs, each with its place; findall/3 asks for one answer after the other."""
+        """A node's proofs, each with its place; findall/3 asks for one answer after the other, then sorts."""
         if anc:
             return super().enumerate_branches(index, anc)
         self._asked += 1
-        return [(self._asked, proof) for _, proof in super().enumerate_branches(index)]
+        proofs = list(super().enumerate_branches(index))
+        self.several = self.several or len(proofs) > 1
+        return [(_Place(self, self._asked, latest), proof) for latest, proof in proofs]
+
+
+class _Place:
+    """Where a proof stands among all, once all are known."""
+
+    def __init__(self, formula: Formula, asked: int, latest: int) -> None:
+        self.formula, self.asked, self.latest = formula, asked, latest
+
+    def __lt__(self, other: "_Place") -> bool:
+        return self.latest < other.latest if self.formula.several else self.asked < other.asked
 
 
 Results = list[tuple[Any, ...]]

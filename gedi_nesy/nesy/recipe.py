@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -27,13 +26,6 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one
 OURS, DEFAULT_EXAMPLES = "gedi+nesy", 1000
 METHODS = (OURS, "paper", "gedi", "nesy", "swav+nesy", "barlow+nesy")
-
-
-def _from_bool(value: Any) -> Any:
-    return float(value) if isinstance(value, bool) else value
-
-
-Factor = Annotated[NonNegativeFloat, BeforeValidator(_from_bool)]
 
 
 class Weights(Settings):
@@ -100,7 +92,7 @@ class Stage(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the linear layers of "strided"
     bf16: bool = False  # networks compute in bfloat16 while they train; "auto" where the device is quick at it
     prior: Literal["entropy", "uniform", "rule"] = "rule"
-    warp: Factor = 0.0  # of `core.augment.Warp`'s deviations; earlier runs say true for 1
+    warp: NonNegativeFloat = 0.0  # factor of `core.augment.Warp`'s deviations
     noise: NonNegativeFloat = 0.0
     weights: Weights
 

@@ -33,7 +33,7 @@ def test_compare_trains_resumes_and_keeps(tmp_path):
     assert [(line["method"], line["examples"], line["finished"]) for line in result["table"]] == [("nesy", 100, 2)]
     assert {path.name for path in out.iterdir()} == {
         *(f"nesy-digits-100-seed{k}" for k in (0, 1)),
-        *(f"comparison.{ending}" for ending in ("csv", "json", "md", "png")),
+        *(f"comparison.{ending}" for ending in ("csv", "html", "json", "md", "png")),
     }
     killed, kept = (out / f"nesy-digits-100-seed{k}" for k in (0, 1))
     (killed / "summary.json").unlink()  # the last thing that a run writes
