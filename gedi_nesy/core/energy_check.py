@@ -19,7 +19,7 @@ class EnergyCheck:
         gap: mean energy of the data minus that of the samples, in nats. L_GEN's gradient has done its work where it is
             near 0; a network that only tells samples from data drives it far below.
         variety: entropy of the samples' mean prediction over that of the data's; near 0 where all samples are one
-            symbol.
+            symbol, above 1 where they show more symbols than the data.
         distance: from a sample to the nearest image of the data, the median, over the same from one image of the data
             to another; above 1 where samples lie off the data.
         failures: what the three say, in words; empty for a model whose samples are like the data.
@@ -31,7 +31,9 @@ class EnergyCheck:
     failures: tuple[str, ...]
 
 
-LARGEST_GAP, LEAST_VARIETY, LARGEST_DISTANCE = 5.0, 0.5, 1.5  # nats, and two ratios
+LARGEST_GAP = 5.0  # nats
+VARIETIES = 0.75, 1.25
+LARGEST_DISTANCE = 1.5
 
 
 @torch.no_grad()
@@ -62,7 +64,7 @@ def energy_failures(gap: float, variety: float, distance: float) -> tuple[str, .
     """What an `EnergyCheck`'s figures say, by thresholds that experiments/energy_check.py was used to find."""
     failures = {
         "energies of data and samples apart": abs(gap) > LARGEST_GAP,
-        "samples of few symbols": variety < LEAST_VARIETY,
+        "symbols of samples unlike those of the data": not VARIETIES[0] <= variety <= VARIETIES[1],
         "samples unlike the data": distance > LARGEST_DISTANCE,
     }
     return tuple(name for name, found in failures.items() if found)

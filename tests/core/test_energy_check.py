@@ -42,7 +42,7 @@ def test_a_model_of_the_data_passes():
 
 def test_samples_of_one_class_are_seen():
     found = check(Wells(torch.cat([CORNERS[:1], CORNERS[1:] + 40])))  # the other wells lie outside the box
-    assert "samples of few symbols" in found.failures
+    assert "symbols of samples unlike those of the data" in found.failures
 
 
 def test_samples_beside_the_data_are_seen():
