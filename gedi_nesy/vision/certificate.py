@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.core.metrics import score
+from gedi_nesy.core.modes import evaluating
 from gedi_nesy.core.objective import Diagnosis, diagnose, uniform_log_prior
-from gedi_nesy.vision.networks import AnyNetworks, evaluating, in_parts
+from gedi_nesy.vision.networks import AnyNetworks, in_parts
 from gedi_nesy.vision.views import AnyInputs
 
 # Nats. On toys the runs that found the clusters had a D of .0001 to .004 or, where walks cross a gap, above .05, and

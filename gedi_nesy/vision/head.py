@@ -4,7 +4,8 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from gedi_nesy.vision.networks import AnyNetworks, evaluating, in_parts
+from gedi_nesy.core.modes import evaluating
+from gedi_nesy.vision.networks import AnyNetworks, in_parts
 from gedi_nesy.vision.views import AnyInputs
 
 

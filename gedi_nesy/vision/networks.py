@@ -1,10 +1,9 @@
 """The networks that a recipe describes, on points or on images."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.network import Networks
@@ -27,17 +26,6 @@ def clusters_in(weights: Mapping[str, Tensor], network: Network) -> int:
     if network.reads_images:
         return len(weights["networks.0.head.prototypes.weight" if network.head == "cosine" else "networks.0.head.bias"])
     return weights["head.prototypes" if network.head == "cosine" else "head.weight"].shape[-1]
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """In eval mode inside, and afterwards in the mode that it was in."""
-    was = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was)
 
 
 def in_parts(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
