@@ -33,7 +33,7 @@ class EnergyCheck:
 
 LARGEST_GAP = 5.0  # nats
 VARIETIES = 0.75, 1.25
-LARGEST_DISTANCE = 1.5
+LARGEST_DISTANCE = 1.4
 
 
 @torch.no_grad()
