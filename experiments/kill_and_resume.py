@@ -19,7 +19,7 @@ import click
 import torch
 from safetensors.torch import load_file
 
-SETTINGS = ["--dataset=digits", "--examples=200", "--set=train.steps=400", "--set=student.steps=1200"]
+SETTINGS = ["--dataset=digits", "--examples=200", "--set=train.steps=400", "--set=student.steps=2000"]
 SETTINGS += ["--set=checkpoint_seconds=0.5", "--set=log_every=5"]
 
 

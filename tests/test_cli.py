@@ -1,5 +1,8 @@
 import json
+import subprocess
+import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -228,3 +231,17 @@ def test_a_damaged_checkpoint_leaves_the_run_as_it_is(run, tmp_path):
     assert result.exit_code == 1
     assert "checkpoint.pt is damaged" in " ".join(result.output.split())
     assert (damaged / "checkpoint.pt").stat().st_size == 1000
+
+
+def test_the_list_of_commands_says_what_their_own_helps_begin_with():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        assert main.get_command(context, name).help.startswith(main.summaries[name])
+
+
+def test_the_list_of_commands_loads_no_torch():
+    code = "import sys; from gedi_nesy.cli import main; main(['--help'], standalone_mode=False); "
+    code += "sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Train a network from a rule" in done.stdout

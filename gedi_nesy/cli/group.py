@@ -19,11 +19,17 @@ class Commands(click.Group):
 
     Args:
         modules: for each command the module that has it.
+        summaries: for each command what it does, for the list of all.
     """
 
-    def __init__(self, *args: Any, modules: dict[str, str], **options: Any) -> None:
+    def __init__(self, *args: Any, modules: dict[str, str], summaries: dict[str, str], **options: Any) -> None:
         super().__init__(*args, **options)
-        self.modules = modules
+        self.modules, self.summaries = modules, summaries
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of all commands, without loading one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, f"{self.summaries[name]}.") for name in self.list_commands(ctx)])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, as the help shows them."""
