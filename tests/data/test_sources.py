@@ -137,6 +137,13 @@ def test_what_is_no_idx_file_is_refused(tmp_path, data):
             read_idx(tmp_path / name)
 
 
+def test_a_small_idx_file_that_unzips_to_gigabytes_is_refused(tmp_path):
+    one = gzip.compress(bytes(2**24), 1)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(idx(np.zeros((2, 3), np.uint8))) + one * 64)
+    with pytest.raises(UserError, match=r"x.gz is corrupt \(unzipped it has more than 1 GB"):
+        read_idx(tmp_path / "x.gz")
+
+
 def test_digits_are_always_split_alike_and_lie_in_mnists_box():
     images = load_images("digits")
     assert len(images.y_train) == 1397
