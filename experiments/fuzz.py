@@ -4,8 +4,8 @@
 
 Every case has a seed of its own (--seed, its kind and its number), so one can be repeated alone. The cases of a kind
 run in a worker process. A case fails if the package raises anything but a UserError, if a command ends with a traceback
-or with an exit code other than 0, 1 and 2, if the worker dies, needs more than BUDGET seconds or 2 GB, or changes a file
-outside its folder: the payloads in programs, pickles and EPS files would create one. The result goes to
+or with an exit code other than 0, 1 and 2, if the worker dies, needs more than BUDGET seconds or 2 GB, or changes a
+file outside its folder: the payloads in programs, pickles and EPS files would create one. The result goes to
 experiments/results/fuzz.json.
 """
 
@@ -72,9 +72,9 @@ CASES = {
     "npz": 200,
     "idx": 150,
     "images": 300,
-    "runs": 60,
-    "programs": 24,
-    "commands": 24,
+    "runs": 200,
+    "programs": 120,
+    "commands": 80,
 }
 VALUES = "-1 0 1 2 1.5 1e400 nan -inf 99999999999999999999 true x é ' [1] [[0,1],[1]] {a=1} null [/b] -- a\0b ../x "
 VALUES += '/dev/zero / " \u202e 1_0  ' + "9" * 5000
@@ -367,7 +367,7 @@ def run_kind(kind: str, seed: int, cases: int, place: Place) -> list[dict[str, s
 
 @click.command()
 @click.option("--seed", default=0, show_default=True)
-@click.option("--cases", type=click.IntRange(1), help="Of each kind.  [default: 24 to 600, 1708 in all]")
+@click.option("--cases", type=click.IntRange(1), help="Of each kind.  [default: 80 to 600, 2000 in all]")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Repeatable.  [default: all]")
 @click.option("--out", type=click.Path(path_type=Path), default=HERE / "results" / "fuzz.json", show_default=True)
 def main(seed: int, cases: int | None, kinds: tuple[str, ...], out: Path) -> None:
