@@ -49,6 +49,7 @@ from gedi_nesy.nesy.recipe import load_recipe, recipe_names
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table
 from gedi_nesy.nesy.train import resume, train
+from gedi_nesy.report.html import flatten
 from gedi_nesy.report.rewrite import rewrite_report
 from gedi_nesy.runs import provenance
 from gedi_nesy.settings import parse_setting
@@ -161,16 +162,8 @@ def settings(rng: random.Random, place: Place) -> Case:
     """`--set KEY=VALUE` for any recipe of both tracks, or such a recipe's file damaged."""
     names, load = rng.choice([(recipe_names(), load_recipe), (vision_recipe_names(), load_vision_recipe)])
     name, file = rng.choice(names), place.work / "mine.toml"
-    lines = [line.partition(" = ")[0] for line in load(name).to_toml().splitlines()]
-    keys = [
-        *lines,
-        "train",
-        "base",
-        "recipe",
-        "a.b.c",
-        *(f"{part}.{rng.choice(lines)}" for part in ("train", "sampler")),
-    ]
-    pairs = [f"{rng.choice(keys)}={rng.choice(WORDS)}" for _ in range(rng.randint(1, 3))]
+    keys = [*flatten(load(name).model_dump()), "train", "base", "recipe", "a.b.c"]
+    pairs = [f"{rng.choice(keys)}={rng.choice(WORDS)}" for _ in range(rng.choice([1, 1, 3]))]
     if rng.random() < 0.3:
         text = f'base = "{rng.choice([name, "mine", str(file)])}"\n' + load(name).to_toml()
         file.write_bytes(damaged(rng, text.encode()))
@@ -186,7 +179,8 @@ def tables(rng: random.Random, place: Place) -> Case:
     rows = [["X", "Y", "S"], *(["1.png", "1.png", str(rng.randint(0, 18))] for _ in range(rng.randint(0, 4)))]
     for _ in range(rng.randint(0, 3)):
         rng.choice(rows)[rng.randrange(3)] = rng.choice(cells)
-    text = "\n".join(rng.choice([",", ",", ";", "\t"]).join(row) for row in rows).encode()
+    separator = rng.choice([",", ",", ",", ";"])
+    text = "\n".join(separator.join(row) for row in rows).encode()
     path = place.work / "table.csv"
     path.write_bytes(damaged(rng, text) if rng.random() < 0.4 else text)
     rule = Constraint.from_file("addition_sum", arguments=("S",))

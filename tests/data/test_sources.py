@@ -185,7 +185,8 @@ def test_a_named_dataset_from_an_npz_says_when_it_is_partial(tmp_path):
     [
         ({"y_test": None}, "has no y_test"),
         ({"x_train": np.zeros((2, 4, 4))}, r"x_train is float64 \[2, 4, 4\]; save uint8"),
-        ({"y_train": np.array([0.5, 1])}, "y_train is float64; save the labels as integers"),
+        ({"y_train": np.array([0.5, 1])}, r"y_train is float64 \[2\]; save the labels as integers"),
+        ({"y_train": np.array(1)}, r"y_train is int64 \[\]; save the labels as integers"),
         ({"y_train": np.array([0, 1, 1])}, "train labels are int64 .3.; give one integer for each of the 2 images"),
         ({"y_train": np.array([0, -1])}, "train labels run from -1 to 0"),
         ({"y_train": np.array([0, 10**9])}, "has a label 1000000000, which would make 1,000,000,001 classes: number"),
