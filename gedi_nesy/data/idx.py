@@ -1,6 +1,7 @@
 """IDX, the file format of MNIST: a big-endian header with the sizes, then the bytes; often gzipped."""
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.data.files import corrupt, read_bytes
+
+MOST = 2**30  # bytes, unzipped: a small file can hold any number of zeros
 
 
 def read_idx(path: Path, md5: str | None = None) -> Tensor:
@@ -25,9 +28,12 @@ def read_idx(path: Path, md5: str | None = None) -> Tensor:
     data = read_bytes(path, md5)
     if path.suffix == ".gz":
         try:
-            data = gzip.decompress(data)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(MOST + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise corrupt(path, str(error)) from error
+        if len(data) > MOST:
+            raise corrupt(path, f"unzipped it has more than {MOST >> 30} GB")
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
         raise corrupt(path, "it is no IDX file of bytes")
     sizes = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])

@@ -127,6 +127,9 @@ def _images(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:
 
 
 def _labels(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:
-    if not np.issubdtype(arrays[key].dtype, np.integer):
-        raise UserError(f"{path}: {key} is {arrays[key].dtype}; save the labels as integers 0, 1, ...")
-    return torch.from_numpy(arrays[key].astype(np.int64))
+    y = arrays[key]
+    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+        raise UserError(
+            f"{path}: {key} is {y.dtype} {list(y.shape)}; save the labels as integers 0, 1, ..., one an image"
+        )
+    return torch.from_numpy(y.astype(np.int64))

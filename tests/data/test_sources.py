@@ -137,6 +137,13 @@ def test_what_is_no_idx_file_is_refused(tmp_path, data):
             read_idx(tmp_path / name)
 
 
+def test_a_small_idx_file_that_unzips_to_gigabytes_is_refused(tmp_path):
+    one = gzip.compress(bytes(2**24), 1)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(idx(np.zeros((2, 3), np.uint8))) + one * 64)
+    with pytest.raises(UserError, match=r"x.gz is corrupt \(unzipped it has more than 1 GB"):
+        read_idx(tmp_path / "x.gz")
+
+
 def test_digits_are_always_split_alike_and_lie_in_mnists_box():
     images = load_images("digits")
     assert len(images.y_train) == 1397
@@ -178,7 +185,8 @@ def test_a_named_dataset_from_an_npz_says_when_it_is_partial(tmp_path):
     [
         ({"y_test": None}, "has no y_test"),
         ({"x_train": np.zeros((2, 4, 4))}, r"x_train is float64 \[2, 4, 4\]; save uint8"),
-        ({"y_train": np.array([0.5, 1])}, "y_train is float64; save the labels as integers"),
+        ({"y_train": np.array([0.5, 1])}, r"y_train is float64 \[2\]; save the labels as integers"),
+        ({"y_train": np.array(1)}, r"y_train is int64 \[\]; save the labels as integers"),
         ({"y_train": np.array([0, 1, 1])}, "train labels are int64 .3.; give one integer for each of the 2 images"),
         ({"y_train": np.array([0, -1])}, "train labels run from -1 to 0"),
         ({"y_train": np.array([0, 10**9])}, "has a label 1000000000, which would make 1,000,000,001 classes: number"),
