@@ -42,7 +42,9 @@ def as_tensor(given: GivenImages, size: tuple[int, int]) -> Tensor:
 def _numbers(given: Any) -> Tensor:
     """Numbers as a tensor; whole ones from 0 to 255 as bytes."""
     try:
-        array = given if isinstance(given, Tensor) else torch.from_numpy(np.ascontiguousarray(np.asarray(given)))
+        array = (
+            given if isinstance(given, Tensor) else torch.from_numpy(np.array(given))
+        )  # a copy: PIL's arrays are read-only
     except (TypeError, ValueError) as error:
         wanted = "a tensor, an array, nested lists of numbers, the path of an image file, or a list of these"
         raise UserError(f"Images are {wanted}, not {type(given).__name__} ({error}).") from error

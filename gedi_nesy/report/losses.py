@@ -16,6 +16,7 @@ MEANINGS = {
     "inv": "cross-entropy of an image's two views",
     "prior": "average prediction against the prior",
     "nesy": "−log P(rule | images)",
+    "distorted": "mean energy of data less that of distorted images",
     "energy_l2": "mean squared energy of data and samples",
     "teacher": "cross-entropy to the restarts’ posteriors",
     "swav": "cross-entropy to the other view’s balanced code",
