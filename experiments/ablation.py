@@ -16,7 +16,7 @@ from typing import Any
 import click
 from once import run_once
 
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.settings import parse_setting
 
 OURS = "gedi-nesy-few"
 RESTARTS = "gedi-nesy-restarts"  # finds the symbols by restarts under a strong prior, not by matching

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.runs import provenance
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.runs.folder import provenance
 
 RESULT = Path(__file__).parent / "results" / "align.json"
 

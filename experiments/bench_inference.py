@@ -22,11 +22,11 @@ from deepproblog.query import Query
 from problog.logic import Constant, Term
 from torch import Tensor, nn
 
-from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.diagram import FALSE, TRUE
-from gedi_nesy.nesy.program import find_program
-from gedi_nesy.networks import MNIST_Net
-from gedi_nesy.runs import provenance
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.diagram import FALSE, TRUE
+from gedi_nesy.logic.program import find_program
+from gedi_nesy.networks.mnist_net import MNIST_Net
+from gedi_nesy.runs.folder import provenance
 
 RESULTS = Path(__file__).parent / "results"
 PAIRS = torch.tensor([(a, b) for a in range(10) for b in range(10 - a)])

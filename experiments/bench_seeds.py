@@ -17,7 +17,7 @@ import torch
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.data.points import load_points
-from gedi_nesy.runs import provenance
+from gedi_nesy.runs.folder import provenance
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import Recipe, load_recipe
 

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.core.sgld import SGLD
-from gedi_nesy.networks import MNIST_Net
-from gedi_nesy.runs import provenance
+from gedi_nesy.networks.mnist_net import MNIST_Net
+from gedi_nesy.runs.folder import provenance
 
 STEPS, STEP_SIZE, CLAMP = 20, 1.0, (-1.0, 1.0)
 Sampler = Callable[[Tensor, torch.Generator], Tensor]

@@ -37,8 +37,8 @@ from torch.utils.flop_counter import flop_registry
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.core.fit import Training
-from gedi_nesy.runs import provenance
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.folder import provenance
+from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 

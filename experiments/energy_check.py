@@ -24,8 +24,9 @@ from gedi_nesy.core.chains import Chains
 from gedi_nesy.core.energy_check import energy_failures
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.errors import UserError
+from gedi_nesy.files import write_atomically
 from gedi_nesy.nesy import session
-from gedi_nesy.runs import provenance, write_atomically
+from gedi_nesy.runs.folder import provenance
 
 RESULTS = Path(__file__).parent / "results"
 SHORT = {  # the guard is off, so that the check alone has to see what goes wrong

@@ -44,15 +44,15 @@ from gedi_nesy.data.image_folder import read_unlabelled_folder
 from gedi_nesy.data.load import load_images
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.recipe import load_recipe, recipe_names
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table
 from gedi_nesy.nesy.train import resume, train
 from gedi_nesy.report.html import flatten
 from gedi_nesy.report.rewrite import rewrite_report
-from gedi_nesy.runs import provenance
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.folder import provenance
+from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.recipe import load_recipe as load_vision_recipe
 from gedi_nesy.vision.recipe import recipe_names as vision_recipe_names
 

@@ -19,11 +19,12 @@ from problog.formula import LogicDAG, LogicFormula
 from problog.program import PrologString
 from problog.sdd_formula import SDD
 
-from gedi_nesy.nesy.compile import compile_program
-from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.grounding import Query, ground
-from gedi_nesy.nesy.program import Program, Source, find_program
-from gedi_nesy.runs import provenance
+from gedi_nesy.logic.compile import compile_program
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.grounder import ground
+from gedi_nesy.logic.program import Program, Source, find_program
+from gedi_nesy.logic.query import Query
+from gedi_nesy.runs.folder import provenance
 
 RESULT = Path(__file__).parent / "results" / "inference_growth.json"
 BATCH, ROUNDS = 20, 7

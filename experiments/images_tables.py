@@ -28,13 +28,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from gedi_nesy.cells import Outcome
 from gedi_nesy.cli.shared import Commas
-from gedi_nesy.compare import Stopped
 from gedi_nesy.data import DataUnavailable, load_images
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import ComparisonDisplay, markdown_lines
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.compare.scheduler import Stopped
+from gedi_nesy.runs.compare.trial import Outcome
+from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.compare import FIGURES, compare, plan_cells
 from gedi_nesy.vision.evaluation import OF_FEATURES, SCORES, Evaluation
 from gedi_nesy.vision.published import AUROC_ON_IMAGES, FIGURES_ON_IMAGES

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gedi_nesy.core.augment import Warp
 from gedi_nesy.data import Images
+from gedi_nesy.views.drawings import Warp
 from gedi_nesy.vision.fidelity import frechet_distance, precision_recall
 
 NEIGHBOURS = 5  # of the manifolds that precision and recall are measured with

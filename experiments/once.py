@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 import gedi_nesy as gn
-from gedi_nesy.compare import changed_settings
 from gedi_nesy.nesy import train as nesy
 from gedi_nesy.nesy.compare import read_config
 from gedi_nesy.nesy.recipe import load_recipe
+from gedi_nesy.runs.compare.scheduler import changed_settings
 from gedi_nesy.vision import train as vision
 from gedi_nesy.vision.compare import read_config as read_vision_config
 from gedi_nesy.vision.recipe import load_recipe as load_vision_recipe

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import click
 import torch
+from corruptions import CORRUPTIONS, corrupt_images
 from judge import Judge, floor, judged, load_judge
 from once import run_once
 from torch import Tensor
 
 import gedi_nesy as gn
 from gedi_nesy.data import Images, load_images
-from gedi_nesy.data.corruptions import CORRUPTIONS, corrupt_images
 from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.files import write_atomically
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.ood import ood_auroc
-from gedi_nesy.runs import provenance, write_atomically
+from gedi_nesy.runs.folder import provenance
 
 RESULTS = Path(__file__).parent / "results"
 VARIANTS: dict[str, dict] = {

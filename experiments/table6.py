@@ -16,14 +16,14 @@ from pathlib import Path
 
 import click
 
-from gedi_nesy.cells import Cell, Outcome, read_outcome
 from gedi_nesy.cli.shared import Commas
-from gedi_nesy.compare import Progress, Stopped, changed_settings
 from gedi_nesy.nesy.compare import FIGURES, compare, gather, plan_cells, read_config
 from gedi_nesy.nesy.recipe import METHODS
 from gedi_nesy.report.comparison import text_table, write_comparison
 from gedi_nesy.report.comparison.progress import describe
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.compare.scheduler import Progress, Stopped, changed_settings
+from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
+from gedi_nesy.runs.settings import parse_setting
 
 SIZES = (100, 1000, 10000)
 RESULT = Path(__file__).parent / "results" / "table6"

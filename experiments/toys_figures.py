@@ -15,7 +15,7 @@ import click
 from once import vision_run_once
 from PIL import Image, ImageDraw, ImageFont
 
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.published import NOISE
 from gedi_nesy.vision.recipe import recipe_for
 

@@ -21,8 +21,8 @@ import click
 from once import vision_run_once
 from toys_bayes import bayes_nmi
 
-from gedi_nesy.runs import RunFolder
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.published import NOISE, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import METHODS, recipe_for
 

@@ -18,8 +18,8 @@ import numpy as np
 from once import vision_run_once
 
 from gedi_nesy.report.figure import INK, new_figure, save
-from gedi_nesy.runs import RunFolder
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.recipe import recipe_for
 
 RESULTS = Path(__file__).parent / "results"

@@ -17,7 +17,7 @@ import click
 from once import run_once
 
 from gedi_nesy.nesy.recipe import load_recipe
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.settings import parse_setting
 
 FIGURES = ("accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood")
 RESULTS = Path(__file__).parent / "results"

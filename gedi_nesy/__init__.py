@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from gedi_nesy.core import losses
     from gedi_nesy.core.objective import Objective
     from gedi_nesy.core.sgld import SGLD
-    from gedi_nesy.nesy.constraint import Constraint
+    from gedi_nesy.logic.constraint import Constraint
     from gedi_nesy.nesy.run import Run, load_run
     from gedi_nesy.nesy.train import train
     from gedi_nesy.vision.estimator import GEDIClustering
@@ -21,7 +21,7 @@ __all__ = ["SGLD", "Constraint", "GEDIClustering", "Objective", "Run", "UserErro
 # each name is loaded when it is first used: torch and DeepProbLog take seconds
 _PLACES = {
     "SGLD": "core.sgld",
-    "Constraint": "nesy.constraint",
+    "Constraint": "logic.constraint",
     "GEDIClustering": "vision.estimator",
     "Objective": "core.objective",
     "Run": "nesy.run",

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gedi_nesy.data import DataUnavailable, Images, load_images
+from gedi_nesy.logic import Constraint
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,20 @@ def images() -> Images:
             return load_images("mnist")
         except DataUnavailable:
             return load_images("digits")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_rule_cache(tmp_path_factory):
+    """Compiled rules go to a folder of this session, so that no test depends on an earlier run."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gedi_nesy.logic.cache.user_cache_path", lambda name: folder / name)
+        yield folder / "gedi-nesy"
+
+
+@pytest.fixture(scope="session")
+def addition():
+    return Constraint.from_file("addition")
 
 
 def _no_network(*args):

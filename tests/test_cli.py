@@ -142,7 +142,7 @@ def test_a_program_that_loads_code_needs_trust(tmp_path):
         assert refused.exit_code == 1
         assert "pass trust=True, or --trust" in " ".join(refused.output.split())
     assert json.loads(invoke(*check, "--trust").stdout)["solutions"] == 2  # 0, 0 and 1, 2
-    assert "did you mean mnist" in invoke(*train, "--trust").output  # the rule is fine, only the data are not there
+    assert "did you mean 'mnist'" in invoke(*train, "--trust").output  # the rule is fine, only the data are not there
 
 
 def test_sample_writes_a_picture(run, tmp_path):
@@ -184,7 +184,7 @@ def unreachable(root):
         (["train", "--set", "train.batch='20'"], 1, "train.batch = '20': input should be a valid integer"),
         (["train", "--set", "train.learning_rate='0.1'"], 1, "a number or [progress, value] points, not '0.1'"),
         (["train", "--dataset", "digits", "--program", "nowhere.pl"], 1, "nowhere.pl"),
-        (["train", "--dataset", "minst"], 1, "did you mean mnist"),
+        (["train", "--dataset", "minst"], 1, "did you mean 'mnist'"),
         (["train", "--dataset", "digits", "--examples", "5000"], 1, "more than the 1397 images"),
         (["train", "--method", "magic"], 2, "'magic' is not one of"),
         (["train", "--examples", "0"], 2, "--examples"),

@@ -27,7 +27,6 @@ from gedi_nesy.cli.shared import (
     show_recipes,
     working,
 )
-from gedi_nesy.compare import Stopped
 from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.compare import FIGURES, plan_cells
@@ -41,8 +40,9 @@ from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
 from gedi_nesy.report.comparison import ComparisonDisplay
 from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_table, rule_table, summary_table
-from gedi_nesy.settings import parse_setting
-from gedi_nesy.watch import Interrupted
+from gedi_nesy.runs.callbacks import Interrupted
+from gedi_nesy.runs.compare.scheduler import Stopped
+from gedi_nesy.runs.settings import parse_setting
 
 QUICK = "gedi-nesy-quick"
 TRUST = "Let the program load Python code and files outside its folder."

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, text_table
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.settings import parse_setting
 
 Found = TypeVar("Found")  # plain values, ready for JSON
 FOLDER = click.Path(path_type=Path)

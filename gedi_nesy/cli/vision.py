@@ -28,14 +28,15 @@ from gedi_nesy.cli.shared import (
     show_recipes,
     working,
 )
-from gedi_nesy.compare import Stopped
 from gedi_nesy.data import TOYS
-from gedi_nesy.device import how_started, is_first_process
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import ComparisonDisplay
 from gedi_nesy.report.console import ProgressDisplay, ood_table, summary_table
 from gedi_nesy.report.evaluation import WITHOUT_GEN, evaluation_table
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.callbacks import Interrupted
+from gedi_nesy.runs.compare.scheduler import Stopped
+from gedi_nesy.runs.device import how_started, is_first_process
+from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.compare import FIGURES, plan_cells
 from gedi_nesy.vision.compare import compare as compare_cells
 from gedi_nesy.vision.evaluate import evaluate as evaluate_run
@@ -46,7 +47,6 @@ from gedi_nesy.vision.run import Run, load_run
 from gedi_nesy.vision.samples import draw_samples
 from gedi_nesy.vision.train import resume as resume_run
 from gedi_nesy.vision.train import train_seeds
-from gedi_nesy.watch import Interrupted
 
 SAMPLES = "To draw, of images; 0: none.  [default: 1000; with --inception 10000]"
 INCEPTION = "torch-fidelity's file of Inception's weights, for FID and KID.  [default: FD and KD of a small classifier]"

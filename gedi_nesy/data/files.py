@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.regular import open_regular
+from gedi_nesy.files import open_regular
 
 
 def corrupt(path: Path, why: str) -> UserError:

@@ -1,6 +1,5 @@
 """A dataset by its name or path, and the one that is used when none is named."""
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from gedi_nesy.data.omniglot import load_omniglot
 from gedi_nesy.data.operators import with_operators
 from gedi_nesy.data.svhn import load_svhn
 from gedi_nesy.data.toys import TOYS
-from gedi_nesy.errors import UserError
+from gedi_nesy.errors import UserError, did_you_mean
 
 DATASETS: dict[str, Callable[[Path | None], Images]] = {
     "mnist": load_mnist,
@@ -51,9 +50,8 @@ def load_images(name: str, data_dir: Path | None = None) -> Images:
         return read_image_folder(path)
     if path.suffix == ".npz":
         return read_npz(path)
-    near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise UserError(f"no dataset {name!r}: take {', '.join(DATASETS)}, an .npz file or an image folder{hint}")
+    hint = did_you_mean(name.lower(), DATASETS)
+    raise UserError(f"no dataset {name!r}{hint}: take {', '.join(DATASETS)}, an .npz file or an image folder")
 
 
 def load_pixels(name: str, data_dir: Path | None = None) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """Images of another kind, or familiar ones as nobody sees them: what an energy model should call foreign."""
 
-import difflib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from gedi_nesy.data.image_file import ENDINGS, read_image
 from gedi_nesy.data.load import DATASETS, load_pixels
-from gedi_nesy.errors import UserError
+from gedi_nesy.errors import UserError, did_you_mean
 
 GREY = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)  # luma of red, green and blue (ITU-R BT.601)
 
@@ -48,9 +47,8 @@ def load_outliers(name: str, familiar: Tensor, data_dir: Path | None = None) -> 
         return _read_folder(folder, channels, (height, width))
     if name not in DATASETS and folder.suffix != ".npz":
         known = [*MADE, *DATASETS]
-        near = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"no dataset {name!r}: take {', '.join(known)}, an .npz file or a folder{hint}")
+        hint = did_you_mean(name.lower(), known)
+        raise UserError(f"no dataset {name!r}{hint}: take {', '.join(known)}, an .npz file or a folder")
     _, images = load_pixels(name, data_dir)
     if not len(images):
         raise UserError(f"{name} has no test images, and only these serve as outliers.")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.augment import Warp, add_noise
 from gedi_nesy.core.reference import ground_of
 from gedi_nesy.data.scale import Scale
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key, Variable
 from gedi_nesy.nesy.candidates import Candidates
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
-from gedi_nesy.nesy.grounding import Key, Variable
 from gedi_nesy.nesy.recipe import Stage
+from gedi_nesy.views.drawings import Warp, add_noise
 
 GROUND = 1000  # images whose median is the ground
 

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.grounding import Variable
-from gedi_nesy.networks import FEATURES, MNIST_Net, PrototypeNet, StridedNet, mlp
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Variable
+from gedi_nesy.networks.mlp import mlp
+from gedi_nesy.networks.mnist_net import FEATURES, MNIST_Net, PrototypeNet
+from gedi_nesy.networks.strided_net import StridedNet
 
 HEADS = {"linear": MNIST_Net, "cosine": PrototypeNet}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.objective import Diagnosis
-from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection

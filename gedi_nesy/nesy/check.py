@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.renaming import Diagnosis
 from gedi_nesy.nesy.candidates import network_shapes
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.explain import explain
 from gedi_nesy.nesy.run import IMAGE_SHAPE
-from gedi_nesy.nesy.symbols import Diagnosis
 
 
 def check_rule(

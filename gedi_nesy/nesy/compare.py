@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gedi_nesy.cells import Cell, Outcome, read_outcome
-from gedi_nesy.compare import Progress, Stopped, run_cells
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.published import TABLE_6
 from gedi_nesy.nesy.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.train import Notify, resume, settle, train
 from gedi_nesy.report.comparison import Comparison, write_comparison
-from gedi_nesy.watch import Interrupted
+from gedi_nesy.runs.callbacks import Interrupted
+from gedi_nesy.runs.compare.scheduler import Progress, Stopped, run_cells
+from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
 
 # of summary.json: what each method is measured by, with a short label
 FIGURES = {

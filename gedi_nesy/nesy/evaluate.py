@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gedi_nesy.core.augment import add_noise
 from gedi_nesy.core.metrics import Scores, score
 from gedi_nesy.core.objective import Diagnosis, diagnose
 from gedi_nesy.data import Images
 from gedi_nesy.data.scale import Scale
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
-from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.losses import network_log_prior
+from gedi_nesy.views.drawings import add_noise
 
 CHUNK = 250  # images evaluated at a time; what the memory of so many holds stays in the cache
 DIAGNOSED = 200  # examples that a diagnosis looks at

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.grounding import Key, Variable
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key, Variable
 
 
 @dataclass(frozen=True)

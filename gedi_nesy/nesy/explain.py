@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from gedi_nesy.nesy.program import Value
-from gedi_nesy.nesy.symbols import Diagnosis
+from gedi_nesy.logic.ground import Value
+from gedi_nesy.logic.renaming import Diagnosis
 
 FEW = 6  # symbols that are listed one by one
 

@@ -5,9 +5,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.augment import add_noise
-from gedi_nesy.core.distortion import distort
 from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.views.distortion import distort
+from gedi_nesy.views.drawings import add_noise
 
 STEPS = 8  # whose images are distorted together: few images at a time cost as much as many
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.augment import Warp
 from gedi_nesy.core.chains import Renew
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
@@ -26,14 +25,15 @@ from gedi_nesy.core.objective import Objective, uniform_log_prior
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data.scale import Scale
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import batch_rows
 from gedi_nesy.nesy.foreign import DistortedImages
-from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
-from gedi_nesy.networks import TEMPERATURE
+from gedi_nesy.networks.heads import TEMPERATURE
+from gedi_nesy.views.drawings import Warp
 
 LITTLE = Warp(rotation=8.0, scale=0.08, shear=0.1, shift=0.07, elastic=0.04)  # what `sampler.warp` does to a chain
 Others = Mapping[str, Sequence[Tensor]]  # for each network what L_GEN holds against its images

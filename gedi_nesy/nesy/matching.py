@@ -1,7 +1,7 @@
 """Symbols from shapes: images that are deformations of each other share a symbol, and the rule says which one.
 
 With few examples a network memorises the wrong symbols before it learns to see. No network is needed to find the right
-ones: which images look alike is known from their shapes (`core.deformation`), so the symbols that satisfy the rule in
+ones: which images look alike is known from their shapes (`nesy.deformation`), so the symbols that satisfy the rule in
 every example and give like images the same name can be searched for directly, by annealed Gibbs sampling over the
 rule's solutions, many chains side by side.
 """
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gedi_nesy.core.deformation import affinity, deformation_distance, normalise_shape
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.constraint import Constraint
-from gedi_nesy.nesy.grounding import Key
+from gedi_nesy.nesy.deformation import affinity, deformation_distance, normalise_shape
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Matching, Recipe
 

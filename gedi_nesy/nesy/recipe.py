@@ -16,11 +16,11 @@ from pydantic import (
 )
 
 from gedi_nesy.core.schedule import Schedule
-from gedi_nesy.device import has_bf16
-from gedi_nesy.errors import UserError
+from gedi_nesy.errors import UserError, did_you_mean
 from gedi_nesy.nesy.candidates import Build
-from gedi_nesy.rollback import Guard
-from gedi_nesy.settings import ScheduleSetting, Settings, Threads, load_settings, names_in, nearest
+from gedi_nesy.runs.device import has_bf16
+from gedi_nesy.runs.rollback import Guard
+from gedi_nesy.runs.settings import ScheduleSetting, Settings, Threads, load_settings, names_in
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one
@@ -92,7 +92,7 @@ class Stage(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the linear layers of "strided"
     bf16: bool = False  # networks compute in bfloat16 while they train; "auto" where the device is quick at it
     prior: Literal["entropy", "uniform", "rule"] = "rule"
-    warp: NonNegativeFloat = 0.0  # factor of `core.augment.Warp`'s deviations
+    warp: NonNegativeFloat = 0.0  # factor of `views.drawings.Warp`'s deviations
     noise: NonNegativeFloat = 0.0
     weights: Weights
 
@@ -252,7 +252,7 @@ def recipe_for(method: str, examples: int) -> str:
         return "gedi-nesy-few" if examples <= FEW else "gedi-nesy-many" if examples >= MANY else "gedi-nesy"
     if method not in METHODS:
         raise UserError(
-            f"There is no method {method!r}{nearest(method, list(METHODS))}; choose from {', '.join(METHODS)}."
+            f"There is no method {method!r}{did_you_mean(method, list(METHODS))}; choose from {', '.join(METHODS)}."
         )
     family = method.replace("+", "-") + "-addition"
     name = f"{family}-{examples}"

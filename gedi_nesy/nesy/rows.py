@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import Fit, fit_to_rule
 
 BROKEN, SHOWN = 100, 12  # rows that break the rule are listed up to so many; with the least likely, so many at least

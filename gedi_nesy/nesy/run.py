@@ -14,20 +14,20 @@ from gedi_nesy.core.reference import Reference
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.given_images import GivenImages, as_tensor
 from gedi_nesy.data.scale import SCALES, Scale
-from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.deepproblog import deepproblog_model, query
+from gedi_nesy.logic.probabilities import learnable_heads
+from gedi_nesy.logic.program import Source, read_text
 from gedi_nesy.nesy.batch import Loader, draw_view
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
 from gedi_nesy.nesy.losses import build_sgld
-from gedi_nesy.nesy.predicate import deepproblog_model, query
-from gedi_nesy.nesy.probabilities import learnable_heads
-from gedi_nesy.nesy.program import Source, read_text
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.table import read_table
-from gedi_nesy.runs import RunFolder
+from gedi_nesy.runs.device import float32_default
+from gedi_nesy.runs.folder import RunFolder
 
 IMAGE_SHAPE = torch.Size((1, 28, 28))
 CHUNK = 250  # images at a time; what the memory of so many holds stays in the cache

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob, rule_posterior
 from gedi_nesy.nesy.candidates import Candidates
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.evaluate import diagnose_networks
-from gedi_nesy.nesy.grounding import Key
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Recipe
 

@@ -17,12 +17,11 @@ from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data import Images
 from gedi_nesy.data.scale import SCALES
-from gedi_nesy.device import check_room, cpu_threads, find_device
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.certificate import certificate, readings
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.energies import check_energies
 from gedi_nesy.nesy.evaluate import diagnose_networks, draw_test_examples, evaluate_networks
 from gedi_nesy.nesy.examples import Examples
@@ -35,9 +34,10 @@ from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.nesy.select import Judged, Selection, check_not_collapsed, choose, judge
-from gedi_nesy.rollback import Rollback
-from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
-from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
+from gedi_nesy.runs.callbacks import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
+from gedi_nesy.runs.device import check_room, cpu_threads, find_device
+from gedi_nesy.runs.folder import RunFolder, StopRequest, provenance, stop_on_signal
+from gedi_nesy.runs.rollback import Rollback
 
 NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
 CHAINS_SEED = 2**30  # above every phase's seed

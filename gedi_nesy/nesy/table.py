@@ -11,11 +11,11 @@ from torch import Tensor
 
 from gedi_nesy.data.image_file import read_image
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.files import read_regular
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.program import to_python
+from gedi_nesy.logic.query import parse_goal
 from gedi_nesy.nesy.examples import Examples
-from gedi_nesy.nesy.grounding import parse_goal
-from gedi_nesy.nesy.program import to_python
-from gedi_nesy.regular import read_regular
 
 
 def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 28)) -> Examples:

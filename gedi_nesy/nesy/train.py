@@ -9,17 +9,17 @@ import torch
 
 from gedi_nesy.data import Images, default_images, load_images
 from gedi_nesy.data.load import DATASETS
-from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.program import Source, find_program, read_source
 from gedi_nesy.nesy.examples import draw_examples
-from gedi_nesy.nesy.program import Source, find_program, read_source
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.run import Run, build_constraint, copied_files, saved_program
 from gedi_nesy.nesy.session import Session
 from gedi_nesy.nesy.table import count_rows, read_table
 from gedi_nesy.report.console import shown_progress
-from gedi_nesy.runs import RunFolder
-from gedi_nesy.watch import Progress, sign_of_life
+from gedi_nesy.runs.callbacks import Progress, sign_of_life
+from gedi_nesy.runs.device import float32_default
+from gedi_nesy.runs.folder import RunFolder
 
 Notify = Callable[[str], None]
 

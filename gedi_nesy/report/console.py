@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gedi_nesy.report.words import MEANINGS, SECTIONS, VERDICTS
-from gedi_nesy.watch import Progress
+from gedi_nesy.runs.callbacks import Progress
 
 FIGURES = SECTIONS["Test figures"]
 QUIET_SECONDS = 10.0  # between two lines where there is no screen

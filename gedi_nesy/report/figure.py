@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gedi_nesy.runs import write_atomically
+from gedi_nesy.files import write_atomically
 
 BLUE, ORANGE = "#0072B2", "#D55E00"  # of Okabe and Ito's palette
 INK, MUTED, FAINT = "#1f2328", "#59636e", "#d5d9de"

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.regular import read_regular
+from gedi_nesy.files import read_regular, write_atomically
 from gedi_nesy.report.style import STYLE
 from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, TRACKS, show
-from gedi_nesy.runs import write_atomically
 
 SMALL = 800  # pixels up to which a picture can be read when it is shrunk to a phone's width
 Rows = dict[str, Any]  # summary.json with its levels joined: {"certificate.D": 0.01, ...}

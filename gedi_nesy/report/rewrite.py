@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gedi_nesy.report.html import report_html
 from gedi_nesy.report.words import CAPTIONS
-from gedi_nesy.runs import RunFolder
+from gedi_nesy.runs.folder import RunFolder
 
 
 def rewrite_report(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gedi_nesy.data.images import Images
 from gedi_nesy.data.places import cache_folder
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import write_atomically
+from gedi_nesy.files import write_atomically
 
 EPOCHS, BATCH, LEARNING_RATE = 5, 128, 3e-3
 LAYERS = ((32, 4, 2), (64, 3, 1), (128, 3, 2))  # channels, side and stride of each convolution

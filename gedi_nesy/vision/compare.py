@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gedi_nesy.cells import Cell, Outcome, read_outcome
-from gedi_nesy.compare import Progress, Stopped, run_cells
 from gedi_nesy.data import DATASETS, TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, write_comparison
+from gedi_nesy.runs.callbacks import Interrupted
+from gedi_nesy.runs.compare.scheduler import Progress, Stopped, run_cells
+from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
 from gedi_nesy.vision.evaluation import OF_FEATURES, Evaluation
 from gedi_nesy.vision.published import NOISE, ON_IMAGES, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.vision.run import load_run
 from gedi_nesy.vision.train import resume, settle, train
-from gedi_nesy.watch import Interrupted
 
 # what each method is measured by, with a short label
 FIGURES = {

@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from gedi_nesy.core.energy import energy
-from gedi_nesy.device import float32_default
 from gedi_nesy.errors import UserError
+from gedi_nesy.runs.device import float32_default
 from gedi_nesy.vision.certificate import certify
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe

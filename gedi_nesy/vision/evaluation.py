@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from gedi_nesy.data.outliers import load_outliers
-from gedi_nesy.device import cpu_threads
 from gedi_nesy.errors import UserError
+from gedi_nesy.runs.device import cpu_threads
 from gedi_nesy.vision.evaluate import default_samples, evaluate
 from gedi_nesy.vision.extractor import inception_extractor
 from gedi_nesy.vision.ood import ood_auroc

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
-from gedi_nesy.regular import read_regular
+from gedi_nesy.files import read_regular
 from gedi_nesy.vision.classifier import load_classifier
 
 CHUNK = 250  # images whose features are computed at a time

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gedi_nesy.networks import CosineHead, ResNet8, mlp, resnet18
+from gedi_nesy.networks.heads import CosineHead
+from gedi_nesy.networks.mlp import mlp
+from gedi_nesy.networks.resnet import ResNet8, resnet18
 from gedi_nesy.vision.recipe import Network, Speed
 
 

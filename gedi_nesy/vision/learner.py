@@ -11,9 +11,9 @@ from torch import Tensor
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import DivergedError, Training, Watcher, fit, moving_average
 from gedi_nesy.core.sgld import ReplayBuffer
-from gedi_nesy.device import check_room, find_device
 from gedi_nesy.errors import UserError
-from gedi_nesy.rollback import Rollback
+from gedi_nesy.runs.device import check_room, find_device
+from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.vision.certificate import Choice, choose
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -18,9 +18,9 @@ from pydantic import (
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.data.load import holds_images
 from gedi_nesy.data.points import load_points
-from gedi_nesy.errors import UserError
-from gedi_nesy.rollback import Guard
-from gedi_nesy.settings import ScheduleSetting, Settings, Threads, load_settings, names_in, nearest
+from gedi_nesy.errors import UserError, did_you_mean
+from gedi_nesy.runs.rollback import Guard
+from gedi_nesy.runs.settings import ScheduleSetting, Settings, Threads, load_settings, names_in
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
@@ -98,19 +98,17 @@ class Augment(Settings):
         crop: least and greatest share of the image's area that a random crop keeps, scaled back to the whole; its
             sides are as 3:4 to 4:3. [1, 1] leaves it out.
         flip: probability of a horizontal flip.
-        jitter: probability of new brightness, contrast, saturation and hue, by so much at most.
+        jitter: probability of new brightness, contrast, saturation and hue, by what `views.pictures.JITTER` says.
         grey: probability of losing the colour.
         anchor: what x' is the view of, and L_GEN takes for data: "clean" the image itself, "noise" with the noise only,
             "view" another view, as SwAV and Barlow Twins have it.
     """
 
+    retired: ClassVar[Mapping[str, float]] = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+
     crop: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
     flip: Probability = 0.0
     jitter: Probability = 0.0
-    brightness: Probability = 0.4
-    contrast: Probability = 0.4
-    saturation: Probability = 0.4
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     grey: Probability = 0.0
     anchor: Literal["clean", "noise", "view"] = "clean"
 
@@ -288,7 +286,7 @@ def recipe_for(method: str, published: bool = False, dataset: str | None = None)
         UserError: if there is no such method, or no such data set.
     """
     if method not in METHODS:
-        hint = nearest(method, list(METHODS))
+        hint = did_you_mean(method, list(METHODS))
         raise UserError(f"There is no method {method!r}{hint}; choose from {', '.join(METHODS)}.")
     if dataset and not holds_images(dataset):
         load_points(dataset, None, 0, 0.0)  # what is wrong with it is said before anything of a recipe

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gedi_nesy.core.energy import energy, log_density_gradient
 from gedi_nesy.data.points import Points, load_points
-from gedi_nesy.device import find_device, float32_default
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import RunFolder
+from gedi_nesy.runs.device import find_device, float32_default
+from gedi_nesy.runs.folder import RunFolder
 from gedi_nesy.vision.agreement import score_clusters
 from gedi_nesy.vision.density import Grid, kde_log_likelihood, log_likelihood
 from gedi_nesy.vision.losses import build_sgld

@@ -14,10 +14,11 @@ from gedi_nesy.core import processes
 from gedi_nesy.core.fit import DivergedError, Training, Watcher
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.points import Points
-from gedi_nesy.device import cpu_threads
 from gedi_nesy.errors import UserError
-from gedi_nesy.rollback import Rollback
-from gedi_nesy.runs import RunFolder, StopRequest, provenance, stop_on_signal
+from gedi_nesy.runs.callbacks import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
+from gedi_nesy.runs.device import cpu_threads
+from gedi_nesy.runs.folder import RunFolder, StopRequest, provenance, stop_on_signal
+from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.vision.certificate import Choice, certify, diagnose_networks
 from gedi_nesy.vision.learner import Learner, Stand
 from gedi_nesy.vision.network import pick_networks
@@ -26,7 +27,6 @@ from gedi_nesy.vision.picture import Snapshot, draw_pictures
 from gedi_nesy.vision.recipe import Recipe
 from gedi_nesy.vision.run import Run
 from gedi_nesy.vision.shares import join_shares, pick_share
-from gedi_nesy.watch import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
 
 SNAPSHOTS = 3  # of each stage, for the pictures of training
 

@@ -7,13 +7,13 @@ from typing import Any
 from gedi_nesy.core import processes
 from gedi_nesy.data import DATASETS, TOYS
 from gedi_nesy.data.points import load_points
-from gedi_nesy.device import float32_default, joined_processes
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import RunFolder
+from gedi_nesy.runs.callbacks import Progress, sign_of_life
+from gedi_nesy.runs.device import float32_default, joined_processes
+from gedi_nesy.runs.folder import RunFolder
 from gedi_nesy.vision.recipe import Recipe, load_recipe
 from gedi_nesy.vision.run import Run
 from gedi_nesy.vision.session import Session
-from gedi_nesy.watch import Progress, sign_of_life
 
 
 def train(

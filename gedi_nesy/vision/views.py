@@ -9,9 +9,9 @@ from scipy.sparse import identity
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
-from gedi_nesy.core.augment import add_noise
 from gedi_nesy.errors import UserError
-from gedi_nesy.vision.augment import augment
+from gedi_nesy.views.drawings import add_noise
+from gedi_nesy.views.pictures import augment
 from gedi_nesy.vision.recipe import Augment, View
 from gedi_nesy.vision.scale import Scale, find_box
 
@@ -133,7 +133,10 @@ class ImageInputs:
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the images with these numbers, [K, batch] -> [K, batch, C, H, W]."""
         images = self.x[find_owners(self.x, len(rows)), rows] / 255
-        changed = augment(images.flatten(0, 1), self.how, generator).unflatten(0, rows.shape)
+        how = self.how
+        changed = augment(
+            images.flatten(0, 1), generator, crop=how.crop, flip=how.flip, jitter=how.jitter, desaturate=how.grey
+        ).unflatten(0, rows.shape)
         return add_noise(self._to_inputs(255 * changed), self.noise, generator)
 
     def points(self, rows: Tensor) -> Tensor:

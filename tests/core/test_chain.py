@@ -11,7 +11,8 @@ from gedi_nesy.core import sgld as sgld_module
 from gedi_nesy.core.chain import kernels
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.errors import UserError
-from gedi_nesy.networks import MNIST_Net, mlp
+from gedi_nesy.networks.mlp import mlp
+from gedi_nesy.networks.mnist_net import MNIST_Net
 
 
 @pytest.fixture

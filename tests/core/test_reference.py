@@ -10,7 +10,7 @@ from gedi_nesy.core.energy import log_density, ood_score
 from gedi_nesy.core.reference import Reference, ground_of
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.errors import UserError
-from gedi_nesy.networks import MNIST_Net
+from gedi_nesy.networks.mnist_net import MNIST_Net
 
 
 class Slope(nn.Module):

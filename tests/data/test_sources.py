@@ -344,7 +344,7 @@ def test_notmnist_and_omniglot_are_test_images_only(tmp_path):
 
 
 def test_unknown_names_and_folders(alone, monkeypatch):
-    with pytest.raises(UserError, match=r"no dataset 'minst': take mnist, digits.*did you mean mnist\?"):
+    with pytest.raises(UserError, match=r"no dataset 'minst' \(did you mean 'mnist'\?\): take mnist, digits"):
         load_images("minst")
     with pytest.raises(UserError, match=r"--data-dir names .*nowhere, which is not a folder"):
         load_images("mnist", alone / "nowhere")

@@ -3,24 +3,9 @@ import torch
 
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import draw_examples
 
 DIGITS = tuple("0123456789")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def own_rule_cache(tmp_path_factory):
-    """Compiled rules go to a folder of this session, so that no test depends on an earlier run."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gedi_nesy.nesy.cache.user_cache_path", lambda name: folder / name)
-        yield folder / "gedi-nesy"
-
-
-@pytest.fixture(scope="session")
-def addition():
-    return Constraint.from_file("addition")
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates, Shape
 from gedi_nesy.nesy.certificate import certificate, readings
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.picture import draw_samples
@@ -21,7 +21,7 @@ from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.train import resume, train
-from gedi_nesy.watch import Interrupted
+from gedi_nesy.runs.callbacks import Interrupted
 from tests.nesy.readers import Reader
 
 DIGIT = "nn(digits,[X],Y,[0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y).\n"

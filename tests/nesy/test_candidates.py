@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.candidates import Candidates, Shape, network_shapes
-from gedi_nesy.nesy.constraint import Constraint
 
 
 def test_restarts_differ_and_repeat_with_their_seed():

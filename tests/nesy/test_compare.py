@@ -6,12 +6,12 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
-from gedi_nesy.cells import Outcome
 from gedi_nesy.cli import main
+from gedi_nesy.logic.program import find_program, read_source
 from gedi_nesy.nesy.compare import FIGURES, gather, plan_cells
-from gedi_nesy.nesy.program import find_program, read_source
 from gedi_nesy.nesy.published import TABLE_6
 from gedi_nesy.report.comparison import Spread
+from gedi_nesy.runs.compare.trial import Outcome
 
 # without L_GEN, since drawing samples takes longer than all the rest
 TINY = ["--dataset=digits", "--set=train.epochs=1", "--set=log_every=1", "--set=checkpoint_seconds=0"]
@@ -73,7 +73,7 @@ def test_a_failed_run_is_reported_and_the_command_fails(tmp_path):
         (["--methods=paper", "--examples=250"], 1, "100, 1000 or 10000 examples"),
         (["--set=seed=3"], 1, "--set seed has no place in a comparison; use --seeds"),
         (["--set=train.bach=3"], 1, "did you mean 'train.batch'"),
-        (["--dataset=minst"], 1, "did you mean mnist"),
+        (["--dataset=minst"], 1, "did you mean 'mnist'"),
         (["--dataset=digits", "--examples=5000"], 1, "more than the 1397 images"),
         (["--dataset=digits", "--examples=30", "--out=file/out"], 1, "Can't write to the folder"),
     ],

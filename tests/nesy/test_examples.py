@@ -2,15 +2,10 @@ import pytest
 import torch
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.examples import batch_rows, draw_examples
 
 DIGITS = tuple("0123456789")
-
-
-@pytest.fixture(scope="module")
-def addition():
-    return Constraint.from_file("addition")
 
 
 def draw(constraint, n, per_class=200, seed=0):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gedi_nesy.nesy.constraint import Constraint
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.explain import explain
 
 BITS = "nn(bits,[X],Y,[0,1]) :: bit(X,Y).\n"

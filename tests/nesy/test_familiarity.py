@@ -12,8 +12,8 @@ from gedi_nesy.nesy.familiarity import familiarity_quantiles, percentiles, verdi
 from gedi_nesy.nesy.files import predict_files
 from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.networks import MNIST_Net
-from gedi_nesy.runs import RunFolder
+from gedi_nesy.networks.mnist_net import MNIST_Net
+from gedi_nesy.runs.folder import RunFolder
 
 
 class Bright:

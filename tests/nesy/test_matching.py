@@ -1,8 +1,8 @@
 import torch
 
 from gedi_nesy.data.scale import SCALES
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.matching import match
 from gedi_nesy.nesy.recipe import load_recipe

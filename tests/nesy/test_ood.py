@@ -10,8 +10,8 @@ from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.nesy.ood import ood_auroc, ood_scores
 from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.networks import MNIST_Net
-from gedi_nesy.runs import RunFolder
+from gedi_nesy.networks.mnist_net import MNIST_Net
+from gedi_nesy.runs.folder import RunFolder
 
 
 @pytest.fixture

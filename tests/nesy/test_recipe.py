@@ -2,7 +2,7 @@ import pytest
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_for, recipe_names
-from gedi_nesy.settings import parse_setting
+from gedi_nesy.runs.settings import parse_setting
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -14,7 +14,7 @@ from gedi_nesy.nesy.losses import StepLosses
 from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.train import resume, train
-from gedi_nesy.networks import PrototypeNet
+from gedi_nesy.networks.mnist_net import PrototypeNet
 
 SHORT = {
     "dataset": "digits",

@@ -5,8 +5,8 @@ from torch import nn
 
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.constraint import Constraint
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table

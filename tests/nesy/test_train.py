@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.train import resume, train
-from gedi_nesy.watch import Interrupted
+from gedi_nesy.runs.callbacks import Interrupted
 
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 RECIPE = "gedi-nesy-restarts"  # has more phases than the others

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from gedi_nesy.report.console import ProgressDisplay, shown_progress
-from gedi_nesy.watch import sign_of_life
+from gedi_nesy.runs.callbacks import sign_of_life
 
 ROW = {
     "stage": "student",

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from gedi_nesy.files import write_atomically
 from gedi_nesy.report import confusion_png, losses_png, samples_png
 from gedi_nesy.report.losses import running_mean, split_stages
-from gedi_nesy.runs import write_atomically
 
 
 @pytest.fixture

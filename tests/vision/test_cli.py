@@ -6,9 +6,9 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from gedi_nesy.cells import Cell, Outcome
 from gedi_nesy.cli import main
 from gedi_nesy.errors import UserError
+from gedi_nesy.runs.compare.trial import Cell, Outcome
 from gedi_nesy.vision.compare import gather
 from gedi_nesy.vision.extractor import Extractor
 from gedi_nesy.vision.ood import ood_auroc

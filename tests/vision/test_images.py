@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from gedi_nesy.data.load import load_pixels
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import StopRequest
+from gedi_nesy.runs.callbacks import Interrupted
+from gedi_nesy.runs.folder import StopRequest
 from gedi_nesy.vision import picture, session
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.networks import new_networks
@@ -22,7 +23,6 @@ from gedi_nesy.vision.run import Run, load_run
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.train import resume, train
 from gedi_nesy.vision.views import ImageInputs
-from gedi_nesy.watch import Interrupted
 
 TINY = {
     "network.encoder": "resnet8-8",

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import multiprocessing
 
 from gedi_nesy.core import processes
-from gedi_nesy.device import how_started, joined_processes
 from gedi_nesy.errors import UserError
+from gedi_nesy.runs.device import how_started, joined_processes
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.train import resume

@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs import RunFolder, StopRequest
+from gedi_nesy.runs.callbacks import Interrupted
+from gedi_nesy.runs.folder import RunFolder, StopRequest
 from gedi_nesy.vision import learner, session
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for, recipe_names
 from gedi_nesy.vision.run import load_run
 from gedi_nesy.vision.train import resume, train, train_seeds
-from gedi_nesy.watch import Interrupted
 
 SMALL = {
     "examples": 60,

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from gedi_nesy.data import Images
-from gedi_nesy.runs import RunFolder
+from gedi_nesy.runs.folder import RunFolder
 from gedi_nesy.vision.network import Networks
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.run import Run, Scale

@@ -7,13 +7,13 @@ import torch
 
 from gedi_nesy.core import processes
 from gedi_nesy.data.points import load_points
-from gedi_nesy.device import joined_processes
-from gedi_nesy.runs import StopRequest
+from gedi_nesy.runs.callbacks import Interrupted
+from gedi_nesy.runs.device import joined_processes
+from gedi_nesy.runs.folder import StopRequest
 from gedi_nesy.vision import session
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.train import resume, train
-from gedi_nesy.watch import Interrupted
 
 TINY = {
     "network.encoder": "resnet8-4",

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gedi_nesy.files import write_atomically
 from gedi_nesy.report.comparison.page import comparison_html
 from gedi_nesy.report.comparison.plot import comparison_png
 from gedi_nesy.report.comparison.table import markdown_table
 from gedi_nesy.report.comparison.tally import Comparison
-from gedi_nesy.runs import write_atomically
 
 ODD = "backslashreplace"  # how what is no UTF-8 in a file's name is written
 

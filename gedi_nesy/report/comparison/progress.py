@@ -9,11 +9,11 @@ from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.text import Text
 
-from gedi_nesy.cells import Outcome
-from gedi_nesy.compare import Progress
 from gedi_nesy.report.console import in_lines, notice_panel
 from gedi_nesy.report.html import flatten
 from gedi_nesy.report.words import duration, show
+from gedi_nesy.runs.compare.scheduler import Progress
+from gedi_nesy.runs.compare.trial import Outcome
 
 
 class ComparisonDisplay:

@@ -1,0 +1,120 @@
+"""Compiled rules on disk, by the hash of everything they depend on."""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from gedi_nesy.files import read_regular, write_atomically
+from gedi_nesy.logic.diagram import TRUE, Compiled, Diagram
+from gedi_nesy.logic.ground import Fact, GroundProgram, Variable
+from gedi_nesy.logic.program import Program
+from gedi_nesy.logic.query import Query
+
+FORMAT = 4  # raise it when what is stored changes
+
+Rule = tuple[GroundProgram, Compiled]
+
+
+def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> Rule:
+    """The rule from the cache, or compiled and then stored.
+
+    Entries are written to a file of their own and renamed into place, so that concurrent writers don't meet. One that
+    is not whole, or whose consulted files have changed, is compiled anew.
+
+    Args:
+        program: the program.
+        query: the goal; the same image in two places is part of it.
+        compile_rule: what to do when it isn't there.
+    """
+    path = user_cache_path("gedi-nesy") / "rules" / f"{_key(program, query)}.json"
+    folder = program.source.folder.resolve()
+    try:
+        digest, content = read_regular(path).split(b"\n", 1)
+        if digest.decode() == _hash(content):
+            entry = json.loads(content)
+            if all(_hash(read_regular(folder / file)) == digest for file, digest in entry["consulted"].items()):
+                return _rule_from(entry, folder)
+    except (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError):
+        pass  # not there, not readable, or not made by us
+    rule = compile_rule()
+    _store(path, _entry_of(*rule, folder))
+    return rule
+
+
+def _key(program: Program, query: Query) -> str:
+    packages = [version(package) for package in ("gedi-nesy", "deepproblog", "problog")]
+    parts = [
+        FORMAT,
+        packages,
+        program.source.text,
+        str(query.goal),
+        query.arguments,
+    ]
+    return _hash(json.dumps(parts).encode())
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _store(path: Path, entry: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(entry).encode()
+        write_atomically(path, _hash(content).encode() + b"\n" + content)  # a flipped bit could be another rule
+    except OSError as error:
+        warnings.warn(f"the compiled rule was not stored in {path.parent}: {error}", stacklevel=2)
+
+
+def _entry_of(ground: GroundProgram, compiled: Compiled, folder: Path) -> dict[str, Any]:
+    diagram = compiled.diagram
+    nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
+    number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
+    return {
+        "consulted": {os.path.relpath(file, folder): _hash(read_regular(Path(file))) for file in ground.consulted},
+        "variables": [asdict(variable) for variable in ground.variables],
+        "facts": [asdict(fact) for fact in ground.facts],
+        "nodes": ground.nodes,
+        "answers": list(ground.answers.items()),
+        "evidence": ground.evidence,
+        "open_tests": ground.open_tests,
+        "max_nodes": diagram.max_nodes,
+        "diagram": [(diagram.level[node], [number[child] for child in diagram.children[node]]) for node in nodes],
+        "order": compiled.order,
+        "roots": [(answer, number[root]) for answer, root in compiled.roots.items()],
+        "evidence_root": number[compiled.evidence],
+    }
+
+
+def _rule_from(entry: dict[str, Any], folder: Path) -> Rule:
+    consulted = tuple(str(folder / file) for file in entry["consulted"])
+    entry = {name: _tuples(part) for name, part in entry.items() if name not in ("variables", "facts")} | {
+        name: [{field: _tuples(value) for field, value in item.items()} for item in entry[name]]
+        for name in ("variables", "facts")
+    }
+    ground = GroundProgram(
+        tuple(Variable(**item) for item in entry["variables"]),
+        tuple(Fact(**item) for item in entry["facts"]),
+        entry["nodes"],
+        dict(entry["answers"]),
+        entry["evidence"],
+        consulted,
+        entry["open_tests"],
+    )
+    diagram = Diagram([ground.sizes[variable] for variable in entry["order"]], entry["max_nodes"])
+    for level, children in entry["diagram"]:
+        diagram.node(level, children)
+    return ground, Compiled(diagram, entry["order"], dict(entry["roots"]), entry["evidence_root"])
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,273 @@
+"""Batched evaluation of a laid-out diagram in log space, with gradients that stay finite where a value is log 0.
+
+log 0 is a large negative number inside, so that no difference of two of them is nan, and -inf outside.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from gedi_nesy.logic.layout import FIRST, ONE, ZERO, Layout, Product
+from gedi_nesy.logic.totals import Totals
+
+FLOOR = -1e30  # stands for log 0; sums of it stay finite in single precision
+
+
+class _Block(NamedTuple):
+    """A block's nodes; `terms` are its paths, all blocks' paths numbered through from 1."""
+
+    paths: Totals  # of the value table: a path's value is the sum of its rows
+    shape: tuple[int, int]  # nodes, paths
+    first_row: int
+    first_term: int
+    parents: Totals  # of the terms: those that end in the node
+    maximise: bool
+
+
+class Circuit:
+    """The sums of products of a layout, for a batch of log-probabilities, on one device.
+
+    Upwards, a node's value is the logsumexp (or the maximum) over its paths of the sum of each path's rows. Downwards,
+    a path's flow is its share of its node's flow, and a row's flow is the sum over the paths it is on. Flows that start
+    as the roots' gradients end as the literals'.
+
+    Args:
+        layout: what to compute.
+        device: where.
+    """
+
+    def __init__(self, layout: Layout, device: torch.device) -> None:
+        self.literals = layout.literals
+        parents: dict[int, list[int]] = defaultdict(list)  # of each row: the terms it is in
+        row, term = FIRST + layout.literals, 1
+        starts = []
+        for block in layout.blocks:
+            starts.append((row, term))
+            for node in block.paths:
+                for path in node:
+                    for member in path:
+                        parents[member].append(term)
+                    term += 1
+            row += len(block.paths)
+        for root in layout.roots:
+            parents[root].append(term)
+            term += 1
+        self.rows, self.terms = row, term
+        self.roots = torch.tensor(layout.roots, dtype=torch.long, device=device)
+        self.literal_parents = Totals([parents[FIRST + i] for i in range(layout.literals)], device)
+        self.products = None  # where the whole layout is one sum
+        if len(layout.roots) == len(layout.blocks) == len(layout.blocks[0].paths) == 1:
+            self.products = _Products(layout.blocks[0].paths[0], layout.literals, device)
+        self.blocks = []
+        for block, (row, term) in zip(layout.blocks, starts, strict=True):
+            paths = Totals([path for node in block.paths for path in node], device)
+            above = Totals([parents[row + i] for i in range(len(block.paths))], device)
+            shape = (len(block.paths), len(block.paths[0]))
+            self.blocks.append(_Block(paths, shape, row, term, above, block.maximise))
+
+    def log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
+        """One root's value for each example, [batch], differentiable; -inf, without a gradient, where it is log 0.
+
+        Args:
+            columns: log-probabilities of the literals, split into tensors [batch, values].
+            answer: number of each example's root, [batch]; by default the first.
+            conditional: subtract the last root's value, that of the evidence.
+        """
+        if _are_transformed(columns):
+            return self.plain_log_prob(columns, answer, conditional)
+        return _LogProb.apply(self, answer, conditional, *columns)
+
+    def plain_log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
+        """As `log_prob`, in operations that torch differentiates as often as wanted: slower, and of more memory."""
+        literals = torch.cat([*columns], 1).t().clamp(min=FLOOR)
+        constants = literals.new_tensor([[0.0], [FLOOR]]).expand(-1, literals.shape[1])  # the rows ONE and ZERO
+        values = torch.cat([constants, literals])
+        for block in self.blocks:
+            paths = values[block.paths.rows.view(*block.shape, -1)].sum(2)
+            values = torch.cat([values, paths.amax(1) if block.maximise else paths.logsumexp(1)])
+        roots = values[self.roots]
+        value = roots[0] if answer is None else roots.gather(0, answer.unsqueeze(0))[0]
+        return (value - roots[-1] if conditional else value).where(value > FLOOR / 2, -torch.inf)
+
+    def evaluate(
+        self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool, differentiate: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """What `log_prob` returns, [batch], and, if asked for, its derivative by each literal, [literals, batch]."""
+        values, terms = self.upward(columns)
+        roots = values.index_select(0, self.roots)
+        value = roots[0] if answer is None else roots.gather(0, answer.unsqueeze(0))[0]
+        possible = value > FLOOR / 2
+        derivative = None
+        if differentiate:
+            flow = _root_flow(possible.to(roots.dtype), len(roots), answer, conditional)
+            derivative = self.downward([paths.softmax(1) for paths in terms], flow)
+        return (value - roots[-1] if conditional else value).where(possible, -torch.inf), derivative
+
+    def log_flow(self, columns: Sequence[Tensor], root_flow: Tensor) -> Tensor:
+        """log of what flows through each literal, [literals, batch].
+
+        Args:
+            columns: log-probabilities of the literals, split into tensors [batch, values].
+            root_flow: log of what enters at each root, as a share of its value, [roots, batch].
+        """
+        values, terms = self.upward(columns)
+        possible = values.index_select(0, self.roots) > FLOOR / 2
+        shares = [paths.log_softmax(1) for paths in terms]
+        return _from_floor(self.downward(shares, root_flow.clamp(min=FLOOR).where(possible, FLOOR), log=True))
+
+    def choices(self, columns: Sequence[Tensor], root_flow: Tensor) -> tuple[Tensor, Tensor]:
+        """The roots' values, [roots, batch], and how often each literal is on their largest paths, [literals, batch].
+
+        Args:
+            columns: log-probabilities of the literals, split into tensors [batch, values].
+            root_flow: how often to count each root, [roots, batch].
+        """
+        values, terms = self.upward(columns)
+        return _from_floor(values.index_select(0, self.roots)), self.downward(_largest(terms), root_flow)
+
+    def draw(
+        self, columns: Sequence[Tensor], answer: Tensor | None, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """The value of each example's root, [batch], and the literals on a path of it, 0 or 1, [literals, batch].
+
+        Paths are drawn by their share of the value, exactly: from the root down, at each node one of its paths.
+
+        Args:
+            columns: log-probabilities of the literals, split into tensors [batch, values].
+            answer: number of each example's root, [batch]; by default the first.
+            generator: on the columns' device.
+        """
+        values, terms = self.upward(columns)
+        at = self.roots[0].repeat(values.shape[1]) if answer is None else self.roots[answer]  # where each example is
+        value = values.gather(0, at.unsqueeze(0))[0]
+        rows = values.new_zeros(values.shape)  # 1 where an example's path goes
+        for block, paths in zip(reversed(self.blocks), reversed(terms), strict=True):
+            node = at - block.first_row
+            here = ((node >= 0) & (node < block.shape[0])).nonzero().squeeze(1)
+            node = node[here]
+            chances = paths[node, :, here].t().softmax(0)  # [paths, examples here]
+            chosen = chances.div_(torch.empty_like(chances).exponential_(generator=generator)).argmax(0)
+            path = block.paths.rows.view(*block.shape, -1)[node, chosen]  # [examples here, length]
+            rows[path, here.unsqueeze(1)] = 1.0
+            at[here] = path.amax(1)  # nodes come after all literals
+        return _from_floor(value), rows[FIRST : FIRST + self.literals]
+
+    def upward(self, columns: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The value table [rows, batch], and for each block the values of its paths, [nodes, paths, batch]."""
+        literals = torch.cat([*columns], 1)
+        values = literals.new_empty(self.rows, len(literals))
+        values[ONE], values[ZERO] = 0.0, FLOOR
+        torch.clamp(literals.t(), min=FLOOR, out=values[FIRST : FIRST + self.literals])
+        terms = []
+        for block in self.blocks:
+            paths = block.paths.sum(values).view(*block.shape, -1)
+            nodes = values[block.first_row : block.first_row + block.shape[0]]
+            if block.maximise:
+                torch.amax(paths, 1, out=nodes)
+            else:
+                torch.logsumexp(paths, 1, out=nodes)
+            terms.append(paths)
+        return values, terms
+
+    def downward(self, shares: Sequence[Tensor], root_flow: Tensor, log: bool = False) -> Tensor:
+        """What flows through each literal, [literals, batch]; with flows that start as 1, the roots' derivative by it.
+
+        Args:
+            shares: for each block each path's share of its node's value, [nodes, paths, batch].
+            root_flow: what enters at each root, [roots, batch].
+            log: shares and flows are given, and flows returned, by their logs.
+        """
+        flows = root_flow.new_empty(self.terms, root_flow.shape[1])
+        flows[0] = FLOOR  # log 0, which pads lists of terms where flows are logs
+        flows[self.terms - len(root_flow) :] = root_flow
+        for block, share in zip(reversed(self.blocks), reversed(shares), strict=True):
+            below = flows[block.first_term : block.first_term + share.shape[0] * share.shape[1]].view_as(share)
+            if log:
+                torch.add(share, block.parents.logsumexp(flows).unsqueeze(1), out=below)
+            else:
+                torch.mul(share, block.parents.sum(flows).unsqueeze(1), out=below)
+        return self.literal_parents.logsumexp(flows) if log else self.literal_parents.sum(flows)
+
+
+def _largest(terms: Sequence[Tensor]) -> list[Tensor]:
+    """1 for the largest path of each node and 0 for the others, [nodes, paths, batch] in each block."""
+    return [torch.zeros_like(paths).scatter_(1, paths.argmax(1, keepdim=True), 1.0) for paths in terms]
+
+
+def _from_floor(values: Tensor) -> Tensor:
+    return values.masked_fill(values < FLOOR / 2, -torch.inf)
+
+
+class _Products:
+    """One sum of products of literals: a rule with few solutions is quicker as the table of them than in layers."""
+
+    def __init__(self, products: Sequence[Product], literals: int, device: torch.device) -> None:
+        factors = [[row - FIRST for row in product if row >= FIRST] for product in products]
+        parents: dict[int, list[int]] = defaultdict(list)
+        for number, members in enumerate(factors):
+            for literal in members:
+                parents[literal].append(number)
+        self.products = Totals(factors, device)
+        self.parents = Totals([parents[literal] for literal in range(literals)], device)
+
+    def evaluate(self, columns: Sequence[Tensor], differentiate: bool) -> tuple[Tensor, Tensor | None]:
+        """As `Circuit.evaluate`; the derivative is nan where the value is -inf."""
+        terms = self.products.sum(torch.cat([column.t() for column in columns]))  # [products, batch]
+        return terms.logsumexp(0), self.parents.sum(terms.softmax(0)) if differentiate else None
+
+
+def _are_transformed(columns: Sequence[Tensor]) -> bool:
+    """Whether torch.func, or forward-mode differentiation, looks into what is computed."""
+    functorch = torch._C._are_functorch_transforms_active()
+    return functorch or any(forward_ad.unpack_dual(column).tangent is not None for column in columns)
+
+
+class _LogProb(torch.autograd.Function):
+    """The derivative is computed with the value: a few operations more, and quicker than in a backward pass.
+
+    Where that derivative is itself to be differentiated, the backward pass computes it anew.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, circuit: Circuit, answer: Tensor | None, conditional: bool, *columns: Tensor) -> Tensor:
+        differentiate = any(ctx.needs_input_grad)
+        if circuit.products is not None:
+            value, derivative = circuit.products.evaluate(columns, differentiate)
+        else:
+            value, derivative = circuit.evaluate(columns, answer, conditional, differentiate)
+        if differentiate:
+            ctx.save_for_backward(derivative, value, *columns)
+            ctx.rest = (circuit, answer, conditional)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        derivative, value, *columns = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return None, None, None, *_differentiable_gradient(ctx, grad, columns)
+        by_literal = (derivative * grad).where(value > -torch.inf, 0.0)
+        return None, None, None, *by_literal.t().split([column.shape[1] for column in columns], 1)
+
+
+def _differentiable_gradient(ctx: Any, grad: Tensor, columns: list[Tensor]) -> list[Tensor | None]:
+    """The gradient by each column that needs one, as a function of the columns and of the incoming gradient."""
+    circuit, answer, conditional = ctx.rest
+    needed = [column for column in columns if column.requires_grad]
+    value = circuit.plain_log_prob(columns, answer, conditional)
+    found = iter(torch.autograd.grad(value, needed, grad, create_graph=True))
+    return [next(found) if column.requires_grad else None for column in columns]
+
+
+def _root_flow(one: Tensor, roots: int, answer: Tensor | None, conditional: bool) -> Tensor:
+    """What enters at each root, [roots, batch]: `one`, [batch], at an example's own; minus that at the evidence's."""
+    if roots == 1:
+        return one.unsqueeze(0)
+    chosen = torch.zeros_like(one, dtype=torch.long) if answer is None else answer
+    flow = one.new_zeros(roots, len(one)).scatter_(0, chosen.unsqueeze(0), one.unsqueeze(0))
+    if conditional:
+        flow[-1] -= one
+    return flow

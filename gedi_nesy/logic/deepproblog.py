@@ -1,0 +1,182 @@
+"""Networks as DeepProbLog's neural predicates: a `deepproblog` Model that its own solver answers queries with."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from deepproblog.engines import ExactEngine
+from deepproblog.model import Model
+from deepproblog.network import Network
+from deepproblog.query import Query
+from problog.engine import NonGroundProbabilisticClause
+from problog.logic import Term
+from torch import Tensor, nn
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.logic.grounder import Engine
+from gedi_nesy.logic.program import Declaration, Program, Source, is_compound, read_source, to_python
+from gedi_nesy.logic.query import parse_goal
+from gedi_nesy.logic.time_limit import MEMORY, ChildDied, TimeIsUp, run_limited
+
+
+class Probabilities(nn.Module):
+    """A network of logits, as DeepProbLog wants it: returning probabilities, of as many values as the program names.
+
+    Args:
+        network: inputs [batch, ...] to logits [batch, values].
+        declaration: its neural predicate; for a fact only the probability of True is returned, [batch, 1].
+    """
+
+    def __init__(self, network: nn.Module, declaration: Declaration) -> None:
+        super().__init__()
+        self.network, self.declaration = network, declaration
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """Probabilities, [batch, values]."""
+        device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
+        logits = self.network(*(x.to(device) if isinstance(x, Tensor) else x for x in inputs))
+        name, values = self.declaration.network, len(self.declaration.domain)
+        if logits.shape[-1] != values:
+            raise UserError(f"network {name} has {logits.shape[-1]} outputs, but the program names {values} values")
+        probabilities = logits.softmax(-1)
+        return probabilities[..., 1:] if self.declaration.fact else probabilities
+
+
+class _TensorSource:
+    """What `tensor(name(i))` stands for, indexed as DeepProbLog does: by the tuple of the term's arguments."""
+
+    def __init__(self, name: str, tensors: Any) -> None:
+        self.name, self.tensors = name, tensors
+
+    def __getitem__(self, arguments: tuple[Term, ...]) -> Tensor:
+        index = tuple(to_python(argument) for argument in arguments)
+        try:
+            if not isinstance(self.tensors, Mapping) and any(isinstance(i, int) and i < 0 for i in index):
+                raise IndexError  # a sequence would count from its end
+            return self.tensors[index[0] if len(index) == 1 else index]
+        except (KeyError, IndexError):
+            found = f"{len(self.tensors)} tensors" if hasattr(self.tensors, "__len__") else "no such tensor"
+            raise UserError(f"{self.name} has no {', '.join(map(str, index))}: it has {found}") from None
+
+
+class _Model(Model):
+    """DeepProbLog's model of a program that our parser has read."""
+
+    def __init__(self, source: Source, networks: Sequence[Network]) -> None:
+        super().__init__("", networks, load=False)
+        self.program = source.parsed
+        self._extract_parameters()
+
+
+def deepproblog_model(
+    program: str | Path | Source,
+    networks: Mapping[str, nn.Module],
+    sources: Mapping[str, Mapping[Any, Tensor] | Sequence[Tensor] | Tensor] | None = None,
+    trust: bool = False,
+) -> Model:
+    """A DeepProbLog model with these networks registered and its exact engine set.
+
+    Args:
+        program: a path, the name of one of our programs, a program's text, or the program itself.
+        networks: for each network of the program a module that returns logits, [batch, values]; for
+            `nn(net,[X]) :: p(X)` the logits of (False, True).
+        sources: what `tensor(name(i))` in a goal stands for: `sources[name][i]`.
+        trust: allow the program to import Python and to consult files outside its folder.
+
+    Returns:
+        The model; `model.solve([Query(...)])` is DeepProbLog's own solver.
+
+    Raises:
+        UserError: the program has an error, a network that was not given, or evidence, which DeepProbLog ignores.
+    """
+    source = program if isinstance(program, Source) else read_source(program)
+    wrapped = [Network(module, name, batching=True) for name, module in _wrap(source, networks).items()]
+    model = _Model(source, wrapped)
+    engine = ExactEngine(model)
+    engine.engine = Engine(source, trust)
+    with engine.engine.errors_named(source.name):
+        model.set_engine(engine)
+    for name, tensors in (sources or {}).items():
+        model.add_tensor_source(name, _TensorSource(name, tensors))
+    return model
+
+
+def _wrap(source: Source, networks: Mapping[str, nn.Module]) -> dict[str, Probabilities]:
+    if any(is_compound(statement, "evidence") for statement in source.statements):
+        raise UserError(
+            f"{source.name} has evidence, which DeepProbLog ignores: ask a Constraint, which conditions on it"
+        )
+    declared: dict[str, Declaration] = {}
+    for declaration in Program(source).declarations:
+        name = declaration.network
+        if name not in networks:
+            raise UserError(f"{declaration.place}: there is no network {name}, only {', '.join(networks) or 'none'}")
+        first = declared.setdefault(name, declaration)
+        if (first.domain, first.fact) != (declaration.domain, declaration.fact):
+            raise UserError(f"{declaration.place}: network {name} is declared twice, with different values")
+    return {name: Probabilities(networks[name], declaration) for name, declaration in declared.items()}
+
+
+@torch.no_grad()
+def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
+    """Answer a goal, such as "addition(tensor(test(0)),tensor(test(1)),S)", with DeepProbLog's own solver.
+
+    It is grounded and compiled twice, first in a child process, to see that it ends.
+
+    Args:
+        model: what `deepproblog_model` returns.
+        goal: with or without a full stop.
+        seconds: budget for grounding and compiling.
+
+    Returns:
+        The probability of each answer, a term as text; of the goal itself, 0, where there is none.
+
+    Raises:
+        UserError: the goal has an error, names a predicate, a tensor source or a tensor that is not there, or the
+            budget was not enough.
+    """
+    term = parse_goal(goal)
+    for name in _source_names(term):
+        if name not in model.tensor_sources:
+            raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
+    _check_that_it_ends(model, term, seconds)
+    try:
+        with model.solver.engine.engine.errors_named(goal, (NonGroundProbabilisticClause,)):
+            result = model.solve([Query(term)])[0].result
+    except NonGroundProbabilisticClause as error:
+        mend = "where an image is open, name one, as tensor(test(0))"
+        raise UserError(f"{goal}: {str(error).rstrip('.')}; {mend}") from None
+    return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}
+
+
+def _check_that_it_ends(model: Model, goal: Term, seconds: float) -> None:
+    """UserError where compiling a goal takes too much; other errors come again."""
+
+    def compile_goal() -> None:
+        try:
+            model.solver.build_ac(Query(goal))
+        except MemoryError:
+            raise
+        except Exception:  # it comes again, and is named then
+            return
+
+    try:
+        run_limited(compile_goal, seconds)
+    except TimeIsUp:
+        what = f"was not grounded and compiled within its budget of {seconds:g} s"
+    except MemoryError:
+        what = f"needs more than {MEMORY / 2**30:g} GiB of memory"
+    except ChildDied:
+        what = "nests so deeply, or needs so much memory, that the process died"
+    else:
+        return
+    raise UserError(f"{goal} {what}: ask about fewer images or values, or let the recursion end")
+
+
+def _source_names(term: Any) -> set[str]:
+    if not isinstance(term, Term):
+        return set()
+    if is_compound(term, "tensor"):
+        return {str(term.args[0].functor)}
+    return set().union(*(_source_names(argument) for argument in term.args))

@@ -1,0 +1,74 @@
+"""The goal of a constraint: which of its variables are images, and which are arguments."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from problog.logic import Clause, Term, Var
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.logic.ground import Value
+from gedi_nesy.logic.program import Program, Source, is_compound, to_term
+
+
+class Query:
+    """The goal of a constraint: its variables, in order, each an image or an argument."""
+
+    def __init__(self, program: Program, text: str | None, arguments: Sequence[str]) -> None:
+        self.goal = parse_goal(text) if text is not None else _goal_of(program.source)
+        self.names = tuple(dict.fromkeys(_variable_names(self.goal)))
+        self.arguments = (arguments,) if isinstance(arguments, str) else tuple(arguments)
+        self.images = tuple(name for name in self.names if name not in self.arguments)
+        if "_" in self.names:
+            raise UserError(f"the query {self.goal} has a nameless variable: name it, as an image or in arguments=")
+        for name in self.arguments:
+            if name not in self.names:
+                raise UserError(f"argument {name} is no variable of the query {self.goal}")
+
+    def given(self, answer: Sequence[Value]) -> Term:
+        """The goal with these values for its arguments."""
+        values = dict(zip(self.arguments, map(to_term, answer), strict=True))
+        return self.goal.apply({name: values.get(name, Var(name)) for name in self.names})
+
+
+def parse_goal(text: str, name: str = "the query") -> Term:
+    """A goal, or another term, from its text.
+
+    Args:
+        text: with or without a full stop.
+        name: what errors call it.
+
+    Raises:
+        UserError: a syntax error, or more than a goal.
+    """
+    statements = Source(text.rstrip().removesuffix(".") + ".", name, Path()).statements
+    if len(statements) != 1 or isinstance(statements[0], Clause):
+        raise UserError(f"{name} must be one goal, such as addition(X,Y,Z), not {text}")
+    _forget_place(statements[0])
+    return statements[0]
+
+
+def _forget_place(term: Any) -> None:
+    """ProbLog would take a place in the query's text for one in the program."""
+    if isinstance(term, Term):
+        term.location = None
+        for argument in term.args:
+            _forget_place(argument)
+
+
+def _goal_of(source: Source) -> Term:
+    goals = {str(s.args[0]): s.args[0] for s in source.statements if is_compound(s, "query") and s.arity == 1}
+    if len(goals) != 1:
+        found = f"{len(goals)} queries ({', '.join(goals)})" if goals else "no query/1 without a body"
+        raise UserError(
+            f"{source.name} has {found}: say which goal to use, such as query='addition(X,Y,Z)', or --query"
+        )
+    return next(iter(goals.values()))
+
+
+def _variable_names(term: Any) -> Iterator[str]:
+    if isinstance(term, Var):
+        yield str(term)
+    elif isinstance(term, Term):
+        for argument in term.args:
+            yield from _variable_names(argument)

@@ -1,0 +1,168 @@
+"""Reading ProbLog's ground formula: its atoms become values of categorical variables."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from problog.engine_unify import instantiate
+from problog.errors import GroundingError
+from problog.formula import LogicFormula
+from problog.logic import Term, is_list, term2list
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.logic.database import Database
+from gedi_nesy.logic.ground import Fact, GroundProgram, Key, Value, Variable
+from gedi_nesy.logic.program import Program, is_compound, read_probability, to_python
+from gedi_nesy.logic.query import Query
+
+GIVEN = "given"  # label of an answer's goal, grounded with the answer's values
+
+
+class Reading:
+    """Reads ProbLog's ground formula: its atoms become values of categorical variables."""
+
+    def __init__(
+        self, program: Program, query: Query, formula: LogicFormula, database: Database, open_tests: tuple[str, ...]
+    ) -> None:
+        self.program, self.query, self.formula = program, query, formula
+        self.database, self.open_tests = database, open_tests
+        self.calls: dict[Any, tuple[int, tuple[Value, ...]]] = {}  # ground choice -> declaration, inputs
+        self.facts: dict[Any, dict[int, float | int]] = {}  # ground choice -> weight of each value
+        self.literals: dict[int, tuple[Any, int]] = {}  # node -> ground choice, value
+        for index, node, kind in formula:
+            if kind == "atom" and not node.is_extra:
+                self._read_atom(index, node)
+
+    def _read_atom(self, index: int, atom: Any) -> None:
+        choice = ("fact", atom.identifier) if atom.group is None else atom.group
+        value = 0 if atom.group is None else atom.identifier[2]
+        weight = atom.probability
+        if is_compound(weight, "nn"):
+            self.calls[choice] = self._read_call(weight)
+            value = 1 if weight.arity == 2 else value  # p(X) is the second of (False, True)
+        elif is_compound(weight, "t"):
+            self.facts[choice] = dict(enumerate(self.program.groups[self.program.group_of[int(weight.args[0])]]))
+        else:
+            self.facts.setdefault(choice, {})[value] = read_probability(weight, self.program.source.name)
+        self.literals[index] = (choice, value)
+
+    def _read_call(self, annotation: Term) -> tuple[int, tuple[Value, ...]]:
+        if not is_list(annotation.args[1]):
+            raise UserError(f"the inputs of a neural predicate must be a list, not {annotation.args[1]}")
+        return int(str(annotation.args[0])[3:]), tuple(to_python(term) for term in term2list(annotation.args[1], False))
+
+    def result(self) -> GroundProgram:
+        """The ground program, its neural variables in the order of the query's images."""
+        variables = self._variables()
+        facts, values = self._facts()
+        number = {choice: i for i, choice in enumerate([*variables, *facts])}
+        nodes: list[tuple[Any, ...]] = []
+        for index, node, kind in self.formula:
+            if kind == "atom":
+                choice, value = self.literals.get(index, (None, 0))  # "none of them" occurs in no formula
+                known = values.get(choice)
+                nodes.append(("literal", number.get(choice), known[value] if known is not None else value))
+            else:
+                nodes.append(("and" if kind == "conj" else "or", node.children))
+        answers = {answer: node for answer, (_, node) in self.answers().items()}
+        evidence = tuple(node for _, node in self.formula.evidence())
+        found = dict(self.formula.queries())
+        return GroundProgram(
+            tuple(variables.values()),
+            tuple(facts.values()),
+            tuple(nodes),
+            answers,
+            evidence,
+            tuple(map(str, self.database.consulted)),
+            self.open_tests,
+            tuple((found[name], node) for name, node in self.formula.get_names(GIVEN)),
+        )
+
+    def check_images(self) -> None:
+        """Raise a UserError where no network reads an image of the query."""
+        reached = {image for _, inputs in self.calls.values() for image in _images_in(inputs, self.query.images)}
+        others = [image for image in self.query.images if image not in reached]
+        if others:
+            raise UserError(
+                f"in {self.query.goal} no network is called with {', '.join(others)}: a variable of the query is an "
+                f"image that a network reads, or a value that differs by example and is named in arguments=, "
+                f"such as arguments=({others[-1]!r},), or --argument {others[-1]}"
+            )
+
+    def _variables(self) -> dict[Any, Variable]:
+        networks_of: dict[str, set[str]] = {image: set() for image in self.query.images}
+        for number, inputs in self.calls.values():
+            for image in _images_in(inputs, self.query.images):
+                networks_of[image].add(self.program.declarations[number].network)
+        variables: dict[Any, Variable] = {}
+        places: dict[Any, str] = {}
+        for choice, (number, inputs) in self.calls.items():
+            declaration = self.program.declarations[number]
+            key: Key = (declaration.network, *inputs)
+            if len(inputs) == 1 and len(networks_of.get(inputs[0], ())) == 1:
+                key = inputs[0]
+            if key in places:
+                raise UserError(
+                    f"network {declaration.network} reads {', '.join(map(str, inputs))} twice, at {places[key]} and at "
+                    f"{declaration.place}, and ProbLog takes that for two independent draws: declare it once, with no "
+                    "further variable in its head or body, and derive the other predicate from it"
+                )
+            places[key] = declaration.place
+            variables[choice] = Variable(key, declaration.network, inputs, declaration.domain)
+        rank = {image: i for i, image in enumerate(self.query.images)}
+
+        def order(item: tuple[Any, Variable]) -> list[int]:
+            return [rank[image] for image in _images_in(item[1].inputs, self.query.images)] or [len(rank)]
+
+        return dict(sorted(variables.items(), key=order))
+
+    def _facts(self) -> tuple[dict[Any, Fact], dict[Any, dict[int, int]]]:
+        """The facts, and for each the number of each of its values."""
+        facts, values = {}, {}
+        for choice, weights in self.facts.items():
+            start = sum(self.program.parameters[w] if isinstance(w, int) else w for w in weights.values())
+            self._check_total(choice, weights)
+            exhaustive = start >= 1 - 1e-9 and (len(weights) > 1 or not isinstance(next(iter(weights.values())), int))
+            facts[choice] = Fact(tuple(weights.values()), exhaustive)
+            values[choice] = {value: i for i, value in enumerate(weights)}
+        return facts, values
+
+    def _check_total(self, choice: Any, weights: dict[int, float | int]) -> None:
+        """Refuse an annotated disjunction whose heads, reached or not, have more than all probability."""
+        group, context = choice
+        heads = [] if group == "fact" else self.database.heads(group)
+        if len(heads) < 2 or any(isinstance(weight, int) for weight in weights.values()):
+            return
+        name = self.program.source.name
+        total = sum(read_probability(instantiate(head.probability, context), name) for head in heads)
+        if total > 1 + 1e-9:
+            place = self.database.lineno(heads[0].location)
+            error = GroundingError(f"the probabilities of an annotated disjunction exceed 1: {total:.6g}", place)
+            raise UserError(f"{name}: {str(error).rstrip('.')}")
+
+    def answers(self) -> dict[tuple[Value, ...], tuple[tuple[Term, ...], int]]:
+        """Each answer: the values of the arguments, their terms in ProbLog, and its root."""
+        answers: dict[tuple[Value, ...], tuple[tuple[Term, ...], int]] = {}
+        positions = [self.query.names.index(name) for name in self.query.arguments]
+        for name, node in self.formula.queries():
+            if node is None:
+                continue
+            if not name.is_ground():
+                raise UserError(f"the answer {name.args} to {self.query.goal} leaves an argument open")
+            terms = tuple(name.args[position] for position in positions)
+            answer = tuple(map(to_python, terms))
+            if answer in answers:
+                both = " and ".join(", ".join(map(str, each)) for each in (answers[answer][0], terms))
+                raise UserError(
+                    f"{self.query.goal} has two answers that ProbLog tells apart and Python does not, {both}: let the "
+                    "rule write numbers in one way, by float(...) or by //, and names all with quotes or all without"
+                )
+            answers[answer] = (terms, node)
+        return answers
+
+
+def _images_in(value: Value, images: Sequence[str]) -> Iterator[str]:
+    if isinstance(value, tuple):
+        for element in value:
+            yield from _images_in(element, images)
+    elif isinstance(value, str) and value in images:
+        yield value

@@ -1,0 +1,133 @@
+"""A program's own distribution over the symbols that satisfy its rule, for drawing examples.
+
+Its facts have their probabilities, given the evidence; in each world of facts all assignments of symbols (and
+arguments) that satisfy the rule are equally likely. Worlds in which none does are left out.
+"""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gedi_nesy.logic.diagram import FALSE, TRUE, Compiled, neural_solutions
+from gedi_nesy.logic.ground import GroundProgram
+from gedi_nesy.logic.solutions import Solutions
+
+WORLDS = 1_000  # that are told apart; of more, so many are drawn
+
+State = tuple[int, ...]  # the roots of the answers, then the evidence, in worlds that agree in some facts
+
+
+class OwnDistribution:
+    """Worlds by their probability, and the rule's solutions in each; worlds with the same solutions are one.
+
+    Args:
+        ground: the ground program.
+        compiled: its diagrams; nodes are added to them.
+        weights: the probability of each value of each fact.
+
+    Raises:
+        TooLarge: the diagrams outgrow their budget.
+    """
+
+    def __init__(self, ground: GroundProgram, compiled: Compiled, weights: Sequence[Sequence[float]]) -> None:
+        worlds = _Worlds(ground, compiled, weights).run()
+        roots = {(i, answer): root for i, state in enumerate(worlds) for answer, root in enumerate(state[:-1])}
+        neural = neural_solutions(ground, Compiled(compiled.diagram, compiled.order, roots, TRUE))
+        found = list(neural.roots.values())
+        answers = len(compiled.roots)
+        self.solutions = [
+            Solutions(Compiled(neural.diagram, neural.order, {(i,): root for i, root in enumerate(own)}, TRUE))
+            for own in (found[i * answers : (i + 1) * answers] for i in range(len(worlds)))
+        ]
+        total = sum(worlds.values())
+        self.probabilities = [weight / total for weight in worlds.values()]
+
+    def marginals(self) -> list[Tensor]:
+        """The probability of each value of each neural variable, in the program's order; float64."""
+        of_worlds = (solutions.marginals() for solutions in self.solutions)
+        weighted = [[p * m for m in own] for p, own in zip(self.probabilities, of_worlds, strict=True)]
+        return [sum(parts[1:], parts[0]) for parts in zip(*weighted, strict=True)]
+
+    def sample(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Draws.
+
+        Returns:
+            The number of the answer, [n], and the values, [variables, n], in the program's order.
+        """
+        if len(self.solutions) == 1:
+            return self.solutions[0].sample(n, generator)
+        shares = torch.tensor(self.probabilities, dtype=torch.float64)
+        world = torch.multinomial(shares, n, replacement=True, generator=generator)
+        answers = torch.empty(n, dtype=torch.long)
+        values = torch.empty(len(self.solutions[0].order), n, dtype=torch.long)
+        for i in world.unique().tolist():
+            here = (world == i).nonzero().squeeze(1)
+            answers[here], values[:, here] = self.solutions[i].sample(len(here), generator)
+        return answers, values
+
+
+class _Worlds:
+    """Settles one fact after the other, and merges worlds whose diagrams have become the same."""
+
+    def __init__(self, ground: GroundProgram, compiled: Compiled, weights: Sequence[Sequence[float]]) -> None:
+        self.diagram, self.neural = compiled.diagram, len(ground.variables)
+        self.start = (*compiled.roots.values(), compiled.evidence)
+        self.shares = [  # of each level's values; a network may say anything
+            [1 / ground.sizes[variable]] * ground.sizes[variable]
+            if variable < self.neural
+            else weights[variable - self.neural]
+            for variable in compiled.order
+        ]
+        self.facts = [level for level, variable in enumerate(compiled.order) if variable >= self.neural]
+        self._mass = {FALSE: 0.0, TRUE: 1.0}
+
+    def run(self) -> dict[State, float]:
+        """The weight of each world in which the rule has a solution: its probability, times the evidence's in it."""
+        states = {self.start: 1.0}
+        for level in self.facts:
+            settled: dict[State, float] = defaultdict(float)
+            for value, share in enumerate(self.shares[level]):
+                restricted: dict[int, int] = {}
+                for state, weight in states.items() if share else ():
+                    settled[tuple(self._restrict(node, level, value, restricted) for node in state)] += weight * share
+            states = {state: weight for state, weight in settled.items() if any(state[:-1])}
+            if len(states) > WORLDS:
+                states = self._some(states)
+        return {state: weight * self._mass_of(state[-1]) for state, weight in states.items()}
+
+    def _restrict(self, node: int, level: int, value: int, known: dict[int, int]) -> int:
+        """The node's function where the variable at this level has this value."""
+        if self.diagram.level[node] >= level:
+            return self.diagram.follow(node, level, value)
+        if node not in known:
+            children = tuple(self._restrict(child, level, value, known) for child in self.diagram.children[node])
+            known[node] = self.diagram.node(self.diagram.level[node], children)
+        return known[node]
+
+    def _mass_of(self, node: int) -> float:
+        """The probability of a node when networks find all values equally likely."""
+        if node not in self._mass:
+            children = zip(self.shares[self.diagram.level[node]], self.diagram.children[node], strict=True)
+            self._mass[node] = sum(share * self._mass_of(child) for share, child in children)
+        return self._mass[node]
+
+    def _some(self, states: dict[State, float]) -> dict[State, float]:
+        """A systematic draw of worlds, by their probability given the evidence; it is the same each time."""
+        warnings.warn(
+            f"the rule's {len(self.facts)} random variables make more than {WORLDS:,} worlds: examples and marginals "
+            "are of that many drawn ones",
+            stacklevel=2,
+        )
+        masses = np.array([weight * self._mass_of(state[-1]) for state, weight in states.items()])
+        edges = np.cumsum(masses / masses.sum())
+        chosen = np.searchsorted(edges, (np.arange(WORLDS) + 0.5) / WORLDS).clip(max=len(edges) - 1)
+        counts = np.bincount(chosen, minlength=len(edges))
+        return {
+            state: float(count / WORLDS / self._mass_of(state[-1]))
+            for state, count in zip(states, counts, strict=True)
+            if count
+        }

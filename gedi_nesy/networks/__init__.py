@@ -1,0 +1,1 @@
+"""Encoders by name, and what stands on top of them."""

@@ -1,0 +1,365 @@
+"""The run folder: everything a run leaves behind, written atomically by one process at a time."""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import platform
+import signal
+import stat
+import tempfile
+import threading
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors.torch import load, save
+from torch import Tensor
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.runs.records import check_row, check_summary
+from gedi_nesy.files import OURS, PART, open_regular, read_regular, write_atomically
+
+PACKAGES = ("gedi-nesy", "torch", "torchvision", "deepproblog", "problog", "scikit-learn", "numpy")
+
+
+class RunFolder:
+    """A folder that holds one run: `config.toml`, `metrics.jsonl`, `checkpoint.pt`, `summary.json` and the rest.
+
+    It may come from anybody: its files are read only if they are regular files of its own, no links, and hold what a
+    run writes.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, path: Path, begun: Mapping[str, str] = MappingProxyType({})) -> "RunFolder":
+        """A new, empty run folder.
+
+        Args:
+            path: where.
+            begun: texts, by file name, that a run writes before its config.toml; a folder that holds some of these and
+                nothing else is of a run that was killed while it began, and is as good as new.
+
+        Raises:
+            UserError: if the folder already holds something, or can't be written.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            visible = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+            occupied = any(entry.name not in begun or not _holds(entry, begun[entry.name]) for entry in visible)
+        except OSError as error:
+            raise UserError(
+                f"Can't make the run folder {path}: {error.strerror}; choose another with --out."
+            ) from error
+        if occupied:
+            raise UserError(
+                f"The run folder {path} is not empty; choose another with --out, or continue it with --resume {path}."
+            )
+        if not os.access(path, os.W_OK):
+            raise UserError(f"The run folder {path} can't be written; choose another with --out.")
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path, has_rule: bool | None = None) -> "RunFolder":
+        """An existing run folder.
+
+        Args:
+            path: of it.
+            has_rule: whether it must be that of a run on a rule, or must not be.
+
+        Raises:
+            UserError: if there is none at this path, or it is that of another kind of run.
+        """
+        folder = cls(path)
+        if not folder.has("config.toml"):
+            raise UserError(f"{path} is not a run folder: it has no config.toml; give the folder that `train` wrote.")
+        config = folder.read_text("config.toml")
+        settings: dict[str, Any] = {}
+        with contextlib.suppress(ValueError, RecursionError):  # whoever reads it says what is wrong
+            settings = tomllib.loads(config)
+        if has_rule is False and "program" in settings:
+            raise UserError(f"{path} is a run on a rule: use the commands of gedi-nesy, without vision.")
+        if has_rule is True and "network" in settings:
+            raise UserError(f"{path} is a run of the vision track, without a rule: use gedi-nesy vision.")
+        return folder
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file; a link is one too, whether or not it leads anywhere."""
+        return os.path.lexists(self / name)
+
+    def subfolder(self, name: str) -> "RunFolder":
+        """A folder below this one, made where it is missing.
+
+        Raises:
+            UserError: if it can't be made, or is a link to another place.
+        """
+        path = self / name
+        try:
+            path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"Can't make the folder {path}: {error.strerror}.") from error
+        if path.is_symlink():
+            raise UserError(f"{path} is a link to another folder; a run writes into its own only: remove the link.")
+        return RunFolder(path)
+
+    def read_bytes(self, name: str) -> bytes:
+        """All bytes of a file of the run.
+
+        Raises:
+            UserError: if it can't be read, is too large for what we write, or is no regular file of its own.
+        """
+        try:
+            return read_regular(self / name, follow_links=False)
+        except OSError as error:
+            raise _unreadable(self / name, error) from error
+
+    def read_text(self, name: str) -> str:
+        """A text file of the run.
+
+        Raises:
+            UserError: as `read_bytes`, or it is no UTF-8.
+        """
+        try:
+            return self.read_bytes(name).decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self / name} is damaged and can't be read: it is no text in UTF-8.") from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for writing.
+
+        Raises:
+            UserError: if another process is writing to it.
+        """
+        lock = FileLock(self / f"{OURS}lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"Another process is writing to {self.path}; wait for it to end, or choose another --out."
+            ) from error
+        except OSError as error:
+            raise UserError(f"Can't write to {self.path}: {error.strerror}.") from error
+        with lock:
+            for left_behind in self.path.glob(f"{OURS}*{PART}"):  # a write that was killed
+                if left_behind.is_file():
+                    left_behind.unlink()
+            yield
+
+    def write(self, name: str, text: str) -> None:
+        """Write a text file as a whole or not at all.
+
+        Raises:
+            UserError: if it can't be written.
+        """
+        try:
+            data = text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"Can't write {self / name}: {text[error.start - 20 : error.end + 20]!r} is no UTF-8; rename the file."
+            ) from error
+        self._write(name, data)
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write a JSON file as a whole or not at all."""
+        self.write(name, json.dumps(value, indent=2) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file that this run wrote.
+
+        Raises:
+            UserError: if the run has not got that far, or the file is damaged.
+        """
+        if not self.has(name):
+            raise UserError(f"{self.path} has no {name} yet; finish the run with --resume {self.path}.")
+        text = self.read_text(name)
+        try:
+            found = json.loads(text)
+            check_summary(found)
+            return dict(found)
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"{self / name} is damaged and can't be read; delete it, and finish the run again with "
+                f"--resume {self.path} ({error})."
+            ) from error
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Save the training state as a whole or not at all; a crash leaves the checkpoint before."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        self._write("checkpoint.pt", buffer.getvalue())
+
+    def load_checkpoint(self, device: torch.device) -> dict[str, Any] | None:
+        """The training state that was last saved, its tensors on `device`; None if the run ended before it saved one.
+
+        Raises:
+            UserError: if the checkpoint is damaged.
+        """
+        path = self / "checkpoint.pt"
+        if not self.has("checkpoint.pt"):
+            return None
+        try:
+            with open_regular(path, follow_links=False) as file:
+                return dict(torch.load(file, map_location=device, weights_only=True))
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except Exception as error:  # torch raises whatever the damaged bytes make it raise
+            raise UserError(f"{path} is damaged and can't be loaded; start a new run with another --out.") from error
+
+    def save_model(self, state: dict[str, Tensor]) -> None:
+        """Save the trained network's weights as `model.safetensors`."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        self._write("model.safetensors", save(tensors))
+
+    def load_model(self) -> dict[str, Tensor]:
+        """The trained network's weights.
+
+        Raises:
+            UserError: if the run has none yet, the file is damaged, or a weight is not a finite number.
+        """
+        path = self / "model.safetensors"
+        if not self.has("model.safetensors"):
+            raise UserError(f"{self.path} has no trained model yet; finish the run with --resume {self.path}.")
+        try:
+            with open_regular(path, follow_links=False) as file:
+                weights = dict(load(file.read()))
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except Exception as error:  # safetensors raises its own error type, which is not public
+            raise UserError(f"{path} is damaged and can't be loaded; train again with another --out.") from error
+        for name, weight in weights.items():
+            if not weight.float().isfinite().all():
+                raise UserError(f"{path} is damaged: {name} is not finite everywhere; train again with another --out.")
+        return weights
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Add one line to `metrics.jsonl`.
+
+        Raises:
+            UserError: if that is no regular file of the folder's own.
+        """
+        path = self / "metrics.jsonl"
+        try:
+            with open(path, "a", encoding="utf-8", opener=_open_own) as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise UserError(f"Can't write {path}: {error.strerror}.") from error
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows logged so far; a last line that a crash cut short is not one.
+
+        Raises:
+            UserError: if a row is none that a run writes.
+        """
+        if not self.has("metrics.jsonl"):
+            return []
+        rows = []
+        for number, line in enumerate(self.read_text("metrics.jsonl").split("\n")[:-1], 1):
+            try:
+                rows.append(json.loads(line))
+                check_row(rows[-1])
+            except (ValueError, RecursionError) as error:
+                raise UserError(
+                    f"{self / 'metrics.jsonl'}, line {number}, is none that a run writes ({error}); delete the file, "
+                    f"the run goes on without its curves."
+                ) from error
+        return rows
+
+    def rewind_metrics(self, keep: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop the rows that a resumed run will log again."""
+        rows = [row for row in self.read_metrics() if keep(row)]
+        self.write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            write_atomically(self / name, data)
+        except OSError as error:
+            raise UserError(f"Can't write {self / name}: {error.strerror}.") from error
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} can't be read: {error.strerror}.")
+
+
+def _open_own(path: str, flags: int) -> int:
+    """Open a file for writing that belongs to its folder alone: a link would let us write into somebody's file."""
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o644)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file of this folder alone, remove it", path)
+    return descriptor
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and read_regular(path) == text.encode()
+
+
+class StopRequest:
+    """Whether Ctrl-C or SIGTERM asked the run to stop; the loop looks between steps, so that none is cut in two."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __bool__(self) -> bool:
+        return self.requested
+
+
+@contextlib.contextmanager
+def stop_on_signal(answer: Callable[[], None] = lambda: None) -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C or SIGTERM into a request; a second one interrupts at once.
+
+    Signals reach the main thread only; elsewhere the request never comes.
+
+    Args:
+        answer: called when the request comes, so that whoever asked sees that it was heard.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def handle(number: int, frame: object) -> None:
+        request.requested = True
+        restore()
+        answer()
+
+    for number in previous:
+        signal.signal(number, handle)
+    try:
+        yield request
+    finally:
+        restore()
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """What a number depends on besides the settings: versions, machine and device."""
+    cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if cuda else platform.processor() or platform.machine()
+    machine = {
+        "system": platform.platform(),
+        "processor": name,
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # AVX2 rounds otherwise than AVX512
+        "threads": torch.get_num_threads(),
+    }
+    return {
+        "device": str(device),
+        "machine": machine,
+        "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
+    }

@@ -1,0 +1,57 @@
+"""A query's arguments, as callers give them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
+
+BIT = "nn(bits, [X], Y, [0,1]) :: bit(X,Y). "
+HALF = {"X": torch.tensor([[0.3, 0.7]] * 2, dtype=torch.float64).log()}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.1, 0.2],
+        torch.tensor([0.1, 0.2]),
+        torch.tensor([0.1, 0.2], dtype=torch.bfloat16),
+        torch.tensor([0.1, 0.2], dtype=torch.float64),
+        np.array([0.1, 0.2], dtype=np.float32),
+        [np.float32(0.1), torch.tensor(0.2)],
+    ],
+)
+def test_numbers_of_any_precision_find_their_answer(values):
+    rule = Constraint(BIT + "of(0,0.1). of(1,0.2). q(X,P) :- bit(X,B), of(B,P).", "q(X,P)", ("P",))
+    assert rule.log_prob(HALF, {"P": values}).exp().tolist() == pytest.approx([0.3, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (torch.tensor([[0], [1]]), r"S is \(0,\) in example 0, a list, and the rule's answers have a number: pass one"),
+        (np.array([[0], [1]]), r"S is \(0,\) in example 0, a list"),
+        ([0, None], "S is None in example 1: a number, a name or a list is needed"),
+        ([0, math.nan], "S is nan in example 1"),
+        ([0, {}], r"S is \{\} in example 1"),
+        (["0", "1"], "S is '0' in example 0, a name, and the rule's answers have a number"),
+        ({0: 1, 1: 1}, r"S needs a list, one value for each example, not \{0: 1"),
+        ({0, 1}, "S needs a list"),
+    ],
+)
+def test_values_of_another_kind_are_named(values, message):
+    rule = Constraint(BIT + "q(X,S) :- bit(X,S).", "q(X,S)", ("S",))
+    for method in (rule.log_prob, rule.posterior, rule.align):
+        with pytest.raises(UserError, match=message):
+            method(HALF, {"S": values})
+
+
+def test_lists_are_values_where_the_answers_are_lists():
+    rule = Constraint(BIT + "q(X,[S,0.1]) :- bit(X,S).", "q(X,S)", ("S",))
+    given = torch.tensor([[0, 0.1], [1, 0.1]])
+    assert rule.log_prob(HALF, {"S": given}).exp().tolist() == pytest.approx([0.3, 0.7])
+    with pytest.raises(UserError, match="S is 1 in example 0, a number, and the rule's answers have a list"):
+        rule.log_prob(HALF, {"S": [1, 1]})
