@@ -67,10 +67,14 @@ def ink(pictures: Tensor) -> Tensor:
         pictures: uint8 [n, channels, height, width].
 
     Returns:
-        [n, height, width]: the mean over the channels of the absolute difference to the median of the border's pixels.
+        [n, height, width]: the mean over the channels of the absolute difference to the median of the border's pixels;
+        in pictures with colours, whose contrast is part of the colour, divided by its greatest.
     """
     x = pictures.float()
-    return (x - ground_of_each(x)).abs().mean(1) / LEVELS
+    difference = (x - ground_of_each(x)).abs().mean(1)
+    if x.shape[1] == 1:
+        return difference / LEVELS
+    return difference / difference.amax((1, 2), keepdim=True).clamp_min(1.0)
 
 
 def _small(images: Tensor) -> Tensor:

@@ -35,8 +35,11 @@ def test_the_shape_of_digits_is_that_of_their_ink(images):
     expected = deformation_distance(normalise_shape(digits[:, 0].float() / 255))
     torch.testing.assert_close(by_shape(digits).distances(rows), expected)
     torch.testing.assert_close(by_shape(255 - digits).distances(rows), expected)  # dark on light
-    colours = torch.cat([digits, digits, digits], 1)
-    torch.testing.assert_close(by_shape(colours).distances(rows), expected)
+    full = digits.clone()
+    full[:, 0, 14, 14] = 255
+    expected = by_shape(full).distances(rows)
+    colours = torch.cat([full // 3, 200 - full // 3, torch.full_like(full, 9)], 1)
+    torch.testing.assert_close(by_shape(colours).distances(rows), expected, rtol=0.05, atol=1.0)
 
 
 def test_large_drawings_are_compared_small(images):
@@ -48,10 +51,11 @@ def test_large_drawings_are_compared_small(images):
 
 def test_ink_is_the_difference_to_the_border():
     picture = torch.full((1, 2, 5, 5), 200, dtype=torch.uint8)
-    picture[0, 0, 2, 2], picture[0, 1, 2, 2] = 98, 149
+    picture[0, 0, 2, 2], picture[0, 1, 2, 2], picture[0, 1, 2, 3] = 98, 149, 251
     found = ink(picture)[0]
-    assert found[2, 2].item() == pytest.approx((102 + 51) / 2 / 255)
-    assert found.sum() == found[2, 2]
+    assert found[2, 2:4].tolist() == [1.0, pytest.approx(51 / (102 + 51))]  # the greatest is 1 in colours
+    assert found.sum() == found[2, 2:4].sum()
+    assert ink(picture[:, :1])[0, 2, 2].item() == pytest.approx(102 / 255)
 
 
 def matched_by(features, symbols):
