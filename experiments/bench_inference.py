@@ -47,15 +47,15 @@ def table_of_solutions(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 def klay_on_our_diagram(rule: Constraint) -> Callable[..., Tensor]:
     """KLay's own layers over the same decision diagram."""
-    compiled, circuit = rule._compiled, klay.Circuit()
+    diagram, circuit = rule.diagram, klay.Circuit()
     nodes = {FALSE: circuit.false_node(), TRUE: circuit.true_node()}
-    for node in compiled.diagram.reachable(compiled.roots.values()):
-        first = 10 * compiled.order[compiled.diagram.level[node]] + 1
-        edges = [(value, child) for value, child in enumerate(compiled.diagram.children[node]) if child != FALSE]
+    for node in diagram.nodes.reachable(diagram.roots.values()):
+        first = 10 * diagram.order[diagram.nodes.level[node]] + 1
+        edges = [(value, child) for value, child in enumerate(diagram.nodes.children[node]) if child != FALSE]
         nodes[node] = circuit.or_node(
             [circuit.and_node([circuit.literal_node(first + value), nodes[child]]) for value, child in edges]
         )
-    circuit.set_root(nodes[next(iter(compiled.roots.values()))])
+    circuit.set_root(nodes[next(iter(diagram.roots.values()))])
     module = circuit.to_torch_module(semiring="log", compile=False)
 
     def evaluate(x: Tensor, y: Tensor, z: Tensor) -> Tensor:

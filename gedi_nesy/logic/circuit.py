@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from gedi_nesy.logic.layout import FIRST, ONE, ZERO, Layout, Product
-from gedi_nesy.logic.totals import Totals
+from gedi_nesy.logic.segment_sum import SegmentSum
 
 FLOOR = -1e30  # stands for log 0; sums of it stay finite in single precision
 
@@ -20,11 +20,11 @@ FLOOR = -1e30  # stands for log 0; sums of it stay finite in single precision
 class _Block(NamedTuple):
     """A block's nodes; `terms` are its paths, all blocks' paths numbered through from 1."""
 
-    paths: Totals  # of the value table: a path's value is the sum of its rows
+    paths: SegmentSum  # of the value table: a path's value is the sum of its rows
     shape: tuple[int, int]  # nodes, paths
     first_row: int
     first_term: int
-    parents: Totals  # of the terms: those that end in the node
+    parents: SegmentSum  # of the terms: those that end in the node
     maximise: bool
 
 
@@ -58,14 +58,14 @@ class Circuit:
             term += 1
         self.rows, self.terms = row, term
         self.roots = torch.tensor(layout.roots, dtype=torch.long, device=device)
-        self.literal_parents = Totals([parents[FIRST + i] for i in range(layout.literals)], device)
+        self.literal_parents = SegmentSum([parents[FIRST + i] for i in range(layout.literals)], device)
         self.products = None  # where the whole layout is one sum
         if len(layout.roots) == len(layout.blocks) == len(layout.blocks[0].paths) == 1:
             self.products = _Products(layout.blocks[0].paths[0], layout.literals, device)
         self.blocks = []
         for block, (row, term) in zip(layout.blocks, starts, strict=True):
-            paths = Totals([path for node in block.paths for path in node], device)
-            above = Totals([parents[row + i] for i in range(len(block.paths))], device)
+            paths = SegmentSum([path for node in block.paths for path in node], device)
+            above = SegmentSum([parents[row + i] for i in range(len(block.paths))], device)
             shape = (len(block.paths), len(block.paths[0]))
             self.blocks.append(_Block(paths, shape, row, term, above, block.maximise))
 
@@ -129,7 +129,7 @@ class Circuit:
         values, terms = self.upward(columns)
         return _from_floor(values.index_select(0, self.roots)), self.downward(_largest(terms), root_flow)
 
-    def draw(
+    def sample(
         self, columns: Sequence[Tensor], answer: Tensor | None, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
         """The value of each example's root, [batch], and the literals on a path of it, 0 or 1, [literals, batch].
@@ -211,8 +211,8 @@ class _Products:
         for number, members in enumerate(factors):
             for literal in members:
                 parents[literal].append(number)
-        self.products = Totals(factors, device)
-        self.parents = Totals([parents[literal] for literal in range(literals)], device)
+        self.products = SegmentSum(factors, device)
+        self.parents = SegmentSum([parents[literal] for literal in range(literals)], device)
 
     def evaluate(self, columns: Sequence[Tensor], differentiate: bool) -> tuple[Tensor, Tensor | None]:
         """As `Circuit.evaluate`; the derivative is nan where the value is -inf."""

@@ -10,8 +10,9 @@ from problog.logic import Term
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.cache import Rule, cached
+from gedi_nesy.logic.compiled import Compiled, compacted
 from gedi_nesy.logic.conjunction import conjoin_all, disjoin_all
-from gedi_nesy.logic.diagram import FALSE, TRUE, Compiled, Diagram, TooLarge, compacted
+from gedi_nesy.logic.diagram import FALSE, TRUE, Diagram, TooLarge
 from gedi_nesy.logic.ground import GroundProgram, Value
 from gedi_nesy.logic.ground_graph import check_negation, components, flattened, variable_orders
 from gedi_nesy.logic.grounder import answer_terms, ground, ground_given

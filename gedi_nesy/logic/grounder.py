@@ -124,7 +124,7 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
 
 def ground_given(program: Program, query: Query, answer: Sequence[Value], seconds: float, trust: bool) -> GroundProgram:
     """Ground the query with values for its arguments; see `ground`."""
-    return _grounded(program, Query(program, str(query.given(answer)), ()), seconds, trust).result()
+    return _grounded(program, Query(program, query.given(answer), ()), seconds, trust).result()
 
 
 def answer_terms(

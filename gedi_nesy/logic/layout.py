@@ -47,7 +47,7 @@ class Layout:
     roots: tuple[int, ...]
 
 
-def lay_out(diagram: Diagram, roots: Sequence[int], first_row: Sequence[int], maximise_above: int = 0) -> Layout:
+def plan_layers(diagram: Diagram, roots: Sequence[int], first_row: Sequence[int], maximise_above: int = 0) -> Layout:
     """Lay out the nodes below some roots.
 
     Args:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from gedi_nesy.logic.diagram import FALSE, TRUE, Compiled
+from gedi_nesy.logic.compiled import Compiled
+from gedi_nesy.logic.diagram import FALSE, TRUE
 
 Row = tuple[int, tuple[int, ...]]  # the number of an answer, and a value at each level of the diagram
 
@@ -25,7 +26,7 @@ class Solutions:
     """
 
     def __init__(self, compiled: Compiled) -> None:
-        self.diagram, self.order = compiled.diagram, compiled.order
+        self.diagram, self.order = compiled.nodes, compiled.order
         self.roots = tuple(compiled.roots.values())
         nodes = self.diagram.reachable(self.roots)  # children before parents
         self._below = {FALSE: 0, TRUE: 1}  # assignments below a node; Python's integers have no largest

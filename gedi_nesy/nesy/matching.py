@@ -132,7 +132,7 @@ class _Chains:
             name: [values[i] for i in examples for _ in range(self.chains)]
             for name, values in self.loader.examples.arguments.items()
         }
-        drawn = self.constraint.draw(scores, arguments, generator=self.generator)
+        drawn = self.constraint.sample_posterior(scores, arguments, generator=self.generator)
         for network, _, call in self._calls():
             one_hot = F.one_hot(drawn[call.key].view(len(block), -1), len(call.domain))
             self.symbols[network][rows[call.key]] = one_hot.float()

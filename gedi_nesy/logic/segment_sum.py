@@ -1,4 +1,4 @@
-"""Sums over chosen rows of a table, the one operation that evaluating circuits takes."""
+"""Segment sums, the one operation that evaluating circuits takes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from torch import Tensor
 SHORT = 16  # lists up to this length are padded to one
 
 
-class Totals:
-    """For each of some lists of rows, the sum of the rows of a table that it names.
+class SegmentSum:
+    """Segment sums: out[i] is the sum of table[row] over the rows in lists[i].
 
     Args:
-        lists: the rows of each; none is a sum of 0.
+        lists: the rows of each sum; the sum over no rows is 0.
         device: of the table.
     """
 
