@@ -153,7 +153,7 @@ class StepLosses:
 
     def _rule(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
         rules = self.candidates.rules(self.constraint)
-        return -rule_log_prob(rules, view.by_variable(log_probs), view.arguments).mean(1)
+        return -rule_log_prob(rules, view.by_variable(log_probs), view.answers).mean(1)
 
     def _prior(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
         if self.stage.prior == "rule":

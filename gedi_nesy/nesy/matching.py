@@ -127,12 +127,9 @@ class _Chains:
             pulls = self.likeness[network][rows[call.key]] @ symbols.flatten(1)
             heat = temperature * self.pull[network]
             scores[call.key] = (pulls.view(-1, symbols.shape[-1]) / heat).log_softmax(-1)
-        examples = block.tolist()
-        arguments = {
-            name: [values[i] for i in examples for _ in range(self.chains)]
-            for name, values in self.loader.examples.arguments.items()
-        }
-        drawn = self.constraint.sample_posterior(scores, arguments, generator=self.generator)
+        answers = self.loader.examples.answers
+        given = None if answers is None else answers[block].repeat_interleave(self.chains)
+        drawn = self.constraint.sample_posterior(scores, given, generator=self.generator)
         for network, _, call in self._calls():
             one_hot = F.one_hot(drawn[call.key].view(len(block), -1), len(call.domain))
             self.symbols[network][rows[call.key]] = one_hot.float()

@@ -49,7 +49,8 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
     pool, row_of = torch.stack([*images.values()]), {name: row for row, name in enumerate(images)}
     rows = {name: torch.tensor([row_of[line[name]] for line in lines.values()]) for name in constraint.query.images}
     uses = sum(len(column.unique()) for column in rows.values())
-    return Examples(pool, rows, arguments, symbols={}, reused=uses > len(pool), lines=tuple(lines))
+    answers = constraint.number_answers(arguments)
+    return Examples(pool, rows, answers, symbols={}, reused=uses > len(pool), lines=tuple(lines))
 
 
 def count_rows(path: Path) -> int:
