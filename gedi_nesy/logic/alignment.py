@@ -1,4 +1,4 @@
-"""Names for clusters: the bijection from clusters to symbols under which the rule is most probable."""
+"""Names clusters by the bijection from clusters to symbols under which the rule is most probable."""
 
 import time
 from collections import Counter
@@ -24,7 +24,7 @@ class Alignment:
     Attributes:
         symbols: for each network the index into its domain that each cluster stands for.
         satisfied: the share of the examples that satisfy the rule under these names, each counted by its probability.
-        margin: by how much that exceeds the best other naming's share.
+        margin: by how much `satisfied` exceeds the share of the best other naming.
         exact: False where the budget ended the search.
     """
 

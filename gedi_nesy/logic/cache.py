@@ -25,15 +25,15 @@ Rule = tuple[GroundProgram, Compiled]
 
 
 def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> Rule:
-    """The rule from the cache, or compiled and then stored.
+    """Read the rule from the cache, or compile and store it.
 
-    Entries are written to a file of their own and renamed into place, so that concurrent writers don't meet. One that
-    is not whole, or whose consulted files have changed, is compiled anew.
+    Each entry is written to a file of its own and renamed into place, so that concurrent writers don't meet. A rule is
+    compiled anew if its entry is not whole or a consulted file has changed.
 
     Args:
         program: the program.
         query: the goal; the same image in two places is part of it.
-        compile_rule: what to do when it isn't there.
+        compile_rule: compiles it.
     """
     path = user_cache_path("gedi-nesy") / "rules" / f"{rule_key(program, query)}.json"
     folder = program.source.folder.resolve()

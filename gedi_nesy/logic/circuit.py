@@ -1,4 +1,4 @@
-"""Batched evaluation of a laid-out diagram in log space, with gradients that stay finite where a value is log 0.
+"""Evaluates a laid-out diagram for batches in log space; gradients stay finite where a value is log 0.
 
 log 0 is a large negative number inside, so that no difference of two of them is nan, and -inf outside.
 """
@@ -82,7 +82,7 @@ class Circuit:
         return _LogProb.apply(self, answer, conditional, *columns)
 
     def plain_log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
-        """As `log_prob`, in operations that torch differentiates as often as wanted: slower, and of more memory."""
+        """As `log_prob`, in operations that torch can differentiate twice and more: slower, and takes more memory."""
         literals = torch.cat([*columns], 1).t().clamp(min=FLOOR)
         constants = literals.new_tensor([[0.0], [FLOOR]]).expand(-1, literals.shape[1])  # the rows ONE and ZERO
         values = torch.cat([constants, literals])
@@ -108,7 +108,10 @@ class Circuit:
         return (value - roots[-1] if conditional else value).where(possible, -torch.inf), derivative
 
     def log_flow(self, columns: Sequence[Tensor], root_flow: Tensor) -> Tensor:
-        """log of what flows through each literal, [literals, batch].
+        """The log of the flow through each literal, [literals, batch].
+
+        A derivative by the literals (`evaluate`) has the same values and is quicker, but those below 1e-38 are 0 in
+        single precision, and their logs are lost.
 
         Args:
             columns: log-probabilities of the literals, split into tensors [batch, values].
@@ -203,7 +206,7 @@ def _from_floor(values: Tensor) -> Tensor:
 
 
 class _Products:
-    """One sum of products of literals: a rule with few solutions is quicker as the table of them than in layers."""
+    """One sum of products of literals: for a rule with few solutions their table is quicker than layers."""
 
     def __init__(self, products: Sequence[Product], literals: int, device: torch.device) -> None:
         factors = [[row - FIRST for row in product if row >= FIRST] for product in products]
@@ -227,7 +230,7 @@ def _are_transformed(columns: Sequence[Tensor]) -> bool:
 
 
 class _LogProb(torch.autograd.Function):
-    """The derivative is computed with the value: a few operations more, and quicker than in a backward pass.
+    """Computes the derivative with the value, which is quicker than a backward pass by torch.
 
     Where that derivative is itself to be differentiated, the backward pass computes it anew.
     """

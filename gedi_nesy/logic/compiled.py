@@ -29,7 +29,7 @@ class Compiled:
 
 
 def compacted(compiled: Compiled, max_nodes: int) -> Compiled:
-    """The same with no other nodes than those in use, and with this budget for more."""
+    """Copy the diagrams without nodes that are not in use, with a new budget of nodes."""
     old, new = compiled.nodes, Diagram(compiled.nodes.sizes, max_nodes)
     image = {FALSE: FALSE, TRUE: TRUE}
     for node in old.reachable([*compiled.roots.values(), compiled.evidence]):
@@ -39,7 +39,7 @@ def compacted(compiled: Compiled, max_nodes: int) -> Compiled:
 
 
 def neural_solutions(ground: GroundProgram, compiled: Compiled) -> Compiled:
-    """The assignments of the neural variables under which the rule is possible, its own random variables aside.
+    """The diagrams of the neural assignments under which the rule is possible, whatever value its facts take.
 
     Every path of these diagrams visits every neural variable.
     """
@@ -64,7 +64,7 @@ def neural_solutions(ground: GroundProgram, compiled: Compiled) -> Compiled:
 
 
 def smoothed(compiled: Compiled) -> Compiled:
-    """The same functions, every path visiting every variable."""
+    """The same functions as diagrams in which every path visits every variable."""
     smooth, roots = _smooth(compiled.nodes, list(compiled.roots.values()))
     return Compiled(smooth, compiled.order, dict(zip(compiled.roots, roots, strict=True)), TRUE)
 

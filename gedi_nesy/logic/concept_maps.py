@@ -33,10 +33,10 @@ class ConceptMaps:
         total: how many there are, the identity included.
         bijective: how many of them keep all symbols apart.
         balanced: how many keep every variable's marginal, as a prior on the marginals would enforce.
-        bounds: those of "total", "bijective" and "balanced" that are lower bounds, as the budget ended their search.
+        bounds: which of "total", "bijective" and "balanced" are lower bounds, because the budget ended the search.
         examples: some of them, the balanced ones first: for each network, symbol to symbol; the identity left out.
         confused: for each network the sets of symbols that the rule and balanced marginals can't tell apart; where
-            "balanced" is a lower bound, those known so far.
+            "balanced" is a lower bound, the sets known so far.
     """
 
     total: int
@@ -48,7 +48,7 @@ class ConceptMaps:
 
     @property
     def exact(self) -> bool:
-        """Whether no count is a lower bound only."""
+        """Whether all counts are exact."""
         return not self.bounds
 
     def _count(self, name: str) -> str:

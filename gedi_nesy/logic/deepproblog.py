@@ -1,4 +1,4 @@
-"""The same rule and the same networks in DeepProbLog: a Model for its own solver, and our engine's reference."""
+"""Our networks and rules in DeepProbLog: a Model for its own solver, and the reference of our engine."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -160,7 +160,7 @@ def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
 
 
 def _check_that_it_ends(model: Model, goal: Term, seconds: float) -> None:
-    """UserError where compiling a goal takes too much; other errors come again."""
+    """Raise a UserError where compiling a goal takes too much; other errors come again in the parent."""
 
     def compile_goal() -> None:
         try:

@@ -1,4 +1,4 @@
-"""Log-probabilities of a program's own facts and annotated disjunctions, `t(...)` among them learnable."""
+"""Log-probabilities of a program's own facts and annotated disjunctions; `t(...)` is learnable."""
 
 import math
 from collections.abc import Sequence

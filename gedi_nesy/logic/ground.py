@@ -1,4 +1,4 @@
-"""Values of a ground program: a propositional formula over categorical variables. Nothing here knows ProbLog."""
+"""The ground program: a propositional formula over categorical variables. Nothing here knows ProbLog."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A decision diagram laid out for batched evaluation: few, wide layers of sums over paths.
+"""Lays out a decision diagram for batched evaluation, in few wide layers of sums over paths.
 
 Evaluating a diagram level by level takes one round of tensor operations for each variable, most of it overhead. So a
 layer here spans several levels: each of its nodes is a sum over its paths down to the next cut, and a path is the

@@ -1,4 +1,4 @@
-"""P(rule | symbols): the rule's own random variables summed out of its diagrams, whose leaves become probabilities.
+"""P(rule | symbols), as diagrams whose leaves are probabilities: the rule's own random variables are summed out.
 
 Bahar et al., Algebraic decision diagrams and their applications (1993).
 """
@@ -13,7 +13,7 @@ DIGITS = 12  # probabilities that agree in so many are one leaf: sums in another
 
 
 class Likelihood:
-    """For each answer of a rule its probability as a function of the neural variables, given the rule's evidence.
+    """The probability of each answer as a function of the neural variables, given the rule's evidence.
 
     Args:
         ground: the ground program.

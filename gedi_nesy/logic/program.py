@@ -94,10 +94,10 @@ def read_text(path: Path) -> str:
 
 
 class Source:
-    """The text of a program, parsed; knows the line and column of every term.
+    """A parsed text, which knows the line and column of every term.
 
     Args:
-        text: of the program; a byte order mark is none of it.
+        text: of the program; a byte order mark at its start is dropped.
         name: what errors call it.
         folder: where it may consult files.
         seconds: the budget for parsing it.

@@ -12,10 +12,10 @@ from gedi_nesy.logic.program import Program, Source, is_compound, to_term
 
 
 class Query:
-    """The goal of a constraint: its variables, in order, each an image or an argument.
+    """The goal of a constraint. Each of its variables is an image or an argument.
 
     Args:
-        program: where the goal is asked.
+        program: the program that is asked.
         goal: its text or its term; by default the program's own query/1.
         arguments: the variables whose value differs by example.
 

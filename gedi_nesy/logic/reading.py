@@ -1,4 +1,4 @@
-"""Reading ProbLog's ground formula: its atoms become values of categorical variables."""
+"""Reads ProbLog's ground formula into a ground program: atoms become values of categorical variables."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -32,7 +32,7 @@ class SegmentSum:
         return total
 
     def logsumexp(self, table: Tensor) -> Tensor:
-        """The logs of the sums of a table of logs whose row 0 is log 0: [rows, batch] -> [lists, batch]."""
+        """Segment sums in log space, of a table whose row 0 is log 0: [rows, batch] -> [lists, batch]."""
         total = table.new_empty(len(self.lists), table.shape[1])
         for numbers, rows in self._padded:
             sums = table.index_select(0, rows.flatten()).view(*rows.shape, -1).logsumexp(0)

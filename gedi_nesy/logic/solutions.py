@@ -13,7 +13,7 @@ Row = tuple[int, tuple[int, ...]]  # the number of an answer, and a value at eac
 
 
 class Solutions:
-    """All pairs of an answer and an assignment of the neural variables that gives it, equally likely.
+    """All pairs of an answer and an assignment of the neural variables that yields it, each equally likely.
 
     Args:
         compiled: diagrams in which every path visits every variable.
@@ -63,7 +63,7 @@ class Solutions:
         ]
 
     def sample(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Uniform draws.
+        """Draw n solutions uniformly.
 
         Returns:
             The number of the answer, [n], and the values, [variables, n], in the program's order.

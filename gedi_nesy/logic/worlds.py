@@ -1,4 +1,4 @@
-"""A program's own distribution over the symbols that satisfy its rule, for drawing examples.
+"""A program's own distribution over the symbols that satisfy its rule, from which examples are drawn.
 
 Its facts have their probabilities, given the evidence; in each world of facts all assignments of symbols (and
 arguments) that satisfy the rule are equally likely. Worlds in which none does are left out.
@@ -54,7 +54,7 @@ class OwnDistribution:
         return [sum(parts[1:], parts[0]) for parts in zip(*weighted, strict=True)]
 
     def sample(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Draws.
+        """Draw n assignments.
 
         Returns:
             The number of the answer, [n], and the values, [variables, n], in the program's order.
