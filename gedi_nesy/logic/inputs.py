@@ -24,7 +24,7 @@ class Inputs:
 
     def __init__(self, variables: Sequence[Variable]) -> None:
         self.variables = variables
-        self.keys = dict.fromkeys(variable.key for variable in variables).keys()
+        self.keys = [variable.key for variable in variables]
         self._runs = _runs_of_one_size([len(variable.domain) for variable in variables])
 
     def read(self, inputs: Mapping[Key, Tensor], examples: int | None) -> list[Tensor]:
@@ -37,8 +37,8 @@ class Inputs:
         Raises:
             UserError: a key, type, shape or device is wrong, or the values are no log-probabilities.
         """
-        if inputs.keys() != self.keys:
-            raise UserError(f"log-probabilities were given for {list(inputs)}, but the rule needs {list(self.keys)}")
+        if inputs.keys() != set(self.keys):
+            raise UserError(f"log-probabilities were given for {list(inputs)}, but the rule needs {self.keys}")
         columns = [_column(variable, inputs[variable.key]) for variable in self.variables]
         if len(devices := {str(column.device) for column in columns}) > 1:
             raise UserError(f"the inputs lie on {' and '.join(sorted(devices))}: move them to one device")

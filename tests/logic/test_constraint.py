@@ -1,5 +1,6 @@
 """Constraint against arithmetic by hand, brute force, and DeepProbLog's own solver."""
 
+import copy
 import itertools
 import math
 
@@ -444,3 +445,14 @@ def test_tensors_without_values_of_their_own_are_refused() -> None:
         torch.func.vmap(torch.func.grad(lambda x: rule.log_prob(inputs | {"X": x}, {"S": [3]}).sum()))(
             inputs["X"][None]
         )
+
+
+def test_a_copy_has_parameters_of_its_own_and_gives_the_same() -> None:
+    rule = Constraint("t(0.1) :: slip. " + SUM + " told(X,Y,S) :- \\+slip, sum(X,Y,S).", "told(X,Y,S)", ("S",))
+    inputs, given = random_inputs(rule, 3), {"S": [2, 9, 17]}
+    before = rule.log_prob(inputs, given)
+    twin = copy.deepcopy(rule)
+    with torch.no_grad():
+        twin.weights.logits[0].copy_(torch.tensor([0.5, 0.5]).log())
+    assert torch.equal(rule.log_prob(inputs, given), before)
+    assert torch.allclose(twin.log_prob(inputs, given) - before, torch.tensor(0.5 / 0.9).double().log())
