@@ -32,17 +32,20 @@ from gedi_nesy.cli.shared import Commas
 from gedi_nesy.data import DataUnavailable, load_images
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import ComparisonDisplay, markdown_lines
+from gedi_nesy.report.words import FIGURES, SCORES, compared
 from gedi_nesy.runs.compare.scheduler import Stopped
 from gedi_nesy.runs.compare.trial import Outcome
 from gedi_nesy.runs.settings import parse_setting
-from gedi_nesy.vision.compare import FIGURES, compare, plan_cells
-from gedi_nesy.vision.evaluation import OF_FEATURES, SCORES, Evaluation
+from gedi_nesy.vision.compare import compare, plan_cells
+from gedi_nesy.vision.evaluation import ON_IMAGES, Evaluation
 from gedi_nesy.vision.published import AUROC_ON_IMAGES, FIGURES_ON_IMAGES
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for
 
 RESULTS = Path(__file__).parent / "results"
 OF_THE_PAPER = ("jem", "barlow", "swav", "gedi-no-gen", "gedi")
-OF_CLUSTERS = {key: FIGURES[key] for key in ("nmi", "ami", "cluster_accuracy", "nmi_batch64", "nmi_batch64_chance")}
+OF_FEATURES = compared("features")
+CLUSTERS = ("nmi", "ami", "cluster_accuracy", "nmi_batch64", "nmi_batch64_chance")
+OF_CLUSTERS = {key: FIGURES[key].column for key in CLUSTERS}
 OF_SAMPLES = ("FID", "KID", "FD(classifier)", "KD(classifier)", "precision", "recall")
 FACTS = ("dataset", "examples", "steps", "seconds", "certificate", "device", "machine", "versions")
 MEASURED = ("samples", "samples_failed", "test_images", "reference", "extractor", "sgld_steps", "trained_with_gen")
@@ -210,9 +213,9 @@ def features(row: Mapping[str, Any]) -> dict[str, str]:
     for other in IMAGES:
         scores = row.get("figures", {}).get("auroc", {}).get(other, {})
         theirs = AUROC_ON_IMAGES.get((row["method"], row["trained on"]), {}).get(other)
-        for key, title in SCORES.items():
+        for key in ON_IMAGES:
             text = in_words(scores.get(key), absent, theirs if key == "gradient" else None)
-            cells[f"{other}, {title}"] = "itself" if other == row["trained on"] else text
+            cells[f"{other}, {SCORES[key]}"] = "itself" if other == row["trained on"] else text
     return cells
 
 

@@ -17,10 +17,11 @@ from pathlib import Path
 import click
 
 from gedi_nesy.cli.shared import Commas
-from gedi_nesy.nesy.compare import FIGURES, compare, gather, plan_cells, read_config
+from gedi_nesy.nesy.compare import compare, gather, plan_cells, read_config
 from gedi_nesy.nesy.recipe import METHODS
 from gedi_nesy.report.comparison import text_table, write_comparison
 from gedi_nesy.report.comparison.progress import describe
+from gedi_nesy.report.words import compared
 from gedi_nesy.runs.compare.scheduler import Progress, Stopped, changed_settings
 from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
 from gedi_nesy.runs.settings import parse_setting
@@ -89,7 +90,7 @@ def departures(outcomes: list[Outcome], runs: Path) -> dict[str, int]:
 
 def show(progress: Progress) -> None:
     """A line for each run that ends."""
-    line = describe(progress.outcome, FIGURES) if progress.outcome else "start"
+    line = describe(progress.outcome, compared("rule")) if progress.outcome else "start"
     left = "" if progress.seconds_left is None else f", about {progress.seconds_left / 60:.0f} min left"
     print(f"{line}  ({progress.done} of {progress.total} done{left})", flush=True)
 

@@ -125,7 +125,7 @@ def read_row(folder: Path, command: str) -> dict[str, Any]:
         "method": method,
         "dataset": dataset,
         "noise": noise,
-        "paper": published and [published.median, published.std],
+        "paper": published and [published.centre, published.std],
         "nmi": {"mean": statistics.mean(nmis), "std": statistics.stdev(nmis), "min": min(nmis)},
         "solved": sum(nmi >= SOLVED for nmi in nmis),
         "bayes": {"mean": statistics.mean(bayes), "min": min(bayes), "solved": sum(nmi >= SOLVED for nmi in bayes)},

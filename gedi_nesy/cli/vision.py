@@ -33,12 +33,13 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import ComparisonDisplay
 from gedi_nesy.report.console import ProgressDisplay, ood_table, summary_table
 from gedi_nesy.report.evaluation import WITHOUT_GEN, evaluation_table
+from gedi_nesy.report.words import compared
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.runs.compare.scheduler import Stopped
 from gedi_nesy.runs.device import how_started, is_first_process
 from gedi_nesy.runs.settings import parse_setting
-from gedi_nesy.vision.compare import FIGURES, plan_cells
 from gedi_nesy.vision.compare import compare as compare_cells
+from gedi_nesy.vision.compare import plan_cells
 from gedi_nesy.vision.evaluate import evaluate as evaluate_run
 from gedi_nesy.vision.evaluation import Evaluation
 from gedi_nesy.vision.ood import ood_auroc
@@ -184,7 +185,7 @@ def compare(
       gedi-nesy vision compare --methods gedi,jem --datasets cifar10 --seeds 3 --against svhn --set device=cuda --jobs 1
     """
     console = Console(stderr=as_json)
-    with ComparisonDisplay(console, FIGURES) as display:
+    with ComparisonDisplay(console, compared("points", "images")) as display:
         overrides = dict(parse_setting(text) for text in settings)
         seed_range = range(first_seed, first_seed + seeds)
         cells = plan_cells(methods, datasets, seed_range, overrides, published=published, data_dir=data_dir)

@@ -9,8 +9,9 @@ from typing import Any
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import read_regular, write_atomically
+from gedi_nesy.report.captions import caption
 from gedi_nesy.report.style import STYLE
-from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, TRACKS, show
+from gedi_nesy.report.words import FIGURES, SECTIONS, TRACKS, Figure, show, written
 
 SMALL = 800  # pixels up to which a picture can be read when it is shrunk to a phone's width
 Rows = dict[str, Any]  # summary.json with its levels joined: {"certificate.D": 0.01, ...}
@@ -88,17 +89,16 @@ def _header(rows: Rows) -> str:
 
 def _tiles(rows: Rows) -> str:
     tiles = []
-    for key, (label, form) in TILES.items():
-        if rows.get(key) is not None:
-            text, doubt = form(rows[key])
-            css = ' class="doubt"' if doubt else ""
-            tiles.append(f"<div{css}><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>")
+    for key, figure in FIGURES.items():
+        if figure.tile and rows.get(key) is not None:
+            css = ' class="doubt"' if rows[key] is False else ""
+            tiles.append(f"<div{css}><dt>{escape(figure.tile)}</dt><dd>{escape(written(key, rows[key]))}</dd></div>")
     return f'<dl class="tiles">{"".join(tiles)}</dl>' if tiles else ""
 
 
 def figure(image: Path) -> str:
     """A PNG file with its title and caption."""
-    title, caption = _caption(image.stem)
+    title, text = caption(image.stem)
     kind = mimetypes.guess_type(image.name)[0]
     try:
         png = read_regular(image, follow_links=False)
@@ -109,15 +109,8 @@ def figure(image: Path) -> str:
     return (
         f'<section><h2>{escape(title)}</h2><figure><div class="{css}"><img alt="{escape(title)}" '
         f'src="data:{kind};base64,{base64.b64encode(png).decode()}"></div>'
-        f"<figcaption>{escape(caption)}{hint}</figcaption></figure></section>"
+        f"<figcaption>{escape(text)}{hint}</figcaption></figure></section>"
     )
-
-
-def _caption(stem: str) -> tuple[str, str]:
-    """Title and caption of a picture; those of one of several networks end in its name."""
-    kind, _, network = stem.partition("-")
-    title, caption = CAPTIONS.get(kind, (stem, ""))
-    return f"{title}: {network}" if network and kind in CAPTIONS else title, caption
 
 
 def _table(title: str, rows: Rows) -> str:
@@ -131,18 +124,19 @@ def _folded(title: str, content: str) -> str:
 def _lines(rows: Rows) -> str:
     lines = []
     for key, value in rows.items():
-        label, meaning = MEANINGS.get(key, (key.replace(".", " · "), ""))
-        label = f"Training {TRACKS[rows['track']].examples}" if key == "examples" and "track" in rows else label
-        note = f"<small>{escape(meaning)}</small>" if meaning else ""
-        css = ' class="words"' if len(show(value)) > 24 else ""
-        lines.append(f'<tr><th scope="row">{escape(label)}{note}</th><td{css}>{escape(show(value))}</td></tr>')
+        known = FIGURES.get(key, Figure(key.replace(".", " · ")))
+        label = f"Training {TRACKS[rows['track']].examples}" if key == "examples" and "track" in rows else known.title
+        note = f"<small>{escape(known.meaning)}</small>" if known.meaning else ""
+        text = written(key, value)
+        css = ' class="words"' if len(text) > 24 else ""
+        lines.append(f'<tr><th scope="row">{escape(label)}{note}</th><td{css}>{escape(text)}</td></tr>')
     return f"<table><tbody>{''.join(lines)}</tbody></table>"
 
 
 def _details(rows: Rows, config: str) -> str:
     """How to run it again, and what few want to read."""
     command = f"<pre>{escape(str(rows['command']))}</pre>" if "command" in rows else ""
-    known = {"notice", "command", *(key for keys in SECTIONS.values() for key in keys)}
+    known = {"notice", "command", *FIGURES}
     versions = {key.removeprefix("versions."): value for key, value in rows.items() if key.startswith("versions.")}
     shown = {
         key: value for key, value in rows.items() if not key.startswith(("versions.", "familiarity.", "doubtful_rows"))

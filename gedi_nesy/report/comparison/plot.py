@@ -72,7 +72,7 @@ def _published(
 
 def _draw_published(axes: Axes, colour: str, spreads: Mapping[float, Spread]) -> None:
     for x, spread in spreads.items():
-        axes.errorbar(x, spread.median, yerr=spread.std, color=colour, elinewidth=0.8, **PAPERS)
+        axes.errorbar(x, spread.centre, yerr=spread.std, color=colour, elinewidth=0.8, **PAPERS)
 
 
 def _label(axes: Axes, places: Sequence[int | str], comparison: Comparison, figure: str) -> None:
