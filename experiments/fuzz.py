@@ -49,8 +49,8 @@ from gedi_nesy.nesy.recipe import load_recipe, recipe_names
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table
 from gedi_nesy.nesy.train import resume, train
-from gedi_nesy.report.html import flatten
 from gedi_nesy.report.rewrite import rewrite_report
+from gedi_nesy.runs.dotted import flatten
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.recipe import load_recipe as load_vision_recipe

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from gedi_nesy.report import report_html
-from gedi_nesy.report.html import flatten
 from gedi_nesy.report.words import FIGURES, SECTIONS, compared, duration, show, written
+from gedi_nesy.runs.dotted import flatten
 
 VOID = {"meta", "img"}
 

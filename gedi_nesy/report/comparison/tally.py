@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gedi_nesy.report.html import flatten
 from gedi_nesy.runs.compare.trial import Outcome
+from gedi_nesy.runs.dotted import flatten
 
 Kind = tuple[str, int | str]  # method, and what it was trained on
 
