@@ -280,7 +280,7 @@ def sample(run: Run, number: int, steps: int | None, seed: int, network: str | N
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
 def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Measure how well scores tell the run's own images from foreign ones: AUROC, .5 is chance.
+    """Measure how well scores tell the run's own images from foreign ones: AUROC, 0.5 is chance.
 
     Its own are the test images, or those of the table that it was trained on.
 

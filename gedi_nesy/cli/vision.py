@@ -75,7 +75,7 @@ def vision() -> None:
 @click.option("--published", is_flag=True, help="The method's recipe exactly as the paper has it, instead of ours.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--examples", type=SEVERAL, help="Training points.  [default: 1000 of a toy, else all]")
-@click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, .05]")
+@click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, 0.05]")
 @click.option("--scale", "data_scale", type=click.FloatRange(0, min_open=True), help="Of a toy's points.  [default: 1]")
 @click.option("--clusters", type=SEVERAL, help="How many to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=COUNT, help="Networks of which the certificate chooses one.")
@@ -258,7 +258,7 @@ def sample(run: Path, number: int, steps: int, seed: int, device: str, out: Path
 @click.option("--device", default="cpu", show_default=True)
 @as_json
 def ood(run: Path, against: tuple[str, ...], data_dir: Path | None, device: str, as_json: bool) -> None:
-    """Measure how well scores tell the run's test set from foreign points or images: AUROC, .5 is chance.
+    """Measure how well scores tell the run's test set from foreign points or images: AUROC, 0.5 is chance.
 
     \b
     Example:
