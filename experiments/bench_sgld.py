@@ -1,4 +1,4 @@
-"""How much quicker SGLD is than a plain autograd loop over torch's own layers: 20 steps on MNIST_Net, CPU.
+"""How many times as fast SGLD is as a plain autograd loop over torch's own layers: 20 steps on MNIST_Net, CPU.
 
 The three run in turn in one process, so that a noisy machine disturbs them alike; the ratio is the median of the ratios
 of neighbouring runs. One thread is timed by its CPU time, which leaves out what other processes took; two by the clock.

@@ -144,7 +144,7 @@ def _note(row: Mapping[str, Any]) -> str:
 
 
 def rule_table(rule: Mapping[str, Any]) -> Group:
-    """What `check` found out about a rule."""
+    """What `check` says of a rule."""
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_row("Query", Text(rule["query"]))
     facts.add_row("Size", Text(f"a diagram of {rule['nodes']:,} nodes, compiled in {rule['seconds']:.2f} s"))

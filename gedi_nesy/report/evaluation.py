@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gedi_nesy.report.words import FIGURES, SECTIONS, TEST, Figure, written
 
-WITHOUT_GEN = "Trained without L_GEN: samples show what the classifier is sure of, not how the data is distributed."
+WITHOUT_GEN = "Trained without L_GEN: the samples show what the classifier is sure of, not how the data is distributed."
 
 
 def evaluation_table(figures: Mapping[str, Any]) -> Group:

@@ -242,7 +242,7 @@ TRACKS = {
 # of a prediction: what follows from how familiar the image is
 VERDICTS = {
     "familiar": "like the training images",
-    "unusual": "unusual beside the training images; look at the second symbol, too",
+    "unusual": "unlike most training images; look at the second symbol, too",
     "foreign": "unlike the training images, so its symbol means little",
-    "inverted": "light and dark are swapped, it seems, and the symbol means little",
+    "inverted": "light and dark seem to be swapped, so the symbol means little",
 }

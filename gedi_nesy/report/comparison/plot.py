@@ -83,5 +83,5 @@ def _label(axes: Axes, places: Sequence[int | str], comparison: Comparison, figu
     axes.margins(y=0.06)
     axes.set_xlabel(comparison.axis, fontsize=8, color=MUTED)
     axes.set_title(f"{comparison.figures[figure]}\n", loc="left", fontsize=9.5, color=INK)
-    facts = "every seed a dot, the line through the medians"
+    facts = "each dot is a seed, the line joins the medians"
     axes.text(0, 1.03, facts, transform=axes.transAxes, fontsize=8, color=MUTED)
