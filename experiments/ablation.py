@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import WHERE, command, out_option, runs_option, seeds_option, settings_option, test_figures, write_json
+from common import WHERE, command, figures_of, out_option, runs_option, seeds_option, settings_option, write_json
 from once import run_once
 
 OURS = "gedi-nesy-few"
@@ -72,12 +72,12 @@ def main(
 def row(summary: dict[str, Any]) -> dict[str, Any]:
     """What one seed of a cell reached."""
     found = {key: summary["certificate"][key] for key in ("certified", "failures", "restart_agreement", "D")}
-    return {"seed": summary["seed"], **test_figures(summary), "seconds": summary["seconds"]} | found
+    return {"seed": summary["seed"], **figures_of(summary), "seconds": summary["seconds"]} | found
 
 
 def summarise(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """A cell's median, spread and worst seed, and every seed; `certified` counts runs."""
-    figures = [*test_figures(summaries[0]), "seconds"]
+    figures = [*figures_of(summaries[0]), "seconds"]
     return {
         "median": {key: statistics.median(s[key] for s in summaries) for key in figures},
         "std": {key: statistics.stdev(s[key] for s in summaries) for key in figures},

@@ -70,7 +70,7 @@ def command(*without: str) -> str:
     return shlex.join(["python", f"experiments/{Path(sys.argv[0]).name}", *typed])
 
 
-def test_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+def figures_of(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The test figures of a run, in the order of its report."""
     return {key: summary[key] for key in SECTIONS[TEST] if key in summary}
 

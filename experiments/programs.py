@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import RESULTS, WHERE, command, runs_option, test_figures, write_json
+from common import RESULTS, WHERE, command, figures_of, runs_option, write_json
 from once import run_once
 
 from gedi_nesy.nesy.recipe import recipe_for
@@ -50,13 +50,13 @@ def main(programs: str, examples: int, recipe: str | None, seed: int, runs: Path
         rows[program] = {
             "command": command(),
             **{key: summary[key] for key in ("recipe", "dataset", "examples", "seed", "seconds")},
-            **test_figures(summary),
+            **figures_of(summary),
             "by_network": summary.get("networks"),
             "certificate": summary["certificate"],
             "restarts": summary["restarts"],
             **{key: summary[key] for key in WHERE},
         }
-        figures = "  ".join(f"{key} {value:.3f}" for key, value in test_figures(summary).items())
+        figures = "  ".join(f"{key} {value:.3f}" for key, value in figures_of(summary).items())
         print(f"{program:16} {figures}  certified {summary['certificate']['certified']}  {summary['seconds']} s")
         write_json(out, {"programs": rows})
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import RESULTS, WHERE, out_option, runs_option, seeds_option, settings_option, test_figures, write_result
+from common import RESULTS, WHERE, figures_of, out_option, runs_option, seeds_option, settings_option, write_result
 from once import run_once
 
 from gedi_nesy.nesy.recipe import load_recipe
@@ -47,7 +47,7 @@ def main(
     for seed in seeds:
         summary = run_once(recipe, runs / f"{name}-seed{seed}", overrides | {"seed": seed}).summary
         summaries.append(summary)
-        figures = "  ".join(f"{key} {value:.4f}" for key, value in test_figures(summary).items())
+        figures = "  ".join(f"{key} {value:.4f}" for key, value in figures_of(summary).items())
         print(
             f"seed {seed}: {figures}  certified {summary['certificate']['certified']}  {summary['seconds']} s",
             flush=True,
@@ -59,7 +59,7 @@ def main(
 
 def gather(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """What is written: the figures over all seeds, then each seed's."""
-    figures = list(test_figures(summaries[0]))
+    figures = list(figures_of(summaries[0]))
     return {
         "median": {key: statistics.median(s[key] for s in summaries) for key in (*figures, "seconds")},
         "min": {key: min(s[key] for s in summaries) for key in figures},

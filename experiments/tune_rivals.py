@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 import torch
-from common import WHERE, out_option, runs_option, test_figures, write_result
+from common import WHERE, figures_of, out_option, runs_option, write_result
 from once import run_once
 
 import gedi_nesy as gn
@@ -49,7 +49,7 @@ def main(rivals: tuple[str, ...], steps: int, seeds: int, runs: Path, out: Path)
             }
             overrides |= {"train.warp": warp, f"train.weights.{rival}": weight}
             run = run_once(f"{rival}-nesy-addition-{examples}", folder, overrides)
-            rows.append(cell | {"seed": seed} | score(run) | test_figures(run.summary))
+            rows.append(cell | {"seed": seed} | score(run) | figures_of(run.summary))
             rows[-1]["seconds"] = run.summary["seconds"]
             print(json.dumps(rows[-1]), flush=True)
             result = {

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gedi_nesy.errors import UserError
 from gedi_nesy.report import report_html
 from gedi_nesy.report.words import FIGURES, SECTIONS, compared, duration, show, written
-from gedi_nesy.runs.dotted import flatten
 
 VOID = {"meta", "img"}
 
@@ -106,6 +106,16 @@ def test_images_are_inside_and_nothing_is_loaded(tmp_path):
     assert "http:" not in text
     assert "https:" not in text
     assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text  # the style sheet is inside
+    assert not {"{{", "{%", "{#"} & {text[i : i + 2] for i in range(len(text))}  # and nothing is left of the templates
+
+
+def test_a_link_among_the_pictures_is_refused(tmp_path):
+    (tmp_path / "private").write_bytes(b"a secret")
+    (tmp_path / "losses.png").symlink_to(tmp_path / "private")
+    with pytest.raises(UserError, match=r"losses.png can't be read: .*; remove it"):
+        page(tmp_path, {}, "", [tmp_path / "losses.png"])
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_every_figure_stands_in_one_section_and_what_is_compared_has_a_heading():
@@ -136,10 +146,6 @@ def test_a_comparison_has_the_columns_of_its_track_in_the_order_of_the_report():
 )
 def test_a_figure_is_written_as_its_kind(key, value, text):
     assert written(key, value) == text
-
-
-def test_flatten_by_hand():
-    assert flatten({"a": 1, "b": {"c": [2], "d": {"e": 3}}, "f": {}}) == {"a": 1, "b.c": [2], "b.d.e": 3}
 
 
 @pytest.mark.parametrize(
