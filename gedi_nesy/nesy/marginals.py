@@ -5,8 +5,7 @@ of pairs of digits, they say more: what a network reads shows each symbol with a
 independently, and is kept where the rule holds. The frequencies are fitted to the answers, and the marginals follow.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -21,9 +20,7 @@ LEAST = 1e-6  # of a frequency, so that no symbol is ruled out
 
 
 @torch.no_grad()
-def learn_marginals(
-    constraint: Constraint, answers: Mapping[str, Sequence[object]], strength: float
-) -> dict[Key, Tensor]:
+def learn_marginals(constraint: Constraint, answers: Tensor | None, strength: float) -> dict[Key, Tensor]:
     """Each variable's marginal over the examples, fitted to their answers.
 
     Expectation maximisation for data that a rule has filtered: the marginals under the rule and the answers seen, with
@@ -33,30 +30,41 @@ def learn_marginals(
 
     Args:
         constraint: the rule.
-        answers: for each argument its value in each example, N values.
+        answers: the number of each example's answer, int64 [N], as `Constraint.number_answers` gives them.
         strength: of the pull to the rule's own marginals, as a number of examples.
 
     Returns:
         For each variable its marginal, [classes].
 
     Raises:
-        UserError: an answer is impossible, or an argument is missing.
+        UserError: an answer is impossible.
     """
-    seen, counts = _distinct(constraint, answers)
-    every = {name: [answer[k] for answer in constraint.answers] for k, name in enumerate(constraint.arguments)}
+    counts = _counts(constraint, answers)
     last = strength / max(strength + counts.sum().item(), LEAST)
     frequencies = {call.network: torch.ones(len(call.domain)) / len(call.domain) for call in constraint.variables}
-    own = wanted = _under_rule(constraint, frequencies, every)
+    own = wanted = _under_rule(constraint, frequencies)
     for share in (*(share for share in SHARES if share > last), last):
         for _ in range(STEPS):
             before = wanted
-            observed = _under_rule(constraint, frequencies, seen, counts / counts.sum())
-            expected = _under_rule(constraint, frequencies, every)
+            observed = _under_rule(constraint, frequencies, counts / counts.sum())
+            expected = _under_rule(constraint, frequencies)
             wanted = {key: share * own[key] + (1 - share) * observed[key] for key in own}
             frequencies = _scaled(constraint, frequencies, wanted, expected)
             if all((wanted[key] - before[key]).abs().max() < TOLERANCE for key in own):
                 break
     return wanted
+
+
+def _counts(constraint: Constraint, answers: Tensor | None) -> Tensor:
+    """In how many examples each of the rule's answers is seen, [answers]."""
+    number = len(constraint.answers)
+    if answers is None:
+        return torch.ones(1)
+    counts = torch.bincount(answers.cpu(), minlength=number).float()
+    if len(counts) > number:
+        row = int((answers >= number).nonzero()[0])
+        raise UserError(f"The answer of example {row + 1} is impossible under the rule; mend it or leave it out.")
+    return counts
 
 
 def _scaled(
@@ -75,38 +83,17 @@ def _scaled(
     return scaled
 
 
-def _distinct(
-    constraint: Constraint, answers: Mapping[str, Sequence[object]]
-) -> tuple[dict[str, list[object]], Tensor]:
-    """The different answers, in the form of arguments, and how often each occurs, [different answers]."""
-    if missing := [name for name in constraint.arguments if name not in answers]:
-        raise UserError(f"The examples give no values of {missing[0]}, an argument of {constraint.query.goal}.")
-    if not constraint.arguments:
-        return {}, torch.ones(1)
-    rows = Counter(zip(*(_plain(answers[name]) for name in constraint.arguments), strict=True))
-    for row in rows:
-        constraint.check_possible(row)
-    columns = zip(*rows, strict=True)
-    return dict(zip(constraint.arguments, map(list, columns), strict=True)), torch.tensor([*rows.values()]).float()
-
-
-def _plain(values: Sequence[object]) -> list[object]:
-    return values.tolist() if isinstance(values, Tensor) else list(values)
-
-
 def _under_rule(
-    constraint: Constraint,
-    frequencies: Mapping[str, Tensor],
-    answers: Mapping[str, Sequence[object]],
-    weights: Tensor | None = None,
+    constraint: Constraint, frequencies: Mapping[str, Tensor], weights: Tensor | None = None
 ) -> dict[Key, Tensor]:
-    """The marginals of symbols that have these frequencies and satisfy the rule with one of these answers, [classes].
+    """The marginals of symbols that have these frequencies and satisfy the rule, [classes].
 
     Each answer counts by its weight, [answers], or where none are given by its probability.
     """
-    count = len(next(iter(answers.values()), "1"))
+    count = len(constraint.answers)
+    numbers = torch.arange(count) if constraint.arguments else None
     inputs = {call.key: frequencies[call.network].log().expand(count, -1) for call in constraint.variables}
     if weights is None:
-        weights = constraint.log_prob(inputs, answers).softmax(0)
-    posteriors = constraint.posterior(inputs, answers)
+        weights = constraint.log_prob(inputs, numbers).softmax(0)
+    posteriors = constraint.posterior(inputs, numbers)
     return {key: weights @ posterior.exp() for key, posterior in posteriors.items()}

@@ -137,12 +137,9 @@ class _Chains:
             pulls = self.affinities[network][rows[call.key]] @ symbols.flatten(1)
             heat = temperature * self.pull[network]
             scores[call.key] = (pulls.view(-1, symbols.shape[-1]) / heat).log_softmax(-1)
-        examples = block.tolist()
-        arguments = {
-            name: [values[i] for i in examples for _ in range(self.chains)]
-            for name, values in self.loader.examples.arguments.items()
-        }
-        drawn = self.constraint.draw(scores, arguments, generator=self.generator)
+        answers = self.loader.examples.answers
+        given = None if answers is None else answers[block].repeat_interleave(self.chains)
+        drawn = self.constraint.sample_posterior(scores, given, generator=self.generator)
         for network, _, call in self._calls():
             one_hot = F.one_hot(drawn[call.key].view(len(block), -1), len(call.domain))
             self.symbols[network][rows[call.key]] = one_hot.float()
@@ -177,7 +174,7 @@ class _Chains:
         sizes = {call.key: len(call.domain) for _, _, call in self._calls()}
         certain = {key: F.one_hot(values, sizes[key]).float().log() for key, values in symbols.items()}
         with warnings.catch_warnings(action="ignore"):  # that wrong symbols make the rule impossible
-            return self.constraint.log_prob(certain, self.loader.examples.arguments).exp().mean().item()
+            return self.constraint.log_prob(certain, self.loader.examples.answers).exp().mean().item()
 
     def targets(self, trusted: Tensor) -> Targets:
         """For each variable the share of the trusted chains that give it each symbol, [examples, classes]."""

@@ -38,7 +38,8 @@ def read_table(
     inputs, arguments, lines = read_inputs(path, constraint, size, channels)
     pool = inputs.single_pool
     uses = sum(len(column.unique()) for column in inputs.rows.values())
-    return Examples(pool, inputs.rows, arguments, symbols={}, reused=uses > len(pool), lines=lines)
+    answers = constraint.number_answers(arguments)
+    return Examples(pool, inputs.rows, answers, symbols={}, reused=uses > len(pool), lines=lines)
 
 
 def read_inputs(
