@@ -1,5 +1,6 @@
 """A trained run: its folder, its networks, and what they can be asked."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from gedi_nesy.core.energy import log_density, ood_score
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.data import Images, load_images
+from gedi_nesy.data.blank import are_blank
 from gedi_nesy.data.given_images import GivenImages, as_tensor
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
@@ -110,9 +112,14 @@ class Run:
         return predict_log_probs(self._network(network), self._inputs(images, network))
 
     def predict(self, images: GivenImages, network: str | None = None) -> list[object]:
-        """The most probable symbol of each image, from the network's domain in the program."""
-        domain = self.domains[self._name(network)]
-        return [domain[index] for index in self.log_probs(images, network).argmax(-1).tolist()]
+        """The most probable symbol of each image, from the network's domain in the program; blank images, of which it
+        means nothing, are named in a warning.
+        """
+        domain, inputs = self.domains[self._name(network)], self._inputs(images, network)
+        if blank := are_blank(self.scale.to_unit(inputs)).nonzero().flatten().tolist():
+            which = ", ".join(map(str, blank[:8])) + ", ..." * (len(blank) > 8)
+            warnings.warn(f"{len(blank)} of {len(inputs)} images are blank: nothing to read on {which}", stacklevel=2)
+        return [domain[index] for index in predict_log_probs(self._network(network), inputs).argmax(-1).tolist()]
 
     @property
     def reference(self) -> Reference | None:

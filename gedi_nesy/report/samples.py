@@ -46,7 +46,8 @@ def samples_png(
     heads = []
     for name, row in zip(names, members, strict=True):
         sure = f", p = {p[row].mean():.2f}" if row and confidence is not None else ""
-        heads.append((name, f"{len(row)} of {len(y)}{sure}"))
+        shown = f", the first {COLUMNS}" if len(row) > COLUMNS else ""
+        heads.append((name, f"{len(row)} of {len(y)}{sure}{shown}"))
     _draw(path, images, [row[:COLUMNS] for row in members], heads)
 
 

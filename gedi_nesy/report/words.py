@@ -117,11 +117,21 @@ CAPTIONS = {
 }
 
 
+# of `ood`: what tells familiar examples from foreign ones
+SCORES = {
+    "energy": "log p(x) up to a constant, -E(x)",
+    "max_softmax": "how sure the network is of its symbol or cluster, max p(y|x)",
+    "views": "familiarity, as in predict: log p(x) and certainty together, on slightly changed copies",
+    "gradient": "how flat the density is there, -||d log p(x)/dx|| (the paper's score)",
+    "published": "the paper's AUROC of the gradient",
+}
+
 # of a prediction: what follows from how familiar the image is
 VERDICTS = {
     "familiar": "like the training images",
     "unusual": "unusual beside the training images; look at the second symbol, too",
     "foreign": "unlike the training images, so its symbol means little",
+    "blank": "a blank image: nothing to read",
     "inverted": "light and dark are swapped, it seems, and the symbol means little",
 }
 
