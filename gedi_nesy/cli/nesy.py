@@ -239,6 +239,8 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
 def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Ask DeepProbLog's own solver about test images: tensor(test(I)) is the I-th.
 
+    Of a run on a table, tensor(x(2)) is the image in column X and line 2, the line after the heading.
+
     \b
     Example:
       gedi-nesy query runs/first 'addition(tensor(test(0)),tensor(test(1)),S)' --program addition_sum

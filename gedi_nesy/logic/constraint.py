@@ -2,11 +2,11 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, reduce
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,10 @@ from gedi_nesy.logic.query import Query
 from gedi_nesy.logic.reference import Reference
 from gedi_nesy.logic.renaming import Alignment, Diagnosis, Symbols
 from gedi_nesy.logic.solutions import Row, Solutions
+from gedi_nesy.logic.time_limit import OutOfBudget
 from gedi_nesy.logic.worlds import OwnDistribution
+
+T = TypeVar("T")
 
 SECONDS = 30.0  # budget
 NOT_NORMALISED = 0.05  # probabilities in half precision sum to 1 within this, those of logits don't
@@ -317,19 +320,29 @@ class Constraint(nn.Module):
 
     def _likelihood(self) -> Likelihood:
         try:
-            return Likelihood(self._ground, self._compiled, self._start_weights)
-        except TooLarge:
+            return self._in_budget(lambda: Likelihood(self._ground, self._compiled, self._start_weights))
+        except (TooLarge, OutOfBudget):
             warnings.warn(
                 f"P({self.query.goal}) takes too many values to tell symbols apart by it: they are by what is possible",
                 stacklevel=4,
             )
-            possible = neural_solutions(self._ground, self._compiled)
-            return Likelihood(self._ground, possible, ())
+            return self._in_budget(lambda: Likelihood(self._ground, neural_solutions(self._ground, self._compiled), ()))
 
     @cached_property
     def _distribution(self) -> OwnDistribution:
         self._check_satisfiable()
-        return OwnDistribution(self._ground, self._compiled, self._start_weights)
+        return self._in_budget(lambda: OwnDistribution(self._ground, self._compiled, self._start_weights))
+
+    def _in_budget(self, work: Callable[[], T]) -> T:
+        """What `work` makes of the diagrams, in a child process if there are random variables of the rule's own.
+
+        Raises:
+            OutOfBudget: it takes more than the seconds, or the memory, of a compilation.
+        """
+        if not self._ground.facts:
+            return work()
+        what = f", with {len(self._ground.facts):,} random variables of its own,"
+        return self._compiler.limited(work, what, "give it fewer, or raise seconds")
 
     @property
     def _start_weights(self) -> list[list[float]]:
@@ -339,7 +352,7 @@ class Constraint(nn.Module):
 
     @cached_property
     def _solutions(self) -> Solutions:
-        return Solutions(neural_solutions(self._ground, self._compiled))
+        return self._in_budget(lambda: Solutions(neural_solutions(self._ground, self._compiled)))
 
     def _check_satisfiable(self) -> None:
         if not self._solutions.total:

@@ -17,7 +17,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.grounder import Engine
 from gedi_nesy.logic.program import Declaration, Program, Source, is_compound, read_source, to_python
 from gedi_nesy.logic.query import parse_goal
-from gedi_nesy.logic.time_limit import MEMORY, ChildDied, TimeIsUp, run_limited
+from gedi_nesy.logic.time_limit import in_budget
 
 
 class Probabilities(nn.Module):
@@ -140,7 +140,7 @@ def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
     for name in _source_names(term):
         if name not in model.tensor_sources:
             raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
-    _check_that_it_ends(model, term, seconds)
+    check_that_it_ends(model, Query(term), goal, seconds)
     try:
         with model.solver.engine.engine.errors_named(goal, (NonGroundProbabilisticClause,)):
             result = model.solve([Query(term)])[0].result
@@ -150,28 +150,29 @@ def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
     return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}
 
 
-def _check_that_it_ends(model: Model, goal: Term, seconds: float) -> None:
-    """UserError where compiling a goal takes too much; other errors come again."""
+def check_that_it_ends(model: Model, query: Query, name: str, seconds: float) -> None:
+    """Compile a query in a child process, where that can be stopped; errors of other kinds come again.
+
+    Args:
+        model: as for `query`.
+        query: with the tensors that its images stand for.
+        name: what errors call the query.
+        seconds: the budget.
+
+    Raises:
+        UserError: it takes more time or memory than there is.
+    """
 
     def compile_goal() -> None:
         try:
-            model.solver.build_ac(Query(goal))
+            model.solver.build_ac(query)
         except MemoryError:
             raise
         except Exception:  # it comes again, and is named then
             return
 
-    try:
-        run_limited(compile_goal, seconds)
-    except TimeIsUp:
-        what = f"was not grounded and compiled within its budget of {seconds:g} s"
-    except MemoryError:
-        what = f"needs more than {MEMORY / 2**30:g} GiB of memory"
-    except ChildDied:
-        what = "nests so deeply, or needs so much memory, that the process died"
-    else:
-        return
-    raise UserError(f"{goal} {what}: ask about fewer images or values, or let the recursion end")
+    mend = "ask about fewer images or values, or let the recursion end"
+    in_budget(compile_goal, seconds, f"{name}, grounded and compiled by DeepProbLog,", mend)
 
 
 def _source_names(term: Any) -> set[str]:

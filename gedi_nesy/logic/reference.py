@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.compile import Compiler
+from gedi_nesy.logic.deepproblog import check_that_it_ends
 from gedi_nesy.logic.ground import Key, Value, Variable
 from gedi_nesy.logic.grounder import GOAL, Engine, with_goal
 from gedi_nesy.logic.program import Declaration, is_compound, to_python
@@ -44,8 +45,10 @@ class Reference:
         program, self.query, self.variables = compiler.program, compiler.query, variables
         if any(is_compound(statement, "evidence") for statement in program.source.statements):
             raise UserError(f"{program.source.name} has evidence, which DeepProbLog ignores: use our own engine")
+        self.seconds = compiler.seconds
         self.terms = compiler.answer_terms()
         self.rows: dict[Any, Tensor] = {}  # for each call the present example's probabilities, [values]
+        self.compiled: set[tuple[Value, ...]] = set()  # answers that DeepProbLog's own cache holds
         given = [_Given(self.rows, declaration) for declaration in program.declarations]
         self.model = Model("", [Network(module, f"net{i}") for i, module in enumerate(given)], load=False)
         self.model.program = with_goal(program, self.query)
@@ -83,6 +86,10 @@ class Reference:
             name: term.apply_term(names) for name, term in zip(self.query.arguments, self.terms[answer], strict=True)
         }
         goal = Term(GOAL, *(given.get(name, Term(name)) for name in self.query.names))
-        (solved,) = self.model.solve([SolverQuery(goal, images)])
+        query = SolverQuery(goal, images)
+        if answer not in self.compiled:
+            check_that_it_ends(self.model, query, self.query.given(answer), self.seconds)
+            self.compiled.add(answer)
+        (solved,) = self.model.solve([query])
         (probability,) = solved.result.values()
         return torch.as_tensor(probability)

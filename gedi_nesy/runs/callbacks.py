@@ -12,8 +12,8 @@ from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.core.objective import Diagnosis, Objective
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs.records import check_checkpoint
 from gedi_nesy.runs.folder import RunFolder, StopRequest
+from gedi_nesy.runs.records import check_checkpoint
 
 SIGN_SECONDS = 0.5  # between two signs of life
 Progress = Callable[[dict[str, Any]], None]  # is told logged rows, and signs of life
