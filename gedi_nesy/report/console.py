@@ -169,7 +169,7 @@ def rule_table(rule: Mapping[str, Any]) -> Group:
 
 def _certificate(certificate: Mapping[str, Any]) -> str:
     agreement, margin = certificate["restart_agreement"], certificate.get("matching_margin")
-    restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%} of the images"
+    restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%}"
     restarts = restarts if margin is None else f"the symbols found by shape lead all others by {margin:.1%}"
     facts = f"final D = {certificate['D']:.3f} nats, {restarts}"
     if certificate["certified"]:
@@ -194,6 +194,8 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _verdict(row: dict[str, Any]) -> str:
+    if "barlow" in row["loss"] and "prior" not in row["loss"]:
+        return "of features alone, which have no clusters yet"
     found = ", ".join(row["failures"]) or "none of the three failure modes"
     return f"{found}; went back {row['returns']} times after a divergence" if "returns" in row else found
 

@@ -105,7 +105,11 @@ CAPTIONS = {
         "log p(x) from its highest value, dark, to 12 nats below, white, with the test points; beside it, where L_GEN "
         "was on, the model's own samples.",
     ),
-    "training": ("Over training", "Clusters above and density below, at the beginning, middle and end of each stage."),
+    "training": (
+        "Over training",
+        "Clusters above and logsumexp f(x) below, at the beginning, middle and end of each stage: a density once "
+        "L_GEN is on.",
+    ),
     "comparison": (
         "Plot",
         "Every run is a dot, a line goes through the medians; short bars are what the paper reports.",

@@ -40,6 +40,12 @@ def test_bar_and_table_have_lines_of_their_own():
     assert diagnosis.startswith("running D = 0.500 nats")
 
 
+def test_features_without_clusters_are_not_called_collapsed():
+    display = ProgressDisplay(Console(file=io.StringIO()))
+    display.row(ROW | {"loss": {"barlow": 0.5}, "optimum": {}, "weight": {"barlow": 1.0}, "failures": ["collapse"]})
+    assert screen(display)[-1] == "running D = 0.500 nats: of features alone, which have no clusters yet"
+
+
 def test_a_sign_of_life_moves_the_bar_and_a_new_phase_is_named():
     display = ProgressDisplay(Console(file=io.StringIO()))
     display.row(ROW)
@@ -88,7 +94,7 @@ CERTIFICATE = {"certified": False, "failures": ["restarts that disagree"], "rest
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        ({}, "withheld: restarts that disagree (beside that: final D = 0.010 nats, restarts agree on 90.0% of"),
+        ({}, "withheld: restarts that disagree (beside that: final D = 0.010 nats, restarts agree on 90.0%)"),
         ({"failures": [], "restart_agreement": None}, "withheld: nothing to confirm the result (beside that: final D"),
         ({"failures": [], "certified": True}, "given: no failure mode, final D = 0.010 nats, restarts agree on 90.0%"),
     ],
