@@ -95,7 +95,7 @@ def _draw_term(axes: Axes, term: str, stages: Mapping[str, Curve], optimum: floa
 
 
 def _label(axes: Axes, first: int, last: int, unit: str) -> None:
-    margin = 0.01 * max(last - first, 1)
+    margin = max(0.01 * (last - first), 0.5)  # around a single step, too, no other whole number
     axes.set_xlim(first - margin, last + margin)
     axes.margins(y=0.08)
     axes.set_xlabel("training step", fontsize=8, color=MUTED)
