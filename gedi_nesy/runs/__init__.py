@@ -1,1 +1,1 @@
-"""The life of a run: its folder, its settings, its device, its callbacks and its session."""
+"""The life of a run, once for both tracks: folder, settings, device, callbacks, comparison."""

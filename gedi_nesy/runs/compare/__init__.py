@@ -1,1 +1,1 @@
-"""Comparisons: trials, each in a process of its own, and what came of them."""
+"""Comparisons: trials, each a run in a process of its own, and the scheduler that starts and watches them."""
