@@ -71,7 +71,10 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--query", help="The goal of the program that every example satisfies.")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
 @click.option("--trust", is_flag=True, default=None, help=TRUST)
-@click.option("--data", help="Your own examples: a CSV table with a column for each variable of the query.")
+@click.option(
+    "--data",
+    help="Your own examples: a CSV table with a column for each variable of the query; images are scaled to fit 28x28.",
+)
 @click.option(
     "--dataset",
     help="mnist, digits, mnist+operators for the program formula, an .npz file or an image folder.  [default: mnist, "

@@ -319,8 +319,9 @@ class Constraint(nn.Module):
         return Symbols(self.variables, self._solutions, self._likelihood(), self._distribution)
 
     def _likelihood(self) -> Likelihood:
+        weights = self._start_weights
         try:
-            return self._in_budget(lambda: Likelihood(self._ground, self._compiled, self._start_weights))
+            return self._in_budget(lambda: Likelihood(self._ground, self._compiled, weights))
         except (TooLarge, OutOfBudget):
             warnings.warn(
                 f"P({self.query.goal}) takes too many values to tell symbols apart by it: they are by what is possible",
@@ -331,7 +332,8 @@ class Constraint(nn.Module):
     @cached_property
     def _distribution(self) -> OwnDistribution:
         self._check_satisfiable()
-        return self._in_budget(lambda: OwnDistribution(self._ground, self._compiled, self._start_weights))
+        weights = self._start_weights
+        return self._in_budget(lambda: OwnDistribution(self._ground, self._compiled, weights))
 
     def _in_budget(self, work: Callable[[], T]) -> T:
         """What `work` makes of the diagrams, in a child process if there are random variables of the rule's own.
