@@ -4,17 +4,14 @@ Run `python experiments/bench_inference.py`: it prints its table and stores it i
 contestants take turns. How inference grows with a rule's size is measured by growth.py.
 """
 
-import argparse
-import json
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import click
 import klay
 import torch
+from common import RESULTS, write_result
 from deepproblog.engines import ExactEngine
 from deepproblog.model import Model
 from deepproblog.network import Network
@@ -26,9 +23,7 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.diagram import FALSE, TRUE
 from gedi_nesy.logic.program import find_program
 from gedi_nesy.networks.mnist_net import MNIST_Net
-from gedi_nesy.runs.folder import provenance
 
-RESULTS = Path(__file__).parent / "results"
 PAIRS = torch.tensor([(a, b) for a in range(10) for b in range(10 - a)])
 
 
@@ -131,20 +126,18 @@ def speed(batch: int, rounds: int) -> dict[str, float]:
     )
 
 
-def main() -> None:
+@click.command()
+@click.option("--rounds", default=7, show_default=True, help="Turns of each contestant.")
+def main(rounds: int) -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each contestant")
-    options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    RESULTS.mkdir(exist_ok=True)
-    table: dict[str | int, object] = {"command": shlex.join(["python", *sys.argv])}
+    table: dict[str, dict[str, float]] = {}
     for batch in (20, 60):
-        table[batch] = times = speed(batch, options.rounds)
+        table[str(batch)] = times = speed(batch, rounds)
         for name, milliseconds in times.items():
             print(f"batch {batch:3}  {name:28} {milliseconds:10.3f} ms  {times['DeepProbLog'] / milliseconds:9.1f}x")
-    (RESULTS / "inference_speed.json").write_text(json.dumps(table | provenance(torch.device("cpu")), indent=1))
+    write_result(RESULTS / "inference_speed.json", table)
 
 
 if __name__ == "__main__":

@@ -228,7 +228,7 @@ def test_a_search_for_readings_that_was_cut_short_settles_nothing(monkeypatch):
     [
         (0.11, None, None),
         (0.09, [1.0, 1.0], "no clear lead of the symbols found by shape"),  # restarts taught by matching prove nothing
-        (None, [1.0, 1.0], "no other symbols that those found by shape could lead"),
+        (None, [1.0, 1.0], "matching found no alternative to compare with"),
         ("no matching", [1.0, 0.98], None),
         ("no matching", [0.9, 1.0], "restarts that disagree"),
     ],

@@ -96,7 +96,10 @@ CERTIFICATE = {"certified": False, "failures": ["restarts that disagree"], "rest
     [
         ({}, "withheld: restarts that disagree (beside that: final D = 0.010 nats, restarts agree on 90.0%)"),
         ({"failures": [], "restart_agreement": None}, "withheld: nothing to confirm the result (beside that: final D"),
-        ({"failures": [], "certified": True}, "given: no failure mode, final D = 0.010 nats, restarts agree on 90.0%"),
+        (
+            {"failures": [], "certified": True},
+            "given: no reason for doubt, final D = 0.010 nats, restarts agree on 90.0%",
+        ),
     ],
 )
 def test_a_certificate_that_is_withheld_begins_with_the_reason(found, says):
