@@ -12,6 +12,7 @@ import pickle
 import selectors
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -28,6 +29,7 @@ GRACE = 2.0  # seconds for a child whose time is up to say how far it came
 AGAIN = 0.2  # seconds after which an exception that got lost, as in a finaliser, is raised again
 
 _is_child = False
+_forking = threading.Lock()  # filelock, where it is loaded, refuses a fork during another one
 
 
 class TimeIsUp(BaseException):
@@ -80,7 +82,7 @@ def run_limited(work: Callable[[], T], seconds: float) -> T:
     if _is_child or not hasattr(os, "fork"):
         return work()
     reader, writer = os.pipe()
-    with warnings.catch_warnings(action="ignore"):  # of threads: none of theirs is needed in the child
+    with _forking, warnings.catch_warnings(action="ignore"):  # of threads: none of theirs is needed in the child
         pid = os.fork()
     if not pid:
         os.close(reader)
