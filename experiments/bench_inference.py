@@ -5,17 +5,14 @@ contestants take turns. How inference grows with a rule's size is measured by gr
 and the closed forms are timed on a GPU, in larger batches too, by the clock; the table is stored under another name.
 """
 
-import argparse
-import json
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import click
 import klay
 import torch
+from common import RESULTS, write_result
 from deepproblog.engines import ExactEngine
 from deepproblog.model import Model
 from deepproblog.network import Network
@@ -27,9 +24,7 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.diagram import FALSE, TRUE
 from gedi_nesy.logic.program import find_program
 from gedi_nesy.networks.mnist_net import MNIST_Net
-from gedi_nesy.runs.folder import provenance
 
-RESULTS = Path(__file__).parent / "results"
 BATCHES = (20, 60, 1024, 16384)  # the first two on the CPU
 PAIRS = torch.tensor([(a, b) for a in range(10) for b in range(10 - a)])
 
@@ -49,15 +44,15 @@ def table_of_solutions(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 def klay_on_our_diagram(rule: Constraint) -> Callable[..., Tensor]:
     """KLay's own layers over the same decision diagram."""
-    compiled, circuit = rule._compiled, klay.Circuit()
+    diagram, circuit = rule.diagram, klay.Circuit()
     nodes = {FALSE: circuit.false_node(), TRUE: circuit.true_node()}
-    for node in compiled.diagram.reachable(compiled.roots.values()):
-        first = 10 * compiled.order[compiled.diagram.level[node]] + 1
-        edges = [(value, child) for value, child in enumerate(compiled.diagram.children[node]) if child != FALSE]
+    for node in diagram.nodes.reachable(diagram.roots.values()):
+        first = 10 * diagram.order[diagram.nodes.level[node]] + 1
+        edges = [(value, child) for value, child in enumerate(diagram.nodes.children[node]) if child != FALSE]
         nodes[node] = circuit.or_node(
             [circuit.and_node([circuit.literal_node(first + value), nodes[child]]) for value, child in edges]
         )
-    circuit.set_root(nodes[next(iter(compiled.roots.values()))])
+    circuit.set_root(nodes[next(iter(diagram.roots.values()))])
     module = circuit.to_torch_module(semiring="log", compile=False)
 
     def evaluate(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -155,25 +150,22 @@ def speed(batch: int, rounds: int) -> dict[str, float]:
     )
 
 
-def main() -> None:
+@click.command()
+@click.option("--rounds", default=7, show_default=True, help="Turns of each contestant.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
+def main(rounds: int, device: str) -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each contestant")
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda")
-    options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    RESULTS.mkdir(exist_ok=True)
-    table: dict[str | int, object] = {"command": shlex.join(["python", *sys.argv])}
-    device = torch.device(options.device)
-    on_gpu = device.type == "cuda"
+    on_gpu = torch.device(device).type == "cuda"
+    table: dict[str, dict[str, float]] = {}
     for batch in BATCHES if on_gpu else BATCHES[:2]:
-        table[batch] = times = speed_on(device, batch, options.rounds) if on_gpu else speed(batch, options.rounds)
+        times = speed_on(torch.device(device), batch, rounds) if on_gpu else speed(batch, rounds)
+        table[str(batch)] = times
         yardstick = times["closed form" if on_gpu else "DeepProbLog"]
         for name, milliseconds in times.items():
             print(f"batch {batch:5}  {name:28} {milliseconds:10.3f} ms  {yardstick / milliseconds:9.1f}x")
-    name = "inference_speed_cuda.json" if on_gpu else "inference_speed.json"
-    (RESULTS / name).write_text(json.dumps(table | provenance(device), indent=1))
+    write_result(RESULTS / ("inference_speed_cuda.json" if on_gpu else "inference_speed.json"), table, device)
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ class Session:
             model.redraw_heads(phase.seed)
         else:
             restarts = 1 if phase.round == STUDENT else self.recipe.restarts
-            projected = not phase.stage.weights.barlow.is_zero
+            projected = bool(phase.stage.weights.used("embeddings"))
             build = self.recipe.build(phase.stage)
             model = Candidates(self.shapes, restarts, phase.seed, build, projected, self.constraint)
         if search.judged and search.selection:

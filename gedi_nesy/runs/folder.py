@@ -8,7 +8,6 @@ import os
 import platform
 import signal
 import stat
-import tempfile
 import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -23,8 +22,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs.records import check_row, check_summary
 from gedi_nesy.files import OURS, PART, open_regular, read_regular, write_atomically
+from gedi_nesy.runs.records import check_row, check_summary
 
 PACKAGES = ("gedi-nesy", "torch", "torchvision", "deepproblog", "problog", "scikit-learn", "numpy")
 

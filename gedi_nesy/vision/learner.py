@@ -154,7 +154,7 @@ class Learner:
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
         """Give networks the clusters that Barlow Twins does not learn; without them none could be judged."""
-        if not self.recipe.train.weights.barlow.is_zero:
+        if self.recipe.train.weights.used("embeddings"):
             fit_heads(networks, self.inputs, self.clusters)
 
     def _begin(self, phase: Phase, before: Training | None, choices: Sequence[Choice] | None) -> Training:

@@ -15,6 +15,7 @@ from gedi_nesy.core.fit import DivergedError, Training, Watcher
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.points import Points
 from gedi_nesy.errors import UserError
+from gedi_nesy.report.words import SECTIONS, TEST
 from gedi_nesy.runs.callbacks import Interrupted, Logger, Progress, Saver, check_place, fitting, restore, sign_of_life
 from gedi_nesy.runs.device import cpu_threads
 from gedi_nesy.runs.folder import RunFolder, StopRequest, provenance, stop_on_signal
@@ -256,8 +257,7 @@ class Session:
     def _summarise(self, runs: Sequence[Run]) -> dict[str, Any]:
         """The figures of several seeds in one place."""
         summaries = [run.summary for run in runs]
-        figures = ("nmi", "ami", "cluster_accuracy", "log_likelihood", "kde_log_likelihood", "seconds")
-        kept = [key for key in figures if key in summaries[0]]
+        kept = [key for key in (*SECTIONS[TEST], "seconds") if key in summaries[0]]
         rows = [{key: one[key] for key in ("seed", *kept, "certificate", "restarts")} for one in summaries]
         return {
             **{key: summaries[0][key] for key in ("command", "recipe", "method", "dataset", "examples", "steps")},
