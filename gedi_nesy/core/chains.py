@@ -51,7 +51,7 @@ class Chains:
         """This step's samples, [count, ...].
 
         Raises:
-            FloatingPointError: when a chain has left the finite numbers.
+            FloatingPointError: when a chain on the CPU has left the finite numbers.
         """
         indices, samples = self._finished() or self._launch().result()
         self.buffer.store(indices, samples)
@@ -93,7 +93,8 @@ class Chains:
         indices, chains = self.buffer.draw(self.count, self.generator)
         if self.renew:
             chains = self.renew(chains, self.generator)
-        return indices, self.sgld(self._frozen, chains, self.generator)
+        on_cpu = chains.device.type == "cpu"  # a GPU would have to be waited for; there the losses tell
+        return indices, (self.sgld if on_cpu else self.sgld.advance)(self._frozen, chains, self.generator)
 
 
 def _one_thread() -> ThreadPoolExecutor:

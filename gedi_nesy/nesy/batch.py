@@ -14,6 +14,7 @@ from gedi_nesy.logic.ground import Key, Variable
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.recipe import Stage
+from gedi_nesy.runs.device import send
 from gedi_nesy.views.drawings import Warp, add_noise
 
 GROUND = 1000  # images whose median is the ground
@@ -94,7 +95,7 @@ class Loader:
 
     def batch(self, rows: Tensor) -> Batch:
         """The examples with these numbers, int64 [B]."""
-        where = rows.to(self.inputs.device)
+        where = send(rows, self.inputs.device)
         images, keys = {}, {}
         for network, calls in self.calls.items():
             read = [torch.stack([self.rows[image][where] for image in call.inputs], 1) for call in calls]

@@ -58,7 +58,7 @@ class Logger:
         self.clock, self.step = time.monotonic(), -1
         self.told = self.clock
 
-    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """Write this step's row if it is time."""
         if self.step < 0:
             self.step = training.step - 1  # where this process took over
@@ -68,6 +68,7 @@ class Logger:
                 self.told = now
                 self.tell(sign_of_life(self.stage, training.step, self.steps))
             return
+        training.checks.settle()  # a row of a step that has diverged is none
         rate = (training.step - self.step) / max(now - self.clock, 1e-9)
         self.clock, self.step = now, training.step
         found = self.diagnose().values()
@@ -78,7 +79,7 @@ class Logger:
                 "steps": self.steps,
                 "loss": {name: loss.mean().item() for name, loss in losses.items()},
                 "each": {name: loss.tolist() for name, loss in losses.items() if loss.numel() > 1},  # network's
-                "total": total,
+                "total": total.item(),
                 "weight": self.objective.weights((training.step - 1) / self.steps),
                 "optimum": self.objective.optima,
                 "D": max(diagnosis.certificate for diagnosis in found),
@@ -96,7 +97,7 @@ class Saver:
         self.save, self.every, self.stop = save, every, stop
         self.clock = time.monotonic()
 
-    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """Save if it is time.
 
         Raises:

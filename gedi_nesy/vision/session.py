@@ -149,7 +149,7 @@ class Session:
         name, steps, now = stand.phase.name, stand.phase.stage.steps, stand.training.step
         self.snapshots = [shot for shot in self.snapshots if shot.stage != name or shot.step <= now]
 
-        def snap(training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+        def snap(training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
             if training.step in {1 + (steps - 1) * k // (SNAPSHOTS - 1) for k in range(SNAPSHOTS)}:
                 weights = {key: value.clone() for key, value in training.result.state_dict().items()}
                 self.snapshots.append(Snapshot(name, training.step, weights))
