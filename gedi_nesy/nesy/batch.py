@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,16 +28,18 @@ class Batch:
             several of them as channels: [variables * B, images, height, width].
         keys: for each network its variables' keys, in that order.
         arguments: the query's arguments of the B examples.
+        size: B.
     """
 
     images: dict[str, Tensor]
     keys: dict[str, list[Key]]
     arguments: dict[str, list[object]]
+    size: int
 
     def view(self, stage: Stage, ground: Tensor, generator: torch.Generator) -> "Batch":
         """The same examples under the stage's augmentation."""
         images = {network: draw_view(x, stage, ground, generator) for network, x in self.images.items()}
-        return Batch(images, self.keys, self.arguments)
+        return replace(self, images=images)
 
     def by_variable(self, outputs: Mapping[str, Tensor]) -> dict[Key, Tensor]:
         """Networks' outputs [K, variables * B, classes] -> {key: [K, B, classes]}."""
@@ -99,7 +101,7 @@ class Loader:
             images[network] = self.inputs[torch.cat(read)].flatten(1, 2)
             keys[network] = [call.key for call in calls]
         arguments = {name: [values[i] for i in rows.tolist()] for name, values in self.examples.arguments.items()}
-        return Batch(images, keys, arguments)
+        return Batch(images, keys, arguments, len(rows))
 
 
 def predict(candidates: Candidates, batch: Batch, block: int | None = None) -> dict[str, Tensor]:

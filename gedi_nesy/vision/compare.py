@@ -126,7 +126,7 @@ def gather(outcomes: Sequence[Outcome], evaluation: Evaluation = USUAL) -> Compa
     kinds = {_is_on_images(outcome.cell) for outcome in outcomes}
     missing = [key for kind, keys in ONLY.items() if kind not in kinds for key in keys]
     figures = {key: label for key, label in FIGURES.items() if key not in missing}
-    as_published = {(config["data_noise"], config["data_scale"]) for config in configs} == {(NOISE, 1.0)}
+    as_published = {config["data_noise"] for config in configs} == {NOISE}
     published = ON_IMAGES | (TABLES_2_AND_3 if as_published else {})
     if True not in kinds:
         return Comparison(outcomes, "dataset", figures, published)
@@ -169,4 +169,4 @@ def _cell(recipe: Recipe) -> Cell:
 
 
 def _is_on_images(cell: Cell) -> bool:
-    return "augment" in tomllib.loads(cell.config)
+    return tomllib.loads(cell.config)["track"] == "images"

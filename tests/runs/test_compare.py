@@ -18,8 +18,6 @@ from distributed import Client, LocalCluster
 
 import gedi_nesy.nesy.compare
 import gedi_nesy.vision.compare
-from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
-from gedi_nesy.runs.compare.scheduler import Progress, Stopped, run_cells
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import (
     Comparison,
@@ -30,6 +28,8 @@ from gedi_nesy.report.comparison import (
     write_comparison,
 )
 from gedi_nesy.report.comparison.progress import describe
+from gedi_nesy.runs.compare.scheduler import Progress, Stopped, run_cells
+from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
 
 FIGURES = {"accuracy": "accuracy", "certificate.certified": "certified", "seconds": "seconds"}
 

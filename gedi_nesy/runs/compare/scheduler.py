@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gedi_nesy.runs.compare.trial import Cell, Outcome, Train, read_outcome
 from gedi_nesy.errors import UserError
+from gedi_nesy.runs.compare.trial import Cell, Outcome, Train, read_outcome
 from gedi_nesy.runs.compare.workers import stopped_by_sigterm, workers
 
 IN_WORDS = {"about"}  # entries of a config.toml that describe a run and set nothing

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.files import read_regular
-from gedi_nesy.files import write_atomically
+from gedi_nesy.files import read_regular, write_atomically
 from gedi_nesy.runs.folder import RunFolder
 
 KILLED = (

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 
-from gedi_nesy.runs.compare.trial import Cell, Outcome, Train, note_killed, read_outcome, train_cell
 from gedi_nesy.errors import UserError
+from gedi_nesy.runs.compare.trial import Cell, Outcome, Train, note_killed, read_outcome, train_cell
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -1,0 +1,71 @@
+"""The settings that the recipes of both tracks have in common."""
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from gedi_nesy.core.schedule import Schedule
+from gedi_nesy.runs.rollback import Guard
+from gedi_nesy.runs.settings import ScheduleSetting, Settings, Threads
+from gedi_nesy.runs.track import Track
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Weights(Settings):
+    """The weight of each term of the objective: a number, or [progress, value] points with lines between them."""
+
+    gen: ScheduleSetting = Schedule.of(0.0)
+    inv: ScheduleSetting = Schedule.of(0.0)
+    prior: ScheduleSetting = Schedule.of(0.0)
+    swav: ScheduleSetting = Schedule.of(0.0)
+    barlow: ScheduleSetting = Schedule.of(0.0)
+    energy_l2: ScheduleSetting = Schedule.of(0.0)
+
+    def check_one_of(self, *names: str) -> None:
+        """ValueError where none of these terms, each of which can train a network alone, is on throughout."""
+        always = {name for name, weight in self if all(value > 0 for _, value in weight.points)}
+        if not always & set(names):
+            raise ValueError(f"one of the weights {', '.join(names[:-1])} and {names[-1]} must be above 0 throughout")
+
+
+class Sampler(Settings):
+    """SGLD: x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer."""
+
+    chains: PositiveInt
+    steps: PositiveInt
+    step_size: PositiveFloat
+    noise: NonNegativeFloat
+    clamp: bool = False
+    buffer: PositiveInt = 10_000
+    reinit: Probability = 0.05
+
+    @model_validator(mode="after")
+    def _chains_fit(self) -> "Sampler":
+        if self.chains > self.buffer:
+            raise ValueError(f"sampler.chains = {self.chains} needs a sampler.buffer of at least as many")
+        return self
+
+
+class Stage(Settings):
+    """One training stage; several processes share its batch and the sampler's chains among them."""
+
+    batch: PositiveInt
+    learning_rate: ScheduleSetting
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class RunRecipe(Settings):
+    """A complete description of a run."""
+
+    track: Track
+    recipe: str
+    method: str
+    about: str
+    seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
+    device: str = "cpu"
+    threads: Threads = 1  # on the CPU: small networks gain nothing from more, and results stay the same
+    restarts: PositiveInt = 1
+    log_every: PositiveInt = 100
+    checkpoint_seconds: NonNegativeFloat = 20.0
+    guard: Guard = Guard()
