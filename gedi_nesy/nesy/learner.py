@@ -103,8 +103,8 @@ class Learner:
 
     def losses(self, phase: Phase, training: Training) -> StepLosses:
         """The losses of the phase's steps."""
-        of = (self.recipe, phase.stage, self.constraint, self.loader)
-        return StepLosses(*of, training, phase.seed, self.targets)
+        recipe, stage = self.recipe, phase.stage
+        return StepLosses(recipe, stage, self.constraint, self.loader, training, phase.seed, self.targets)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """That of each network of the first restart."""
