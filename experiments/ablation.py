@@ -8,15 +8,13 @@ the others in experiments/results/ablation.json.
 """
 
 import json
-import shlex
 import statistics
 from pathlib import Path
 from typing import Any
 
 import click
+from common import WHERE, command, figures_of, out_option, runs_option, seeds_option, settings_option, write_json
 from once import run_once
-
-from gedi_nesy.runs.settings import parse_setting
 
 OURS = "gedi-nesy-few"
 RESTARTS = "gedi-nesy-restarts"  # finds the symbols by restarts under a strong prior, not by matching
@@ -38,54 +36,50 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "no matching, L_PRIOR 40 throughout": (RESTARTS, {"train.weights.prior": 40.0}),
     "no matching, one cycle": (RESTARTS, {"cycles": 1}),
 }
-FIGURES = ("accuracy", "cluster_accuracy", "nmi", "ami", "constraint_satisfaction", "seconds")
 
 
 @click.command()
-@click.option("--seeds", default="500-504", show_default=True, help="First and last.")
+@seeds_option("500-504")
 @click.option("--examples", default=100, show_default=True)
 @click.option("--dataset", default="mnist", show_default=True)
 @click.option("--cell", "cells", multiple=True, type=click.Choice(list(CELLS)), help="[default: all]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="For every cell.")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/ablation"), show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent / "results/ablation.json")
+@settings_option
+@runs_option("runs/ablation")
+@out_option("ablation.json")
 def main(
-    seeds: str, examples: int, dataset: str, cells: tuple[str, ...], settings: tuple[str, ...], runs: Path, out: Path
+    seeds: range, examples: int, dataset: str, cells: tuple[str, ...], settings: dict[str, Any], runs: Path, out: Path
 ) -> None:
     """Run the experiment."""
-    first, _, last = seeds.partition("-")
-    if int(last or first) <= int(first):
+    if len(seeds) < 2:
         raise click.UsageError("A cell's spread needs two seeds or more, --seeds 500-501.")
-    shared = {"examples": examples, "dataset": dataset} | dict(parse_setting(text) for text in settings)
+    shared = {"examples": examples, "dataset": dataset} | settings
     found: dict[str, Any] = json.loads(out.read_text())["cells"] if out.exists() else {}
     for name in cells or CELLS:
         recipe, changed = CELLS[name]
         slug = name.lower().replace(" ", "-").replace(",", "").replace("%", "")
         summaries = []
-        for seed in range(int(first), int(last or first) + 1):
+        for seed in seeds:
             folder = runs / f"{slug}-{dataset}-{examples}-seed{seed}"
             summaries.append(run_once(recipe, folder, shared | changed | {"seed": seed}).summary)
             print(f"{name}, seed {seed}: {json.dumps(row(summaries[-1]))}", flush=True)
-        command = ["python", "experiments/ablation.py", "--seeds", seeds, "--examples", str(examples)]
-        command += ["--dataset", dataset, "--cell", name, *(part for text in settings for part in ("--set", text))]
-        about = {key: summaries[0][key] for key in ("dataset", "examples", "device", "machine", "versions")}
-        how = {"command": shlex.join(command), "recipe": recipe, "changed": changed}
+        about = {key: summaries[0][key] for key in ("dataset", "examples", *WHERE)}
+        how = {"command": command(), "recipe": recipe, "changed": changed}
         found[name] = how | summarise(summaries) | about
-        ordered = {name: found[name] for name in CELLS if name in found}
-        out.write_text(json.dumps({"cells": ordered}, indent=2) + "\n")
+        write_json(out, {"cells": {name: found[name] for name in CELLS if name in found}})
 
 
 def row(summary: dict[str, Any]) -> dict[str, Any]:
     """What one seed of a cell reached."""
     found = {key: summary["certificate"][key] for key in ("certified", "failures", "restart_agreement", "D")}
-    return {key: summary[key] for key in ("seed", *FIGURES)} | found
+    return {"seed": summary["seed"], **figures_of(summary), "seconds": summary["seconds"]} | found
 
 
 def summarise(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """A cell's median, spread and worst seed, and every seed; `certified` counts runs."""
+    figures = [*figures_of(summaries[0]), "seconds"]
     return {
-        "median": {key: statistics.median(s[key] for s in summaries) for key in FIGURES},
-        "std": {key: statistics.stdev(s[key] for s in summaries) for key in FIGURES},
+        "median": {key: statistics.median(s[key] for s in summaries) for key in figures},
+        "std": {key: statistics.stdev(s[key] for s in summaries) for key in figures},
         "worst accuracy": min(s["accuracy"] for s in summaries),
         "certified": sum(s["certificate"]["certified"] for s in summaries),
         "seeds": [row(summary) for summary in summaries],

@@ -4,19 +4,15 @@ Run `python experiments/bench_align.py`: 100 triples, each image's cluster wrong
 the clusters numbered at random; 20 draws. The result goes to experiments/results/align.json. CPU time, one thread.
 """
 
-import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
+import click
 import torch
+from common import RESULTS, write_result
 
 from gedi_nesy.logic.constraint import Constraint
-from gedi_nesy.runs.folder import provenance
-
-RESULT = Path(__file__).parent / "results" / "align.json"
 
 
 def draw(rule: Constraint, examples: int, error: float, seed: int) -> dict[str, Any]:
@@ -36,30 +32,25 @@ def draw(rule: Constraint, examples: int, error: float, seed: int) -> dict[str, 
     return {"seed": seed, "right": right, "seconds": round(seconds, 3), "exact": found.exact, "margin": found.margin}
 
 
-def main() -> None:
+@click.command()
+@click.option("--examples", default=100, show_default=True)
+@click.option("--error", default=0.2, show_default=True)
+@click.option("--draws", default=20, show_default=True)
+def main(examples: int, error: float, draws: int) -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--examples", type=int, default=100)
-    parser.add_argument("--error", type=float, default=0.2)
-    parser.add_argument("--draws", type=int, default=20)
-    options = parser.parse_args()
     torch.set_num_threads(1)
     rule = Constraint.from_file("addition")
     rule.align({v.key: torch.zeros(1, 10).log_softmax(1) for v in rule.variables})  # compiles what is compiled once
-    rows = [draw(rule, options.examples, options.error, seed) for seed in range(options.draws)]
+    rows = [draw(rule, examples, error, seed) for seed in range(draws)]
     seconds = [row["seconds"] for row in rows]
     result = {
-        "command": f"python experiments/bench_align.py --examples {options.examples} --error {options.error} "
-        f"--draws {options.draws}",
         "right": sum(row["right"] for row in rows),
-        "draws": options.draws,
+        "draws": draws,
         "seconds": {"median": statistics.median(seconds), "max": max(seconds)},
         "rows": rows,
-        **provenance(torch.device("cpu")),
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"right {result['right']} of {options.draws}, seconds {result['seconds']}")
+    write_result(RESULTS / "align.json", result)
+    print(f"right {result['right']} of {draws}, seconds {result['seconds']}")
 
 
 if __name__ == "__main__":

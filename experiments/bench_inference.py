@@ -4,17 +4,14 @@ Run `python experiments/bench_inference.py`: it prints its table and stores it i
 contestants take turns. How inference grows with a rule's size is measured by growth.py.
 """
 
-import argparse
-import json
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import click
 import klay
 import torch
+from common import RESULTS, write_result
 from deepproblog.engines import ExactEngine
 from deepproblog.model import Model
 from deepproblog.network import Network
@@ -26,9 +23,7 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.diagram import FALSE, TRUE
 from gedi_nesy.logic.program import find_program
 from gedi_nesy.networks.mnist_net import MNIST_Net
-from gedi_nesy.runs.folder import provenance
 
-RESULTS = Path(__file__).parent / "results"
 PAIRS = torch.tensor([(a, b) for a in range(10) for b in range(10 - a)])
 
 
@@ -47,15 +42,15 @@ def table_of_solutions(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 def klay_on_our_diagram(rule: Constraint) -> Callable[..., Tensor]:
     """KLay's own layers over the same decision diagram."""
-    compiled, circuit = rule._compiled, klay.Circuit()
+    diagram, circuit = rule.diagram, klay.Circuit()
     nodes = {FALSE: circuit.false_node(), TRUE: circuit.true_node()}
-    for node in compiled.diagram.reachable(compiled.roots.values()):
-        first = 10 * compiled.order[compiled.diagram.level[node]] + 1
-        edges = [(value, child) for value, child in enumerate(compiled.diagram.children[node]) if child != FALSE]
+    for node in diagram.nodes.reachable(diagram.roots.values()):
+        first = 10 * diagram.order[diagram.nodes.level[node]] + 1
+        edges = [(value, child) for value, child in enumerate(diagram.nodes.children[node]) if child != FALSE]
         nodes[node] = circuit.or_node(
             [circuit.and_node([circuit.literal_node(first + value), nodes[child]]) for value, child in edges]
         )
-    circuit.set_root(nodes[next(iter(compiled.roots.values()))])
+    circuit.set_root(nodes[next(iter(diagram.roots.values()))])
     module = circuit.to_torch_module(semiring="log", compile=False)
 
     def evaluate(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -131,20 +126,18 @@ def speed(batch: int, rounds: int) -> dict[str, float]:
     )
 
 
-def main() -> None:
+@click.command()
+@click.option("--rounds", default=7, show_default=True, help="Turns of each contestant.")
+def main(rounds: int) -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each contestant")
-    options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    RESULTS.mkdir(exist_ok=True)
-    table: dict[str | int, object] = {"command": shlex.join(["python", *sys.argv])}
+    table: dict[str, dict[str, float]] = {}
     for batch in (20, 60):
-        table[batch] = times = speed(batch, options.rounds)
+        table[str(batch)] = times = speed(batch, rounds)
         for name, milliseconds in times.items():
             print(f"batch {batch:3}  {name:28} {milliseconds:10.3f} ms  {times['DeepProbLog'] / milliseconds:9.1f}x")
-    (RESULTS / "inference_speed.json").write_text(json.dumps(table | provenance(torch.device("cpu")), indent=1))
+    write_result(RESULTS / "inference_speed.json", table)
 
 
 if __name__ == "__main__":

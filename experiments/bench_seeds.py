@@ -5,19 +5,16 @@
 Our recipe with a fifteenth of its steps, in turn with each number of seeds, in one process; the median of some rounds.
 """
 
-import json
-import shlex
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import click
 import torch
+from common import out_option, write_result
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.data.points import load_points
-from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.phases import train_phases
 from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.vision.learner import Learner
@@ -31,7 +28,7 @@ SHORT = {"pretrain.steps": 40, "train.steps": 40, "refine.steps": 100}
 @click.option("--numbers", type=Commas(click.INT), default="1,5,20", show_default=True, help="Of seeds; 1 comes first.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--rounds", default=5, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the result here as JSON.")
+@out_option()
 def main(recipe: str, numbers: tuple[int, ...], threads: int, rounds: int, out: Path | None) -> None:
     """Run the experiment."""
     torch.set_num_threads(threads)
@@ -42,12 +39,11 @@ def main(recipe: str, numbers: tuple[int, ...], threads: int, rounds: int, out: 
     for number, times in zip(numbers, zip(*taken, strict=True), strict=True):
         own = statistics.median(times)
         first = lines[0]["seconds_a_seed"] if lines else own
-        lines.append({"seeds": number, "seconds_a_seed": own, "times_quicker": first / own})
-        print(f"{number:3} seeds side by side: {own:.2f} s a seed, {first / own:.2f} times quicker", flush=True)
+        lines.append({"seeds": number, "seconds_a_seed": own, "times_as_fast": first / own})
+        print(f"{number:3} seeds side by side: {own:.2f} s a seed, {first / own:.2f} times as fast", flush=True)
     if out:
-        about = {"command": shlex.join(["python", "experiments/bench_seeds.py", *sys.argv[1:]]), "recipe": recipe}
-        result = about | {"settings": SHORT, "threads": threads, "rounds": rounds, "lines": lines}
-        out.write_text(json.dumps(result | provenance(torch.device("cpu")), indent=2) + "\n")
+        about = {"recipe": recipe, "settings": SHORT, "threads": threads, "rounds": rounds}
+        write_result(out, about | {"lines": lines})
 
 
 def learn(recipe: Recipe, number: int) -> float:

@@ -1,4 +1,4 @@
-"""How much quicker SGLD is than a plain autograd loop over torch's own layers: 20 steps on MNIST_Net, CPU.
+"""How many times as fast SGLD is as a plain autograd loop over torch's own layers: 20 steps on MNIST_Net, CPU.
 
 The three run in turn in one process, so that a noisy machine disturbs them alike; the ratio is the median of the ratios
 of neighbouring runs. One thread is timed by its CPU time, which leaves out what other processes took; two by the clock.
@@ -8,11 +8,7 @@ With the same noise the samples must agree: the largest difference of a pixel is
     python experiments/bench_sgld.py [--rounds 15] [--out bench_sgld.json]
 """
 
-import argparse
-import json
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,12 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
+from common import out_option, write_result
 from torch import Tensor, nn
 
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.networks.mnist_net import MNIST_Net
-from gedi_nesy.runs.folder import provenance
 
 STEPS, STEP_SIZE, CLAMP = 20, 1.0, (-1.0, 1.0)
 Sampler = Callable[[Tensor, torch.Generator], Tensor]
@@ -90,19 +87,18 @@ def compare(net: MNIST_Net, chains: int, threads: int, rounds: int) -> dict[str,
     }
 
 
-def main() -> None:
+@click.command()
+@click.option("--rounds", default=15, show_default=True)
+@out_option()
+def main(rounds: int, out: Path | None) -> None:
     """Print the table; write it where --out says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
     torch.manual_seed(0)
     net = MNIST_Net()
-    print("threads chains | plain ms | engine  median ms  least ms  times quicker | difference: no noise, noise")
+    print("threads chains | plain ms | engine  median ms  least ms  times as fast | difference: no noise, noise")
     lines = []
     for threads in (1, 2):
         for chains in (48, 60, 180):
-            line = compare(net, chains, threads, arguments.rounds)
+            line = compare(net, chains, threads, rounds)
             lines.append(line)
             for engine, ratio in line["median_ratio"].items():
                 print(
@@ -110,9 +106,8 @@ def main() -> None:
                     f"{line['median_ms'][engine]:10.1f} {line['least_ms'][engine]:9.1f} {ratio:14.2f} | "
                     f"{line['largest_difference'][engine]:.1e}, {line['largest_difference_with_noise'][engine]:.1e}"
                 )
-    if arguments.out:
-        result = {"command": shlex.join(["python", *sys.argv]), "lines": lines} | provenance(torch.device("cpu"))
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    if out:
+        write_result(out, {"lines": lines})
 
 
 if __name__ == "__main__":

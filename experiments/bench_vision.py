@@ -19,10 +19,7 @@ The roofline is the longer of the first two times, and the share of the peak the
     python experiments/bench_vision.py --variants eager,bf16 --set network.encoder=resnet8-8 --iterations 2
 """
 
-import json
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +27,7 @@ from typing import Any
 
 import click
 import torch
+from common import out_option, settings_option, write_result
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -37,8 +35,6 @@ from torch.utils.flop_counter import flop_registry
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.core.fit import Training
-from gedi_nesy.runs.folder import provenance
-from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 
@@ -82,21 +78,21 @@ class Need(TorchDispatchMode):
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--threads", default=1, show_default=True, help="On CPU.")
 @click.option("--iterations", default=20, show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of every variant.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the result here as JSON.")
+@settings_option
+@out_option()
 def main(
     recipe: str,
     variants: tuple[str, ...] | None,
     device: str,
     threads: int,
     iterations: int,
-    settings: tuple[str, ...],
+    settings: dict[str, Any],
     out: Path | None,
 ) -> None:
     """Run the experiment."""
     torch.set_num_threads(threads)
     cuda = torch.device(device).type == "cuda"
-    own = dict(map(parse_setting, settings)) | {"device": device, "examples": 1000}
+    own = settings | {"device": device, "examples": 1000}
     needs = {kind: measure_need(recipe, own | {"speed.bf16": kind == "bfloat16"}) for kind in ("float32", "bfloat16")}
     limits = measure_limits(torch.device(device))
     for kind, need in needs.items():
@@ -112,9 +108,8 @@ def main(
         figures = {key: value for key, value in lines[-1].items() if key != "variant"}
         print(f"{variant}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()), flush=True)
     if out:
-        command = shlex.join(["python", "experiments/bench_vision.py", *sys.argv[1:]])
-        about = {"command": command, "recipe": recipe, "settings": own, "iteration": needs, "device_limits": limits}
-        out.write_text(json.dumps(about | {"lines": lines} | provenance(torch.device(device)), indent=2) + "\n")
+        about = {"recipe": recipe, "settings": own, "iteration": needs, "device_limits": limits}
+        write_result(out, about | {"lines": lines}, device)
 
 
 def reached(

@@ -16,6 +16,7 @@ from unittest import mock
 
 import click
 import torch
+from common import FILE, out_option, runs_option, write_result
 from judge import Judge, floor, judged, load_judge
 from once import run_once
 from torch import Tensor
@@ -26,9 +27,7 @@ from gedi_nesy.data import Images, load_images
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import write_atomically
 from gedi_nesy.nesy import learner
-from gedi_nesy.runs.folder import provenance
 
-RESULTS = Path(__file__).parent / "results"
 SHORT = {  # the guard is off, so that the check alone has to see what goes wrong
     "examples": 300, "train.steps": 300, "student.steps": 700, "views": 4, "dataset": "mnist",
     "guard.largest_gap": 1e4, "guard.retries": 0,
@@ -74,9 +73,9 @@ class WithoutThrees(Chains):
 
 
 @click.command()
-@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/energy-check"), show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "energy_check.json", show_default=True)
+@click.option("--data-dir", type=FILE, required=True)
+@runs_option("runs/energy-check")
+@out_option("energy_check.json")
 def main(data_dir: Path, runs: Path, out: Path) -> None:
     """Run the experiment."""
     torch.set_num_threads(1)
@@ -87,14 +86,12 @@ def main(data_dir: Path, runs: Path, out: Path) -> None:
         for part, seeds in {"calibration": CALIBRATION, "check": CHECK}.items()
     }
     result = {
-        "command": "python experiments/energy_check.py --data-dir DATA",
         "judge": {"accuracy": accuracy, "floor": floor(judge, images)},
         "settings": {"all": SHORT} | SETTINGS,
         "told_apart": {part: told_apart(found) for part, found in rows.items()},
         "runs": rows,
-        **provenance(torch.device("cpu")),
     }
-    out.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(out, result)
     print(json.dumps(result["told_apart"], indent=2))
 
 

@@ -35,6 +35,7 @@ import click
 import numpy as np
 import torch
 from click.testing import CliRunner
+from common import command, out_option
 from PIL import Image
 
 from gedi_nesy.cli import main as command_line
@@ -49,8 +50,8 @@ from gedi_nesy.nesy.recipe import load_recipe, recipe_names
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table
 from gedi_nesy.nesy.train import resume, train
-from gedi_nesy.report.html import flatten
 from gedi_nesy.report.rewrite import rewrite_report
+from gedi_nesy.runs.dotted import flatten
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.recipe import load_recipe as load_vision_recipe
@@ -363,7 +364,7 @@ def run_kind(kind: str, seed: int, cases: int, place: Place) -> list[dict[str, s
 @click.option("--seed", default=0, show_default=True)
 @click.option("--cases", type=click.IntRange(1), help="Of each kind.  [default: 80 to 600, 2000 in all]")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Repeatable.  [default: all]")
-@click.option("--out", type=click.Path(path_type=Path), default=HERE / "results" / "fuzz.json", show_default=True)
+@out_option("fuzz.json")
 def main(seed: int, cases: int | None, kinds: tuple[str, ...], out: Path) -> None:
     """Run the cases and store what came of them; the exit code is 1 if any failed."""
     out, start = out.resolve(), time.monotonic()
@@ -381,9 +382,7 @@ def main(seed: int, cases: int | None, kinds: tuple[str, ...], out: Path) -> Non
             ]
             print(f"{time.monotonic() - start:.0f} s", kind, summary[kind], flush=True)
             result = {
-                "command": f"python experiments/fuzz.py --seed {seed}"
-                + f" --cases {cases}" * bool(cases)
-                + "".join(f" --kind {kind}" for kind in kinds),
+                "command": command(),
                 "seed": seed,
                 "cases": sum(row["cases"] for row in summary.values()),
                 "kinds": summary,

@@ -4,7 +4,6 @@ Run `python experiments/growth.py`, or with the start of some names, such as `ad
 before stay in experiments/results/inference_growth.json. All times are CPU time on one thread.
 """
 
-import argparse
 import json
 import multiprocessing
 import resource
@@ -14,7 +13,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
+from common import RESULTS, write_result
 from problog.formula import LogicDAG, LogicFormula
 from problog.program import PrologString
 from problog.sdd_formula import SDD
@@ -24,9 +25,8 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.grounder import ground
 from gedi_nesy.logic.program import Program, Source, find_program
 from gedi_nesy.logic.query import Query
-from gedi_nesy.runs.folder import provenance
 
-RESULT = Path(__file__).parent / "results" / "inference_growth.json"
+RESULT = RESULTS / "inference_growth.json"
 BATCH, ROUNDS = 20, 7
 BUDGET = 120.0  # seconds, ours
 
@@ -131,28 +131,25 @@ def _in_process(text: str, query: str, limit: float, sender: Connection) -> None
     sender.send(sdd.get_manager().get_manager().count())
 
 
-def main() -> None:
-    """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rules", nargs="*", default=[""], help="the start of the names of the rules to measure")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds of CPU time for ProbLog's SDD")
-    options = parser.parse_args()
+@click.command()
+@click.argument("beginnings", metavar="[RULE]...", nargs=-1)
+@click.option("--limit", default=60.0, show_default=True, help="Seconds of CPU time for ProbLog's SDD.")
+def main(beginnings: tuple[str, ...], limit: float) -> None:
+    """Measure, print and store the rules whose names begin so, or all of them."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    RESULT.parent.mkdir(exist_ok=True)
     for name, (text, query) in rules().items():
-        if name.startswith(tuple(options.rules)):
-            row = ours(text, query) | problog_sdd(text, query, options.limit)
+        if name.startswith(beginnings or ""):
+            row = ours(text, query) | problog_sdd(text, query, limit)
             print(f"{name:20}", "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-            store(name, row, options.limit)
+            store(name, row, limit)
 
 
 def store(name: str, row: dict[str, Any], limit: float) -> None:
     """Add a row to the results."""
     known = json.loads(RESULT.read_text())["rules"] if RESULT.exists() else {}
     rows = {rule: row if rule == name else known.get(rule) for rule in rules() if rule == name or rule in known}
-    head = {"command": "python experiments/growth.py", "sdd_limit_s": limit, "batch": BATCH}
-    RESULT.write_text(json.dumps(head | {"rules": rows} | provenance(torch.device("cpu")), indent=1) + "\n")
+    write_result(RESULT, {"sdd_limit_s": limit, "batch": BATCH, "rules": rows})
 
 
 if __name__ == "__main__":

@@ -18,31 +18,31 @@ ours says why: not run, failed, none drawn.
 """
 
 import json
-import shlex
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from common import FILE, RESULTS, command, runs_option, settings_option, write_json
 from rich.console import Console
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.data import DataUnavailable, load_images
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import ComparisonDisplay, markdown_lines
+from gedi_nesy.report.words import FIGURES, SCORES, compared
 from gedi_nesy.runs.compare.scheduler import Stopped
 from gedi_nesy.runs.compare.trial import Outcome
-from gedi_nesy.runs.settings import parse_setting
-from gedi_nesy.vision.compare import FIGURES, compare, plan_cells
-from gedi_nesy.vision.evaluation import OF_FEATURES, SCORES, Evaluation
+from gedi_nesy.vision.compare import compare, plan_cells
+from gedi_nesy.vision.evaluation import ON_IMAGES, Evaluation
 from gedi_nesy.vision.published import AUROC_ON_IMAGES, FIGURES_ON_IMAGES
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for
 
-RESULTS = Path(__file__).parent / "results"
 OF_THE_PAPER = ("jem", "barlow", "swav", "gedi-no-gen", "gedi")
-OF_CLUSTERS = {key: FIGURES[key] for key in ("nmi", "ami", "cluster_accuracy", "nmi_batch64", "nmi_batch64_chance")}
+OF_FEATURES = compared("features")
+CLUSTERS = ("nmi", "ami", "cluster_accuracy", "nmi_batch64", "nmi_batch64_chance")
+OF_CLUSTERS = {key: FIGURES[key].column for key in CLUSTERS}
 OF_SAMPLES = ("FID", "KID", "FD(classifier)", "KD(classifier)", "precision", "recall")
 FACTS = ("dataset", "examples", "steps", "seconds", "certificate", "device", "machine", "versions")
 MEASURED = ("samples", "samples_failed", "test_images", "reference", "extractor", "sgld_steps", "trained_with_gen")
@@ -55,11 +55,11 @@ MEASURED = ("samples", "samples_failed", "test_images", "reference", "extractor"
 @click.option("--budget", type=int, help="Training steps of each run, instead of the published ones.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--jobs", default=1, show_default=True, help="Runs at a time.")
-@click.option("--data-dir", type=click.Path(path_type=Path))
-@click.option("--inception", type=click.Path(path_type=Path), help="torch-fidelity's file of Inception's weights.")
+@click.option("--data-dir", type=FILE)
+@click.option("--inception", type=FILE, help="torch-fidelity's file of Inception's weights.")
 @click.option("--samples", type=int, help="For the distances.  [default: 1000; with --inception 10000]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Needs a --name.")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/images"), show_default=True)
+@settings_option
+@runs_option("runs/images")
 @click.option("--name", help="Of the result; -budget<steps> is added.  [default: images-published, or images]")
 @click.option("--only-write", is_flag=True, help="Train and evaluate nothing.")
 def main(
@@ -72,7 +72,7 @@ def main(
     data_dir: Path | None,
     inception: Path | None,
     samples: int | None,
-    settings: tuple[str, ...],
+    settings: dict[str, Any],
     runs: Path,
     name: str | None,
     only_write: bool,
@@ -81,10 +81,9 @@ def main(
     if settings and not name:
         raise click.UsageError("--set makes runs that are not the paper's; give their result a --name.")
     name = (name or ("images" if budget else "images-published")) + (f"-budget{budget}" if budget else "")
-    own = dict(map(parse_setting, settings))
     for dataset in [] if only_write else datasets:
         recipes = {method: recipe_for(method, dataset=dataset) for method in methods}
-        changes = {method: {"device": device} | shares(recipe, budget) | own for method, recipe in recipes.items()}
+        changes = {method: {"device": device} | shares(recipe, budget) | settings for method, recipe in recipes.items()}
         there = tuple(other for other in IMAGES if other != dataset and is_there(other, data_dir))
         evaluation = Evaluation(samples, inception, there)
         rows = run_all(dataset, seed, changes, runs / name / dataset, evaluation, data_dir, jobs)
@@ -106,13 +105,12 @@ def run_all(
     jobs: int,
 ) -> list[dict[str, Any]]:
     """Rows of one data set: each method with its changes of the recipe, and its failure where that is all there is."""
-    command = shlex.join(["python", "experiments/images_tables.py", *sys.argv[1:]])
-    rows = [{"method": method, "trained on": dataset, "seed": seed, "command": command} for method in changes]
+    rows = [{"method": method, "trained on": dataset, "seed": seed, "command": command()} for method in changes]
     try:
         planned = [plan_cells([m], [dataset], [seed], change, data_dir=data_dir) for m, change in changes.items()]
         with ComparisonDisplay(Console(), OF_CLUSTERS | OF_FEATURES) as display:
             how: dict[str, Any] = {"data_dir": data_dir, "jobs": jobs, "watch": display.show}
-            found = compare([cell for (cell,) in planned], out, command, evaluation=evaluation, **how).outcomes
+            found = compare([cell for (cell,) in planned], out, command(), evaluation=evaluation, **how).outcomes
     except DataUnavailable as error:
         return [row | {"failed": str(error)} for row in rows]
     except UserError as error:
@@ -165,7 +163,7 @@ def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         if "figures" in row or "figures" not in table.get(kind(row), {}):  # a failure leaves a finished run's row alone
             table[kind(row)] = dict(row)
     ordered = [table[key] for key in sorted(table)]
-    path.write_text(json.dumps({"rows": ordered}, indent=2) + "\n")
+    write_json(path, {"rows": ordered})
     path.with_suffix(".md").write_text(markdown(ordered))
 
 
@@ -210,9 +208,9 @@ def features(row: Mapping[str, Any]) -> dict[str, str]:
     for other in IMAGES:
         scores = row.get("figures", {}).get("auroc", {}).get(other, {})
         theirs = AUROC_ON_IMAGES.get((row["method"], row["trained on"]), {}).get(other)
-        for key, title in SCORES.items():
+        for key in ON_IMAGES:
             text = in_words(scores.get(key), absent, theirs if key == "gradient" else None)
-            cells[f"{other}, {title}"] = "itself" if other == row["trained on"] else text
+            cells[f"{other}, {SCORES[key]}"] = "itself" if other == row["trained on"] else text
     return cells
 
 

@@ -9,7 +9,6 @@ Prints one line for each kill and whether every weight is equal to the last bit.
 
 import json
 import random
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import click
 import torch
+from common import WHERE, out_option, write_result
 from safetensors.torch import load_file
 
 OFTEN = ["--set=checkpoint_seconds=0.5", "--set=log_every=5"]
@@ -34,7 +34,7 @@ RESUME = {"rule": ["train"], "points": ["vision", "train"], "images": ["vision",
 @click.option("--track", type=click.Choice(list(START)), default="rule", show_default=True)
 @click.option("--kills", default=20, show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Of the moments.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the result here as JSON.")
+@out_option()
 def main(track: str, kills: int, seed: int, out: Path | None) -> None:
     """Run the experiment."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -49,17 +49,8 @@ def main(track: str, kills: int, seed: int, out: Path | None) -> None:
         equal = all(torch.equal(first[name], second[name]) for name in first)
     print(f"{kills} kills; bit-identical: {equal}")
     if out:
-        result = {
-            "command": shlex.join(["python", *sys.argv]),
-            "track": track,
-            "kills": kills,
-            "seed": seed,
-            "killed_at": reached,
-            "bit_identical": equal,
-        }
-        out.write_text(
-            json.dumps(result | {key: summary[key] for key in ("device", "machine", "versions")}, indent=2) + "\n"
-        )
+        result = {"track": track, "kills": kills, "seed": seed, "killed_at": reached, "bit_identical": equal}
+        write_result(out, result | {key: summary[key] for key in WHERE})
     sys.exit(not equal)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import torch
+from common import FILE, RESULTS, out_option, runs_option, seeds_option, write_result
 from corruptions import CORRUPTIONS, corrupt_images
 from judge import Judge, floor, judged, load_judge
 from once import run_once
@@ -25,9 +26,7 @@ from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.files import write_atomically
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.ood import ood_auroc
-from gedi_nesy.runs.folder import provenance
 
-RESULTS = Path(__file__).parent / "results"
 VARIANTS: dict[str, dict] = {
     "gen": {},
     "no-distorted": {"sampler.distorted": 0, "student.weights.distorted": 0},
@@ -39,40 +38,36 @@ SAMPLES = 1000  # chains from uniform noise
 
 
 @click.command()
-@click.option("--seeds", default="320-324", show_default=True, help="First and last.")
+@seeds_option("320-324")
 @click.option("--examples", default=1000, show_default=True)
 @click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)), help="[default: all]")
-@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/ood"), show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "ood.json", show_default=True)
-def main(seeds: str, examples: int, variants: tuple[str, ...], data_dir: Path, runs: Path, out: Path) -> None:
+@click.option("--data-dir", type=FILE, required=True)
+@runs_option("runs/ood")
+@out_option("ood.json")
+def main(seeds: range, examples: int, variants: tuple[str, ...], data_dir: Path, runs: Path, out: Path) -> None:
     """Run the experiment."""
-    if (variants or (seeds, examples) != ("320-324", 1000)) and out == RESULTS / "ood.json":
+    if (variants or (seeds, examples) != (range(320, 325), 1000)) and out == RESULTS / "ood.json":
         raise click.UsageError("This is not the whole experiment; give its result a place of its own with --out.")
     torch.set_num_threads(1)
     images = load_images("mnist", data_dir)
     outliers = {name: load_outliers(name, images.x_test, data_dir) for name in AGAINST}
     judge, judge_accuracy = load_judge(runs / "judge.pt", images)
-    first, _, last = seeds.partition("-")
     rows: dict[str, list[dict]] = {}
     for variant in variants or VARIANTS:
         rows[variant] = []
-        for seed in range(int(first), int(last or first) + 1):
+        for seed in seeds:
             folder = runs / f"{variant}-{examples}-seed{seed}"
             overrides = SHARED | {"examples": examples} | VARIANTS[variant]
             run_once("gedi-nesy", folder, overrides | {"seed": seed}, data_dir)
             rows[variant].append(measured(folder, images, outliers, judge))
             print(variant, seed, json.dumps(rows[variant][-1]), flush=True)
     result = {
-        "command": f"python experiments/ood.py --seeds {seeds} --examples {examples} --data-dir DATA"
-        + "".join(f" --variant {variant}" for variant in variants),
         "judge": {"accuracy": judge_accuracy, "floor": floor(judge, images)},
         "settings": {variant: SHARED | VARIANTS[variant] for variant in rows},
         "median": {variant: medians(runs_of) for variant, runs_of in rows.items()},
         "runs": rows,
-        **provenance(torch.device("cpu")),
     }
-    out.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(out, result)
 
 
 def measured(folder: Path, images: Images, outliers: dict[str, Tensor], judge: Judge) -> dict:

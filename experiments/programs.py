@@ -9,14 +9,12 @@ The result is experiments/results/programs-<recipe>-<examples>.json; finished ru
 """
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
+from common import RESULTS, WHERE, command, figures_of, runs_option, write_json
 from once import run_once
-from train_seeds import FIGURES, RESULTS
 
 from gedi_nesy.nesy.recipe import recipe_for
 
@@ -39,7 +37,7 @@ PROGRAMS: dict[str, dict[str, object]] = {
 @click.option("--examples", default=1000, show_default=True)
 @click.option("--recipe", help="[default: the one for so many examples]")
 @click.option("--seed", default=330, show_default=True)
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/programs"), show_default=True)
+@runs_option("runs/programs")
 def main(programs: str, examples: int, recipe: str | None, seed: int, runs: Path) -> None:
     """Run the experiment."""
     recipe = recipe or recipe_for("gedi+nesy", examples)
@@ -50,16 +48,17 @@ def main(programs: str, examples: int, recipe: str | None, seed: int, runs: Path
         folder = runs / f"{recipe}-{Path(program).stem}-{examples}-seed{seed}"
         summary = run_once(recipe, folder, settings | {"seed": seed}).summary
         rows[program] = {
-            "command": shlex.join(["python", *sys.argv]),
-            **{key: summary[key] for key in ("recipe", "dataset", "examples", "seed", *FIGURES, "seconds")},
+            "command": command(),
+            **{key: summary[key] for key in ("recipe", "dataset", "examples", "seed", "seconds")},
+            **figures_of(summary),
             "by_network": summary.get("networks"),
             "certificate": summary["certificate"],
             "restarts": summary["restarts"],
-            **{key: summary[key] for key in ("device", "machine", "versions")},
+            **{key: summary[key] for key in WHERE},
         }
-        figures = "  ".join(f"{key} {summary[key]:.3f}" for key in FIGURES[:5])
+        figures = "  ".join(f"{key} {value:.3f}" for key, value in figures_of(summary).items())
         print(f"{program:16} {figures}  certified {summary['certificate']['certified']}  {summary['seconds']} s")
-        out.write_text(json.dumps({"programs": rows}, indent=2) + "\n")
+        write_json(out, {"programs": rows})
 
 
 if __name__ == "__main__":

@@ -9,25 +9,25 @@ pieces, and the same command again goes on with its piece. After each piece, or 
 experiments/results/table6.json, .csv, .md and .png are written from all runs that are finished; what is not is empty.
 """
 
-import shlex
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
+from common import RESULTS, command, runs_option, settings_option
 
 from gedi_nesy.cli.shared import Commas
-from gedi_nesy.nesy.compare import FIGURES, compare, gather, plan_cells, read_config
+from gedi_nesy.nesy.compare import compare, gather, plan_cells, read_config
 from gedi_nesy.nesy.recipe import METHODS
 from gedi_nesy.report.comparison import text_table, write_comparison
 from gedi_nesy.report.comparison.progress import describe
+from gedi_nesy.report.words import compared
 from gedi_nesy.runs.compare.scheduler import Progress, Stopped, changed_settings
 from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
-from gedi_nesy.runs.settings import parse_setting
 
 SIZES = (100, 1000, 10000)
-RESULT = Path(__file__).parent / "results" / "table6"
-RUNS = Path("runs/table6")
+RESULT = RESULTS / "table6"
 
 
 @click.command()
@@ -36,8 +36,8 @@ RUNS = Path("runs/table6")
 @click.option("--seeds", default=5, show_default=True, help="How many; of the whole table.")
 @click.option("--first-seed", default=320, show_default=True, help="The recipes were made on other seeds.")
 @click.option("--jobs", type=int, help="Runs at a time.  [default: one a core]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="For the runs of this piece.")
-@click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True)
+@settings_option
+@runs_option("runs/table6")
 @click.option("--only-write", is_flag=True, help="Train nothing.")
 def main(
     methods: tuple[str, ...],
@@ -45,31 +45,30 @@ def main(
     seeds: int,
     first_seed: int,
     jobs: int | None,
-    settings: tuple[str, ...],
+    settings: dict[str, Any],
     runs: Path,
     only_write: bool,
 ) -> None:
     """Train a piece of the table, then write all of it."""
     mnist, which = {"dataset": "mnist"}, range(first_seed, first_seed + seeds)
     table = plan_cells(METHODS, SIZES, which, mnist)
-    trained_by = [argument for argument in sys.argv[1:] if argument != "--only-write"]
-    command = shlex.join(["python", "experiments/table6.py", *trained_by])
+    typed = command("--only-write")
     try:
         if not only_write:
-            piece = plan_cells(methods, examples, which, mnist | dict(parse_setting(text) for text in settings))
-            compare(piece, runs, command, jobs=jobs, watch=show)
+            piece = plan_cells(methods, examples, which, mnist | settings)
+            compare(piece, runs, typed, jobs=jobs, watch=show)
     except Stopped as stopped:
         sys.exit(f"Stopped with {stopped}; go on with the same command.")
     finally:
-        write(table, runs, command)
+        write(table, runs, typed)
 
 
-def write(table: list[Cell], runs: Path, command: str) -> None:
+def write(table: list[Cell], runs: Path, typed: str) -> None:
     """The table from what is finished, and in which settings it departs from the recipes."""
     outcomes = [read_outcome(cell, runs) for cell in table]
     comparison = gather(outcomes)
     about = {
-        "command": command,
+        "command": typed,
         "settings unlike the recipes, with the number of runs": departures(outcomes, runs),
         "finished": f"{sum(outcome.summary is not None for outcome in outcomes)} of {len(table)} runs",
     }
@@ -89,7 +88,7 @@ def departures(outcomes: list[Outcome], runs: Path) -> dict[str, int]:
 
 def show(progress: Progress) -> None:
     """A line for each run that ends."""
-    line = describe(progress.outcome, FIGURES) if progress.outcome else "start"
+    line = describe(progress.outcome, compared("rule")) if progress.outcome else "start"
     left = "" if progress.seconds_left is None else f", about {progress.seconds_left / 60:.0f} min left"
     print(f"{line}  ({progress.done} of {progress.total} done{left})", flush=True)
 

@@ -10,16 +10,17 @@ sheet, experiments/results/figures/<--name>-<figure>.png.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+from common import RESULTS, runs_option, settings_option
 from once import vision_run_once
 from PIL import Image, ImageDraw, ImageFont
 
-from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.published import NOISE
 from gedi_nesy.vision.recipe import recipe_for
 
-FIGURES = Path(__file__).parent / "results" / "figures"
+FIGURES = RESULTS / "figures"
 WIDTH = 1600  # of a sheet, in pixels, at most
 # the paper's figure, and the picture of a run that shows the same
 KINDS = {
@@ -36,8 +37,8 @@ KINDS = {
 @click.option("--datasets", default="moons,circles", show_default=True)
 @click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--first-seed", default=100, show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/toys"), show_default=True)
+@settings_option
+@runs_option("runs/toys")
 @click.option("--name", help="Of the runs and the pictures.  [default: toys-published or toys-ours]")
 def main(
     published: bool,
@@ -45,14 +46,14 @@ def main(
     datasets: str,
     seeds: int,
     first_seed: int,
-    settings: tuple[str, ...],
+    settings: dict[str, Any],
     runs: Path,
     name: str | None,
 ) -> None:
     """Draw the figures."""
     FIGURES.mkdir(parents=True, exist_ok=True)
     name = name or ("toys-published" if published else "toys-ours")
-    overrides = {"data_noise": NOISE, "seeds": seeds, "seed": first_seed} | dict(map(parse_setting, settings))
+    overrides = {"data_noise": NOISE, "seeds": seeds, "seed": first_seed} | settings
     runs_of: dict[str, list[Path]] = {}
     for method in methods.split(","):
         for dataset in datasets.split(","):

@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from common import RESULTS, WHERE, command, runs_option, settings_option, write_json
 from once import vision_run_once
 from toys_bayes import bayes_nmi
 
 from gedi_nesy.runs.folder import RunFolder
-from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.published import NOISE, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import METHODS, recipe_for
 
-RESULTS = Path(__file__).parent / "results"
 SOLVED = 0.99  # of NMI
 FOUND = 0.95  # of cluster accuracy: above it a few points are lost, below it the clusters are others than the true ones
 
@@ -38,8 +37,8 @@ FOUND = 0.95  # of cluster accuracy: above it a few points are lost, below it th
 @click.option("--noise", type=float, default=NOISE, show_default=True)
 @click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--first-seed", default=100, show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/toys"), show_default=True)
+@settings_option
+@runs_option("runs/toys")
 @click.option("--name", help="Of the result file.  [default: toys-published or toys-ours]")
 def main(
     published: bool,
@@ -48,20 +47,18 @@ def main(
     noise: float,
     seeds: int,
     first_seed: int,
-    settings: tuple[str, ...],
+    settings: dict[str, Any],
     runs: Path,
     name: str | None,
 ) -> None:
     """Run the experiment."""
-    command = f"python experiments/toys_tables.py{' --published' * published}{f' --name {name}' if name else ''}"
     name = name or ("toys-published" if published else "toys-ours")
-    command += "".join(f" --set {text}" for text in settings)
-    overrides = {"data_noise": noise, "seeds": seeds, "seed": first_seed} | dict(map(parse_setting, settings))
+    overrides = {"data_noise": noise, "seeds": seeds, "seed": first_seed} | settings
     for method in methods.split(","):
         for dataset in datasets.split(","):
             folder = runs / name / f"{method}-{dataset}-{noise}"
             vision_run_once(recipe_for(method, published), folder, overrides | {"dataset": dataset})
-            row = read_row(folder, command)
+            row = read_row(folder)
             print(" | ".join(cells_of(row)), flush=True)
             write_results(RESULTS / f"{name}.json", row)
 
@@ -74,7 +71,7 @@ def write_results(path: Path, row: Mapping[str, Any]) -> None:
 
     others = json.loads(path.read_text())["rows"] if path.exists() else []
     rows = sorted([row, *(other for other in others if kind(other) != kind(row))], key=kind)
-    path.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+    write_json(path, {"rows": rows})
     path.with_suffix(".md").write_text(markdown(rows))
 
 
@@ -110,7 +107,7 @@ def cells_of(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def read_row(folder: Path, command: str) -> dict[str, Any]:
+def read_row(folder: Path) -> dict[str, Any]:
     """One method on one data set, all seeds."""
     summary = RunFolder(folder).read_json("summary.json")
     noise = float(folder.name.rsplit("-", 1)[1])
@@ -120,12 +117,11 @@ def read_row(folder: Path, command: str) -> dict[str, Any]:
     likelihoods = [seed["log_likelihood"] for seed in summary["seeds"]]
     published = TABLES_2_AND_3.get((method, dataset), {}).get("nmi") if noise == NOISE else None
     return {
-        "command": f"{command} --methods {method} --datasets {dataset} --noise {noise} --seeds {len(nmis)} "
-        f"--first-seed {summary['seeds'][0]['seed']}",
+        "command": command(),
         "method": method,
         "dataset": dataset,
         "noise": noise,
-        "paper": published and [published.median, published.std],
+        "paper": published and [published.centre, published.std],
         "nmi": {"mean": statistics.mean(nmis), "std": statistics.stdev(nmis), "min": min(nmis)},
         "solved": sum(nmi >= SOLVED for nmi in nmis),
         "bayes": {"mean": statistics.mean(bayes), "min": min(bayes), "solved": sum(nmi >= SOLVED for nmi in bayes)},
@@ -137,7 +133,7 @@ def read_row(folder: Path, command: str) -> dict[str, Any]:
         "log_likelihood": statistics.median(likelihoods),
         "kde_log_likelihood": summary["median"]["kde_log_likelihood"],
         "seconds_a_seed": summary["median"]["seconds"],
-        **{key: summary[key] for key in ("recipe", "steps", "seeds", "device", "machine", "versions")},
+        **{key: summary[key] for key in ("recipe", "steps", "seeds", *WHERE)},
     }
 
 

@@ -7,7 +7,6 @@ The result goes to experiments/results/toys-weights-<recipe>.json, and as a map 
 experiments/results/figures/toys-figure8-<recipe>.png; a cell that is finished in --runs is kept.
 """
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,14 +14,13 @@ from typing import Any
 
 import click
 import numpy as np
+from common import RESULTS, WHERE, command, runs_option, settings_option, write_json
 from once import vision_run_once
 
 from gedi_nesy.report.figure import INK, new_figure, save
 from gedi_nesy.runs.folder import RunFolder
-from gedi_nesy.runs.settings import parse_setting
 from gedi_nesy.vision.recipe import recipe_for
 
-RESULTS = Path(__file__).parent / "results"
 WEIGHTS = (1.0, 10.0, 50.0, 200.0)
 
 
@@ -31,14 +29,12 @@ WEIGHTS = (1.0, 10.0, 50.0, 200.0)
 @click.option("--datasets", default="moons,circles", show_default=True)
 @click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--first-seed", default=100, show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/weights"), show_default=True)
-def main(published: bool, datasets: str, seeds: int, first_seed: int, settings: tuple[str, ...], runs: Path) -> None:
+@settings_option
+@runs_option("runs/weights")
+def main(published: bool, datasets: str, seeds: int, first_seed: int, settings: dict[str, Any], runs: Path) -> None:
     """Run the experiment."""
     recipe = recipe_for("gedi", published)
-    command = f"python experiments/toys_weights.py {'--published ' if published else ''}--datasets {datasets} "
-    command += f"--seeds {seeds} --first-seed {first_seed}" + "".join(f" --set {text}" for text in settings)
-    shared = {"seeds": seeds, "seed": first_seed} | dict(map(parse_setting, settings))
+    shared = {"seeds": seeds, "seed": first_seed} | settings
     if not published:
         shared |= {"refine": None}  # L_GEN, and all that follows the clusters
     cells: list[dict[str, Any]] = []
@@ -50,8 +46,7 @@ def main(published: bool, datasets: str, seeds: int, first_seed: int, settings: 
                 vision_run_once(recipe, folder, shared | weights)
                 cells.append({"dataset": dataset, "inv": inv, "prior": prior} | read_cell(folder))
                 print(cells[-1]["dataset"], inv, prior, f"NMI {statistics.median(cells[-1]['nmi']):.3f}", flush=True)
-                text = json.dumps({"command": command, "cells": cells}, indent=2)
-                (RESULTS / f"toys-weights-{recipe}.json").write_text(text + "\n")
+                write_json(RESULTS / f"toys-weights-{recipe}.json", {"command": command(), "cells": cells})
     (RESULTS / "figures").mkdir(exist_ok=True)
     draw(RESULTS / "figures" / f"toys-figure8-{recipe}.png", cells)
 
@@ -64,7 +59,7 @@ def read_cell(folder: Path) -> dict[str, Any]:
         "nmi": [row["nmi"] for row in rows],
         "D": [row["certificate"]["D"] for row in rows],
         "seeds": [row["seed"] for row in rows],
-        **{key: summary[key] for key in ("seconds", "device", "machine", "versions")},
+        **{key: summary[key] for key in ("seconds", *WHERE)},
     }
 
 

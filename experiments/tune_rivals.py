@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 import torch
+from common import WHERE, figures_of, out_option, runs_option, write_result
 from once import run_once
 
 import gedi_nesy as gn
@@ -24,15 +25,14 @@ from gedi_nesy.nesy.examples import Examples, draw_examples
 
 WEIGHTS = {"swav": (25.0, 100.0, 400.0), "barlow": (1.0, 10.0, 100.0, 1000.0)}
 HELD_OUT = 2000  # examples
-FIGURES = ("accuracy", "cluster_accuracy", "nmi", "constraint_satisfaction", "seconds")
 
 
 @click.command()
 @click.option("--rival", "rivals", multiple=True, default=tuple(WEIGHTS), show_default=True)
 @click.option("--steps", default=600, show_default=True, help="Of each run; the recipes take 2500 and 5000.")
 @click.option("--seeds", default=2, show_default=True, help="0, 1, ...; for tuning only.")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/tune"), show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent / "results/tune_rivals.json")
+@runs_option("runs/tune")
+@out_option("tune_rivals.json")
 def main(rivals: tuple[str, ...], steps: int, seeds: int, runs: Path, out: Path) -> None:
     """Run the grid."""
     rows: list[dict] = []
@@ -49,18 +49,17 @@ def main(rivals: tuple[str, ...], steps: int, seeds: int, runs: Path, out: Path)
             }
             overrides |= {"train.warp": warp, f"train.weights.{rival}": weight}
             run = run_once(f"{rival}-nesy-addition-{examples}", folder, overrides)
-            rows.append(cell | {"seed": seed} | score(run) | {key: run.summary[key] for key in FIGURES})
+            rows.append(cell | {"seed": seed} | score(run) | figures_of(run.summary))
+            rows[-1]["seconds"] = run.summary["seconds"]
             print(json.dumps(rows[-1]), flush=True)
             result = {
-                "command": f"python experiments/tune_rivals.py --steps {steps} --seeds {seeds}"
-                + "".join(f" --rival {name}" for name in rivals),
                 "criterion": "mean over seeds of score = nll + imbalance on unseen examples, in nats; lowest is chosen",
                 "chosen": choose(rows, "score"),
                 "labels_would_choose": choose(rows, "accuracy", highest=True),
                 "cells": rows,
-                **{key: run.summary[key] for key in ("dataset", "device", "machine", "versions")},
+                **{key: run.summary[key] for key in ("dataset", *WHERE)},
             }
-            out.write_text(json.dumps(result, indent=2) + "\n")
+            write_result(out, result)
 
 
 def score(run: gn.Run) -> dict[str, float]:

@@ -29,8 +29,8 @@ from gedi_nesy.cli.shared import (
 )
 from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.nesy.check import check_rule
-from gedi_nesy.nesy.compare import FIGURES, plan_cells
 from gedi_nesy.nesy.compare import compare as compare_cells
+from gedi_nesy.nesy.compare import plan_cells
 from gedi_nesy.nesy.files import predict_files
 from gedi_nesy.nesy.ood import ood_auroc
 from gedi_nesy.nesy.picture import draw_samples
@@ -40,6 +40,7 @@ from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
 from gedi_nesy.report.comparison import ComparisonDisplay
 from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_table, rule_table, summary_table
+from gedi_nesy.report.words import compared
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.runs.compare.scheduler import Stopped
 from gedi_nesy.runs.device import how_started, is_first_process
@@ -176,7 +177,7 @@ def compare(
       gedi-nesy compare --methods gedi+nesy,paper,nesy --examples 100,1000 --seeds 5 --out runs/methods
     """
     console = Console(stderr=as_json)
-    with ComparisonDisplay(console, FIGURES) as display:
+    with ComparisonDisplay(console, compared("rule")) as display:
         overrides = dict(parse_setting(text) for text in settings) | ({"dataset": dataset} if dataset else {})
         seed_range = range(first_seed, first_seed + seeds)
         cells = plan_cells(methods, examples, seed_range, overrides, data_dir=data_dir, notify=display.notice)
@@ -285,7 +286,7 @@ def sample(run: Run, number: int, steps: int | None, seed: int, network: str | N
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
 def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Measure how well scores tell the run's own images from foreign ones: AUROC, .5 is chance.
+    """Measure how well scores tell the run's own images from foreign ones: AUROC, 0.5 is chance.
 
     Its own are the test images, or those of the table that it was trained on.
 

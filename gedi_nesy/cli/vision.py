@@ -33,12 +33,13 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import ComparisonDisplay
 from gedi_nesy.report.console import ProgressDisplay, ood_table, summary_table
 from gedi_nesy.report.evaluation import WITHOUT_GEN, evaluation_table
+from gedi_nesy.report.words import compared
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.runs.compare.scheduler import Stopped
 from gedi_nesy.runs.device import how_started, is_first_process
 from gedi_nesy.runs.settings import parse_setting
-from gedi_nesy.vision.compare import FIGURES, plan_cells
 from gedi_nesy.vision.compare import compare as compare_cells
+from gedi_nesy.vision.compare import plan_cells
 from gedi_nesy.vision.evaluate import evaluate as evaluate_run
 from gedi_nesy.vision.evaluation import Evaluation
 from gedi_nesy.vision.ood import ood_auroc
@@ -74,7 +75,7 @@ def vision() -> None:
 @click.option("--published", is_flag=True, help="The method's recipe exactly as the paper has it, instead of ours.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--examples", type=SEVERAL, help="Training points.  [default: 1000 of a toy, else all]")
-@click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, .05]")
+@click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, 0.05]")
 @click.option("--clusters", type=SEVERAL, help="How many to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=COUNT, help="Networks of which the certificate chooses one.")
 @click.option("--seed", type=SEED, help="Of points, weights and noise.  [default: 0]")
@@ -182,7 +183,7 @@ def compare(
       gedi-nesy vision compare --methods gedi,jem --datasets cifar10 --seeds 3 --against svhn --set device=cuda --jobs 1
     """
     console = Console(stderr=as_json)
-    with ComparisonDisplay(console, FIGURES) as display:
+    with ComparisonDisplay(console, compared("points", "images")) as display:
         overrides = dict(parse_setting(text) for text in settings)
         seed_range = range(first_seed, first_seed + seeds)
         cells = plan_cells(methods, datasets, seed_range, overrides, published=published, data_dir=data_dir)
@@ -255,7 +256,7 @@ def sample(run: Path, number: int, steps: int, seed: int, device: str, out: Path
 @click.option("--device", default="cpu", show_default=True)
 @as_json
 def ood(run: Path, against: tuple[str, ...], data_dir: Path | None, device: str, as_json: bool) -> None:
-    """Measure how well scores tell the run's test set from foreign points or images: AUROC, .5 is chance.
+    """Measure how well scores tell the run's test set from foreign points or images: AUROC, 0.5 is chance.
 
     \b
     Example:

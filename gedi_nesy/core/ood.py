@@ -7,6 +7,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from gedi_nesy.core.subset import random_subset
+
 LARGEST = 10_000  # examples of each kind
 
 
@@ -28,17 +30,12 @@ def auroc_table(
 
     Returns:
         For each kind `images` (so many of it and of the familiar ones, drawn at random but always the same) and the
-        AUROC of each score: .5 is chance.
+        AUROC of each score: 0.5 is chance.
     """
-    own = scores(_draw(familiar, LARGEST))
+    own = scores(random_subset(familiar, LARGEST))
     table = {}
     for kind, examples in outliers.items():
         n = min(len(familiar), len(examples), LARGEST)
-        foreign = scores(_draw(examples, n))
+        foreign = scores(random_subset(examples, n))
         table[kind] = {"images": n} | {name: auroc(own[name][:n], foreign[name]) for name in own}
     return table
-
-
-def _draw(examples: Tensor, n: int) -> Tensor:
-    """n of the examples at random, or all in a random order where there are fewer; always the same ones."""
-    return examples[torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))[:n]]

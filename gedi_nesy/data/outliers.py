@@ -11,8 +11,7 @@ from torch import Tensor
 from gedi_nesy.data.image_file import ENDINGS, read_image
 from gedi_nesy.data.load import DATASETS, load_pixels
 from gedi_nesy.errors import UserError, did_you_mean
-
-GREY = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)  # luma of red, green and blue (ITU-R BT.601)
+from gedi_nesy.views.pictures import grey
 
 # Outliers made from the run's own test images, uint8 [images, channels, height, width]
 MADE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -73,7 +72,7 @@ def _fit(images: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
 
 
 def _fit_chunk(images: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
-    x = (images * GREY).sum(1, keepdim=True) if channels == 1 and images.shape[1] == 3 else images.float()
+    x = grey(images.float())[:, :1] if channels == 1 else images.float()
     resized = F.interpolate(x, size, mode="bilinear", antialias=True).round_().to(torch.uint8)
     return resized.expand(-1, channels, -1, -1)
 

@@ -1,4 +1,4 @@
-"""ProbLog's built-in predicates as ISO Prolog has them, where its own differ; those that can't be right are refused."""
+"""Built-in predicates of ISO Prolog in the place of ProbLog's where these differ; refuses some that can't be right."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Limits on time and memory for code that offers no place to check them, such as ProbLog's grounder: a child process.
+"""Limits time and memory of code that offers no place to check them, such as ProbLog's grounder, in a child process.
 
 The child is forked, so that it starts in milliseconds with all modules loaded, and hands its result back pickled.
 Where there is no fork, as on Windows, the code runs in this process, without limits.
@@ -59,7 +59,7 @@ def _time_is_up(number: int, frame: Any) -> NoReturn:
 
 
 def run_limited(work: Callable[[], T], seconds: float) -> T:
-    """What `work` returns or raises, from a child process; inside one, from itself.
+    """Call `work` in a child process, or directly inside one, and return or raise what it does.
 
     Args:
         work: must leave torch alone, whose threads a fork does not copy; its result is pickled, what it prints printed.
@@ -131,7 +131,7 @@ def _serve(work: Callable[[], Any], writer: int, seconds: float) -> NoReturn:
 
 
 def _limit(seconds: float) -> None:
-    """Limits of the kernel's own; the one on the processor's time is for a child whose parent was killed."""
+    """Set the kernel's limits; the limit on CPU time is for a child whose parent was killed."""
     import resource  # of Unix, as fork is
 
     def lower(kind: int, limit: int) -> None:

@@ -30,9 +30,9 @@ def certificate(
     swapped. Restarts from other starting points, trapped elsewhere if trapped, can; where they all learn from matched
     symbols, the margin by which those lead all others can. Neither sees what the rule leaves open, and there restarts
     may agree by luck. So a run is certified only when the diagnosis finds nothing, the rule has a single reading, and
-    matching had a clear result or, where there is none, another restart agrees with the chosen one. What stands
-    against it is named among the failures. A single restart is neither a failure nor evidence. Where L_GEN was on, so
-    are energies that don't model the images (`core.energy_check`).
+    matching had a clear result or, where there is none, another restart agrees with the chosen one. `failures` names
+    the reasons for doubt. A single restart is neither a reason for doubt nor evidence. Where L_GEN was on, energies
+    that don't model the images (`core.energy_check`) are a reason, too.
     """
     failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
     failures += sorted({failure for found in energies.values() for failure in found.failures})
@@ -69,7 +69,7 @@ def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
 def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
     """What of the search for symbols speaks against those found."""
     if matched and matched.margin is None:
-        return ["no other symbols that those found by shape could lead"]
+        return ["matching found no alternative to compare with"]
     if matched and matched.margin is not None:
         return [] if matched.margin >= MARGIN else ["no clear lead of the symbols found by shape"]
     if selection is None or selection.support is None:

@@ -11,20 +11,11 @@ from gedi_nesy.nesy.published import TABLE_6
 from gedi_nesy.nesy.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.train import Notify, resume, settle, train
 from gedi_nesy.report.comparison import Comparison, write_comparison
+from gedi_nesy.report.words import compared
 from gedi_nesy.runs.compare.comparison import refuse_own, run_comparison, train_or_resume
 from gedi_nesy.runs.compare.scheduler import Progress
 from gedi_nesy.runs.compare.trial import Cell, Outcome
 
-# of summary.json: what each method is measured by, with a short label
-FIGURES = {
-    "accuracy": "accuracy",
-    "cluster_accuracy": "Hungarian",
-    "nmi": "NMI",
-    "ami": "AMI",
-    "constraint_satisfaction": "rule",
-    "certificate.certified": "certified",
-    "seconds": "seconds",
-}
 # settings that the comparison itself gives, and where they come from
 OWN = {
     "method": "--methods",
@@ -113,7 +104,7 @@ def gather(outcomes: Sequence[Outcome]) -> Comparison:
     """The outcomes beside what the paper reports, where they are of MNIST addition, the paper's task."""
     task = tomllib.loads(outcomes[0].cell.config)
     published = PUBLISHED if (task["dataset"], task["program"]) == ("mnist", "addition") else {}
-    return Comparison(outcomes, "examples", FIGURES, published)
+    return Comparison(outcomes, "examples", compared("rule"), published)
 
 
 def train_cell(cell: Cell, folder: Path, data_dir: Path | None = None) -> None:

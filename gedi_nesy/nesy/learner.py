@@ -161,7 +161,7 @@ class Learner:
             model.redraw_heads(phase.seed)
             return model
         restarts = 1 if phase.name == "student" else self.recipe.restarts
-        projected = not phase.stage.weights.barlow.is_zero
+        projected = bool(phase.stage.weights.used("embeddings"))
         return Candidates(self.shapes, restarts, phase.seed, self.recipe.build(phase.stage), projected, self.constraint)
 
     def _chains(self, phase: Phase, model: Candidates, generator: torch.Generator) -> dict[str, Chains]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,19 +13,18 @@ from gedi_nesy.core import processes
 from gedi_nesy.core.chains import Renew
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
-    barlow_loss,
     energy_l2_loss,
     generative_loss,
     invariance_loss,
     negative_entropy_loss,
     prior_divergence,
     prior_loss,
-    swav_loss,
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.seeds import mix_seeds, own_seed
 from gedi_nesy.core.sgld import SGLD
+from gedi_nesy.core.terms import Term, optima, terms_with
 from gedi_nesy.data.scale import Scale
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
@@ -61,15 +61,9 @@ def build_objective(stage: Stage, constraint: Constraint, targets: Targets | Non
     """The stage's weighted terms with the optimum of each (paper, Propositions 1 and 2)."""
     sizes = {variable.network: len(variable.domain) for variable in constraint.variables}
     log_classes = sum(math.log(size) for size in sizes.values()) / len(sizes)
-    optima = {
-        "nesy": 0.0,
-        "prior": {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0}[stage.prior],
-        "inv": 0.0,
-        "barlow": 0.0,
-    }
-    if targets is not None:
-        optima["teacher"] = _entropy(targets)
-    return Objective(dict(stage.weights), optima)
+    weights, prior = dict(stage.weights), {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0}[stage.prior]
+    own = {"prior": prior, "teacher": None if targets is None else _entropy(targets)}
+    return Objective(weights, optima(weights, own))
 
 
 def _entropy(targets: Targets) -> float:
@@ -118,9 +112,9 @@ class StepLosses:
             "prior": lambda: self._prior(log_probs, view),
             "inv": lambda: self._invariance(log_probs, clean),
             "teacher": lambda: self._teacher(view.by_variable(log_probs), rows),
-            "swav": lambda: self._swav(logits, clean),
-            "barlow": lambda: self._barlow(view, clean),
         }
+        views = {name: term for name, term in terms_with(rule=True).items() if term.loss}
+        terms |= {name: partial(self._compare_views, term, logits, view, clean) for name, term in views.items()}
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
         return losses | (self._energy_terms(logits, at_others, weights) if others else {})
 
@@ -172,7 +166,7 @@ class StepLosses:
 
     def _rule(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
         rules = self.candidates.rules(self.constraint)
-        return -rule_log_prob(rules, view.by_variable(log_probs), view.arguments).mean(1)
+        return -rule_log_prob(rules, view.by_variable(log_probs), view.answers).mean(1)
 
     def _prior(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
         if self.stage.prior == "rule":
@@ -198,16 +192,16 @@ class StepLosses:
             taught.append(self.targets[key][rows].sum())
         return torch.stack(losses).sum(0) / torch.stack(taught).sum().clamp_min(1.0)
 
-    def _swav(self, logits: dict[str, Tensor], clean: Batch) -> Tensor:
-        """The swapped prediction problem of the view with these logits and another one."""
-        others = self._predict(self._view(clean))
-        pairs = [(TEMPERATURE * logits[name], TEMPERATURE * others[name]) for name in logits]  # cosines again
-        return torch.stack([swav_loss(*pair, TEMPERATURE) for pair in pairs]).mean(0)
-
-    def _barlow(self, view: Batch, clean: Batch) -> Tensor:
-        """The redundancy reduction of this view's embeddings and another one's."""
-        pair = self._embeddings(view), self._embeddings(self._view(clean))
-        return torch.stack([barlow_loss(pair[0][name], pair[1][name]) for name in view.images]).mean(0)
+    def _compare_views(self, term: Term, logits: dict[str, Tensor], view: Batch, clean: Batch) -> Tensor:
+        """A term that compares the view with these logits and another one, drawn for it."""
+        assert term.loss is not None
+        other = self._view(clean)
+        if "prototypes" in term.needs:
+            others = self._predict(other)
+            cosines = [(TEMPERATURE * logits[name], TEMPERATURE * others[name]) for name in logits]
+            return torch.stack([term.loss(*pair, TEMPERATURE) for pair in cosines]).mean(0)
+        first, second = self._embeddings(view), self._embeddings(other)
+        return torch.stack([term.loss(first[name], second[name]) for name in first]).mean(0)
 
     def _embeddings(self, batch: Batch) -> dict[str, Tensor]:
         """Each network's embeddings of the images of a batch, with the batch norm of the shares of all processes."""

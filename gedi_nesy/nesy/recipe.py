@@ -15,13 +15,14 @@ from pydantic import (
     model_validator,
 )
 
-from gedi_nesy.core.schedule import Schedule
+from gedi_nesy.core.terms import TERMS
 from gedi_nesy.errors import UserError, did_you_mean
 from gedi_nesy.nesy.candidates import Build
 from gedi_nesy.runs import recipe
 from gedi_nesy.runs.device import has_bf16
 from gedi_nesy.runs.recipe import Probability
-from gedi_nesy.runs.settings import ScheduleSetting, Settings, load_settings, names_in
+from gedi_nesy.runs.settings import Settings, load_settings, names_in
+from gedi_nesy.runs.weights import TermWeights, with_terms
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one
@@ -29,12 +30,9 @@ OURS, DEFAULT_EXAMPLES = "gedi+nesy", 1000
 METHODS = (OURS, "paper", "gedi", "nesy", "swav+nesy", "barlow+nesy")
 
 
-class Weights(recipe.Weights):
+@with_terms(rule=True)
+class Weights(TermWeights):
     """The weight of each term of the objective: a number, or [progress, value] points with lines between them."""
-
-    distorted: ScheduleSetting = Schedule.of(0.0)  # L_GEN against distorted images themselves
-    nesy: ScheduleSetting = Schedule.of(0.0)
-    teacher: ScheduleSetting = Schedule.of(0.0)
 
 
 class Sampler(recipe.Sampler):
@@ -95,7 +93,9 @@ class Stage(recipe.Stage):
     def _one_length(self) -> "Stage":
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
-        self.weights.check_one_of("nesy", "prior", "inv", "teacher", "swav", "barlow")
+        names = [name for name, term in TERMS.items() if term.guides and name != "gen"]  # it gives symbols no names
+        if not set(names) & set(self.weights.always()):
+            raise ValueError(f"one of the weights {', '.join(names)} must be above 0 throughout")
         return self
 
     def examples_of(self, calls: int) -> int:
@@ -158,13 +158,18 @@ class Recipe(recipe.RunRecipe):
         if self.sampler is None and not all(stage.weights.gen.is_zero for stage in stages):
             raise ValueError("weights.gen needs a [sampler]")
         for stage in stages:
-            if stage.network != "mnist_net" and (self.head != "linear" or not stage.weights.barlow.is_zero):
-                raise ValueError('head = "cosine" and weights.barlow need network = "mnist_net"')
+            projected = stage.weights.used("embeddings")
+            if stage.network != "mnist_net" and (self.head != "linear" or projected):
+                names = " and ".join(['head = "cosine"', *(f"weights.{name}" for name in projected)])
+                raise ValueError(f'{names} need network = "mnist_net"')
             if stage.network == "mnist_net" and stage.dropout:
                 raise ValueError('dropout needs network = "strided"')
-            for name in ("energy_l2", "distorted"):
-                if stage.weights.gen.is_zero and not getattr(stage.weights, name).is_zero:
+            for name in stage.weights.used("gen"):
+                if stage.weights.gen.is_zero:
                     raise ValueError(f"weights.{name} goes with weights.gen, which is 0")
+            for name in stage.weights.used("prototypes"):
+                if self.head != "cosine":
+                    raise ValueError(f'weights.{name} needs head = "cosine", whose prototypes it learns')
             if not (stage.weights.distorted.is_zero or (self.sampler and self.sampler.distorted)):
                 raise ValueError("weights.distorted needs sampler.distorted, the number of distorted images")
         if self.restarts > 1 and not self.train.weights.gen.is_zero:
@@ -173,8 +178,6 @@ class Recipe(recipe.RunRecipe):
             raise ValueError("[matching] names the symbols once, so cycles that forget their names must be 1")
         if self.train.weights.teacher.is_zero == (self.matching is not None):
             raise ValueError("train.weights.teacher goes with [matching], which is its teacher")
-        if self.head != "cosine" and not all(stage.weights.swav.is_zero for stage in stages):
-            raise ValueError('weights.swav needs head = "cosine", whose prototypes it learns')
         if self.restarts > 1 and self.student is None:
             raise ValueError("restarts > 1 needs a [student] that learns from the restarts kept")
         return self

@@ -17,7 +17,6 @@ from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.deepproblog import deepproblog_model, query
-from gedi_nesy.logic.probabilities import learnable_heads
 from gedi_nesy.logic.program import Source, read_text
 from gedi_nesy.nesy.batch import Loader, draw_view
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
@@ -76,12 +75,12 @@ class Run:
     @property
     def source(self) -> Source:
         """The run's program."""
-        return saved_program(self.folder, self.recipe)
+        return self.constraint.program.source
 
     @property
     def probabilities(self) -> dict[str, float]:
         """What the run learned for each `t(...)` of the program, by what it stands before: {"heads": 0.7}."""
-        return dict(zip(learnable_heads(self.source), self.constraint.weights.probabilities(), strict=True))
+        return dict(zip(self.constraint.program.parameter_names, self.constraint.weights.probabilities(), strict=True))
 
     def save(self) -> None:
         """Write `model.safetensors`: the networks' weights, the logits of the rule's probabilities, and the ground."""
@@ -353,11 +352,4 @@ def copied_files(constraint: Constraint, program: Source) -> dict[str, str]:
 
 def build_constraint(recipe: Recipe, program: Source) -> Constraint:
     """The rule that a recipe trains on."""
-    return Constraint(
-        program.text,
-        recipe.query,
-        recipe.arguments,
-        trust=recipe.trust,
-        name=program.name,
-        folder=program.folder,
-    )
+    return Constraint(program, recipe.query, recipe.arguments, trust=recipe.trust)

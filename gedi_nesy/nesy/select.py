@@ -135,7 +135,7 @@ def _one_view(
         logits = view.by_variable(predict(candidates, view, BLOCK))
         inputs = {key: values.log_softmax(-1) for key, values in logits.items()}
         rules = candidates.rules(constraint)
-        log_probs.append(rule_log_prob(rules, inputs, view.arguments))
-        posteriors.append(rule_posterior(rules, inputs, view.arguments))
+        log_probs.append(rule_log_prob(rules, inputs, view.answers))
+        posteriors.append(rule_posterior(rules, inputs, view.answers))
     joined = {key: torch.cat([chunk[key] for chunk in posteriors], 1) for key in posteriors[0]}
     return torch.cat(log_probs, 1), joined

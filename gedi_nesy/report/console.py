@@ -14,10 +14,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from gedi_nesy.report.words import MEANINGS, SECTIONS, VERDICTS
+from gedi_nesy.report.words import SCORES, SECTIONS, TEST, VERDICTS, duration, written
 from gedi_nesy.runs.callbacks import Progress
 
-FIGURES = SECTIONS["Test figures"]
 QUIET_SECONDS = 10.0  # between two lines where there is no screen
 
 
@@ -87,10 +86,9 @@ def notice_panel(text: str) -> Panel:
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """The figures of summary.json that a user looks at first; the rest is in the file."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for key in FIGURES:
+    for key, figure in SECTIONS[TEST].items():
         if key in summary:
-            value = summary[key]
-            table.add_row(MEANINGS[key][0], Text(f"{value:,}" if isinstance(value, int) else f"{value:.4f}"))
+            table.add_row(figure.title, Text(written(key, summary[key])))
     if summary.get("doubtful_rows"):
         lines = [f"{row['line']}{' (breaks it)' * row['breaks']}" for row in summary["doubtful_rows"]]
         table.add_row("Least likely, by line", Text(", ".join(lines)))
@@ -99,14 +97,13 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     if "certificate" in summary:
         table.add_row("Certificate", Text(_certificate(summary["certificate"])))
     if "seconds" in summary:
-        table.add_row("Time", Text(f"{summary['seconds']:.0f} s for {summary['steps']} steps"))
+        table.add_row("Time", Text(f"{duration(summary['seconds'])} for {summary['steps']:,} steps"))
     return table
 
 
 def ood_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     """The AUROC of each score that there is against each kind of foreign examples."""
-    titles = {"energy": "energy", "max_softmax": "max softmax", "views": "views", "gradient": "gradient"}
-    titles["published"] = "in the paper"  # of the column before
+    titles = SCORES | {"published": "in the paper"}  # of the column before
     scores = [key for key in titles if any(key in row for row in rows.values())]
     table = Table("AUROC against", box=None, padding=(0, 2, 0, 0))
     for title in ("images", *(titles[key] for key in scores)):
@@ -147,7 +144,7 @@ def _note(row: Mapping[str, Any]) -> str:
 
 
 def rule_table(rule: Mapping[str, Any]) -> Group:
-    """What `check` found out about a rule."""
+    """What `check` says of a rule."""
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts.add_row("Query", Text(rule["query"]))
     facts.add_row("Size", Text(f"a diagram of {rule['nodes']:,} nodes, compiled in {rule['seconds']:.2f} s"))
@@ -169,7 +166,7 @@ def _certificate(certificate: Mapping[str, Any]) -> str:
     agreement, margin = certificate["restart_agreement"], certificate.get("matching_margin")
     restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%} of the images"
     restarts = restarts if margin is None else f"the symbols found by shape lead all others by {margin:.1%}"
-    found = ", ".join(certificate["failures"]) or "no failure mode"
+    found = ", ".join(certificate["failures"]) or "no reason for doubt"
     verdict = "given" if certificate["certified"] else "withheld"
     return f"{verdict}: D = {certificate['D']:.3f} nats, {found}, {restarts}"
 
@@ -191,7 +188,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _verdict(row: dict[str, Any]) -> str:
-    found = ", ".join(row["failures"]) or "none of the three failure modes"
+    found = ", ".join(row["failures"]) or "no reason for doubt"
     return f"{found}; went back {row['returns']} times after a divergence" if "returns" in row else found
 
 

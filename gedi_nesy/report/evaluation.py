@@ -7,42 +7,44 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-# of `vision.evaluate`: figure, its chance level if it has one, what it is called
-CLUSTERS = (
-    ("nmi", None, "NMI"),
-    ("ami", None, "AMI"),
-    ("cluster_accuracy", None, "Hungarian accuracy"),
-    ("nmi_batch64", "nmi_batch64_chance", "Mean NMI of batches of 64"),
-    ("linear_probe", None, "Linear probe"),
-    ("knn", None, "Nearest neighbours"),
-)
+from gedi_nesy.report.words import FIGURES, SECTIONS, TEST, Figure, written
 
-
-WITHOUT_GEN = "Trained without L_GEN: samples show what the classifier is sure of, not how the data is distributed."
+WITHOUT_GEN = "Trained without L_GEN: the samples show what the classifier is sure of, not how the data is distributed."
 
 
 def evaluation_table(figures: Mapping[str, Any]) -> Group:
-    """What `vision evaluate` found on images, beside chance level and what the paper reports."""
-    published = figures["published"]
-    table = _table("test set", "", "chance", "paper")
-    for key, chance, label in CLUSTERS:
-        if key in figures:
-            table.add_row(label, _show(figures[key]), _show(figures.get(chance or "")), _show(published.get(key)))
-    parts: list[RenderableType] = [table, Text()] if table.rows else []
+    """What `vision evaluate` measured on images, beside chance level and what the paper reports."""
+    clusters = _clusters(figures)
+    parts: list[RenderableType] = [clusters, Text()] if clusters.rows else []
     if "samples_failed" in figures:
         return Group(*parts, Text(figures["samples_failed"]))
     if "samples" not in figures:
         return Group(*parts)
-    samples, test = figures["samples"], figures.get("test_images", {})
+    return Group(*parts, _samples(figures), *([] if figures["trained_with_gen"] else [Text(WITHOUT_GEN)]))
+
+
+def _clusters(figures: Mapping[str, Any]) -> Table:
+    table = _table("test set", "", "chance", "paper")
+    by_chance = {figure.chance for figure in SECTIONS[TEST].values()}  # which stand in a column of their own
+    for key, figure in SECTIONS[TEST].items():
+        if key in figures and key not in by_chance:
+            values = (figures[key], figures.get(figure.chance), figures["published"].get(key))
+            table.add_row(figure.title, *(_text(key, value) for value in values))
+    return table
+
+
+def _samples(figures: Mapping[str, Any]) -> Table:
+    samples, test, published = figures["samples"], figures.get("test_images", {}), figures["published"]
     title = (
         f"{samples['images']:,} samples, {figures['sgld_steps']:,} SGLD steps, {figures['reference']:,} training images"
     )
-    drawn = _table(title, "samples", f"{test['images']:,} test images" if test else "", "paper")
-    for key in samples:
-        if key != "images":
-            label = key if key.isupper() or "(" in key else key.capitalize()
-            drawn.add_row(label, _show(samples[key]), _show(test.get(key)), _show(published.get(key)))
-    return Group(*parts, drawn, *([] if figures["trained_with_gen"] else [Text(WITHOUT_GEN)]))
+    table = _table(title, "samples", f"{test['images']:,} test images" if test else "", "paper")
+    for name in samples:
+        if name != "images":
+            key = f"samples.{name}"
+            values = (samples[name], test.get(name), published.get(name))
+            table.add_row(FIGURES.get(key, Figure(name)).title, *(_text(key, value) for value in values))
+    return table
 
 
 def _table(*titles: str) -> Table:
@@ -52,5 +54,5 @@ def _table(*titles: str) -> Table:
     return table
 
 
-def _show(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
+def _text(key: str, value: float | None) -> str:
+    return "" if value is None else written(key, value)

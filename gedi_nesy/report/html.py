@@ -1,19 +1,54 @@
 """report.html: one file that shows a run to anyone, needs nothing beside it and loads nothing from anywhere."""
 
 import base64
-import mimetypes
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import read_regular, write_atomically
-from gedi_nesy.report.style import STYLE
-from gedi_nesy.report.words import CAPTIONS, MEANINGS, SECTIONS, TILES, TRACKS, show
+from gedi_nesy.report.captions import caption
+from gedi_nesy.report.words import FIGURES, SECTIONS, TRACKS, Figure, show, written
+from gedi_nesy.runs.dotted import flatten
 
 SMALL = 800  # pixels up to which a picture can be read when it is shrunk to a phone's width
-Rows = dict[str, Any]  # summary.json with its levels joined: {"certificate.D": 0.01, ...}
+HIDDEN = (
+    "versions.",
+    "familiarity.",
+    "doubtful_rows",
+)  # of summary.json: what has a place of its own, or is for programs
+TEMPLATES = Environment(
+    loader=PackageLoader("gedi_nesy", "report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+Rows = Mapping[str, Any]  # summary.json by dotted name: {"certificate.D": 0.01, ...}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A value with its name: a line of a table, or a tile of the headline."""
+
+    title: str
+    text: str
+    meaning: str = ""
+    is_doubt: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG inside the page; a wide one is scrolled on a phone, not shrunk."""
+
+    title: str
+    caption: str
+    base64: str
+    is_wide: bool
 
 
 def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Sequence[Path]) -> None:
@@ -30,46 +65,32 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
         UserError: if one of the images can't be read, or is a link.
     """
     rows = flatten(summary)
-    parts = [
-        _header(rows),
-        _tiles(rows),
-        *(figure(image) for image in images),
-        *(_table(title, {key: rows[key] for key in keys if key in rows}) for title, keys in SECTIONS.items()),
-        _details(rows, config),
-    ]
-    write_atomically(path, page(_title(rows), parts).encode(errors="replace"))  # a path in it may be no UTF-8
+    page = TEMPLATES.get_template("report.html.j2").render(
+        title=_title(rows),
+        subtitle=_subtitle(rows),
+        notice=rows.get("notice"),
+        tiles=_tiles(rows),
+        pictures=[read_picture(image) for image in images],
+        sections=_sections(rows),
+        command=rows.get("command"),
+        config=config,
+        folded=_folded(rows),
+    )
+    write_atomically(path, page.encode(errors="replace"))  # a path in it may be no UTF-8
 
 
-def page(title: str, parts: Sequence[str]) -> str:
-    """A whole HTML file, which loads nothing, of its parts."""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-{chr(10).join(part for part in parts if part)}
-</main>
-</body>
-</html>
-"""
+def read_picture(image: Path) -> Picture:
+    """A PNG file with its title and caption.
 
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Rows:
-    """Nested dictionaries as one, their keys joined by dots."""
-    rows: Rows = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            rows |= flatten(value, f"{prefix}{key}.")
-        else:
-            rows[f"{prefix}{key}"] = value
-    return rows
+    Raises:
+        UserError: if the file can't be read, or is a link.
+    """
+    try:
+        png = read_regular(image, follow_links=False)
+    except OSError as error:  # in a folder that comes from anybody it may be a link to what is private
+        raise UserError(f"{image} can't be read: {error.strerror}; remove it.") from error
+    width = int.from_bytes(png[16:20], "big")  # where a PNG has it
+    return Picture(*caption(image.stem), base64.b64encode(png).decode(), width > SMALL)
 
 
 def _title(rows: Rows) -> str:
@@ -78,79 +99,36 @@ def _title(rows: Rows) -> str:
     return f"{track.name} on {rows.get('dataset', 'unnamed data')}{examples}"
 
 
-def _header(rows: Rows) -> str:
-    facts = [
-        f"{name} {rows[key]}" for name, key in (("method", "method"), ("seed", "seed"), ("on", "device")) if key in rows
-    ]
-    notice = f'<p class="notice"><strong>Note.</strong> {escape(str(rows["notice"]))}</p>' if rows.get("notice") else ""
-    return f"<header><h1>{escape(_title(rows))}</h1><p>{escape(' · '.join(facts))}</p></header>{notice}"
+def _subtitle(rows: Rows) -> str:
+    names = {"method": "method", "seed": "seed", "device": "on"}
+    return " · ".join(f"{name} {rows[key]}" for key, name in names.items() if key in rows)
 
 
-def _tiles(rows: Rows) -> str:
-    tiles = []
-    for key, (label, form) in TILES.items():
-        if rows.get(key) is not None:
-            text, doubt = form(rows[key])
-            css = ' class="doubt"' if doubt else ""
-            tiles.append(f"<div{css}><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>")
-    return f'<dl class="tiles">{"".join(tiles)}</dl>' if tiles else ""
+def _tiles(rows: Rows) -> list[Line]:
+    """The headline: the most important figures."""
+    tiles = {key: figure.tile for key, figure in FIGURES.items() if figure.tile and rows.get(key) is not None}
+    return [Line(title, written(key, rows[key]), is_doubt=rows[key] is False) for key, title in tiles.items()]
 
 
-def figure(image: Path) -> str:
-    """A PNG file with its title and caption."""
-    title, caption = _caption(image.stem)
-    kind = mimetypes.guess_type(image.name)[0]
-    try:
-        png = read_regular(image, follow_links=False)
-    except OSError as error:  # in a folder that comes from anybody it may be a link to what is private
-        raise UserError(f"{image} can't be read: {error.strerror}; remove it.") from error
-    wide = int.from_bytes(png[16:20], "big") > SMALL  # where a PNG has its width
-    css, hint = ("plot wide", " <small>Scroll the picture sideways.</small>") if wide else ("plot", "")
-    return (
-        f'<section><h2>{escape(title)}</h2><figure><div class="{css}"><img alt="{escape(title)}" '
-        f'src="data:{kind};base64,{base64.b64encode(png).decode()}"></div>'
-        f"<figcaption>{escape(caption)}{hint}</figcaption></figure></section>"
-    )
+def _sections(rows: Rows) -> dict[str, list[Line]]:
+    """The tables of the figures that are known."""
+    sections = {title: _lines(rows, [key for key in figures if key in rows]) for title, figures in SECTIONS.items()}
+    return {title: lines for title, lines in sections.items() if lines}
 
 
-def _caption(stem: str) -> tuple[str, str]:
-    """Title and caption of a picture; those of one of several networks end in its name."""
-    kind, _, network = stem.partition("-")
-    title, caption = CAPTIONS.get(kind, (stem, ""))
-    return f"{title}: {network}" if network and kind in CAPTIONS else title, caption
-
-
-def _table(title: str, rows: Rows) -> str:
-    return f"<section><h2>{escape(title)}</h2>{_lines(rows)}</section>" if rows else ""
-
-
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{content}</details>"
-
-
-def _lines(rows: Rows) -> str:
-    lines = []
-    for key, value in rows.items():
-        label, meaning = MEANINGS.get(key, (key.replace(".", " · "), ""))
-        label = f"Training {TRACKS[rows['track']].examples}" if key == "examples" and "track" in rows else label
-        note = f"<small>{escape(meaning)}</small>" if meaning else ""
-        css = ' class="words"' if len(show(value)) > 24 else ""
-        lines.append(f'<tr><th scope="row">{escape(label)}{note}</th><td{css}>{escape(show(value))}</td></tr>')
-    return f"<table><tbody>{''.join(lines)}</tbody></table>"
-
-
-def _details(rows: Rows, config: str) -> str:
-    """How to run it again, and what few want to read."""
-    command = f"<pre>{escape(str(rows['command']))}</pre>" if "command" in rows else ""
-    known = {"notice", "command", *(key for keys in SECTIONS.values() for key in keys)}
+def _folded(rows: Rows) -> dict[str, list[Line]]:
+    """The tables of what few want to read."""
     versions = {key.removeprefix("versions."): value for key, value in rows.items() if key.startswith("versions.")}
-    shown = {
-        key: value for key, value in rows.items() if not key.startswith(("versions.", "familiarity.", "doubtful_rows"))
-    }
-    rest = {key: value for key, value in shown.items() if key not in known}
-    folded = [
-        _folded("The complete settings: config.toml", f"<pre>{escape(config)}</pre>"),
-        _folded("Versions", _lines(versions)) if versions else "",
-        _folded("Everything else in summary.json", _lines(rest)) if rest else "",
-    ]
-    return f"<section><h2>Run it again</h2>{command}{''.join(folded)}</section>"
+    known = {"notice", "command", *FIGURES}
+    rest = [key for key in rows if key not in known and not key.startswith(HIDDEN)]
+    tables = {"Versions": _lines(versions, versions), "Everything else in summary.json": _lines(rows, rest)}
+    return {title: lines for title, lines in tables.items() if lines}
+
+
+def _lines(rows: Rows, keys: Iterable[str]) -> list[Line]:
+    lines = []
+    for key in keys:
+        figure = FIGURES.get(key, Figure(key.replace(".", " · ")))
+        title = f"Training {TRACKS[rows['track']].examples}" if key == "examples" and "track" in rows else figure.title
+        lines.append(Line(title, written(key, rows[key]), figure.meaning))
+    return lines

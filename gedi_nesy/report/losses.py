@@ -9,20 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from gedi_nesy.core.terms import TERMS, Term
 from gedi_nesy.report.figure import BLUE, FAINT, INK, MUTED, ORANGE, new_figure, quiet, save
 
-MEANINGS = {
-    "gen": "energy of data minus energy of samples",
-    "inv": "cross-entropy of an image's two views",
-    "prior": "average prediction against the prior",
-    "nesy": "−log P(rule | images)",
-    "distorted": "energy of data minus distorted images",
-    "energy_l2": "mean squared energies",
-    "teacher": "cross-entropy to the restarts’ posteriors",
-    "swav": "cross-entropy to the other view’s balanced code",
-    "barlow": "cross-correlation against the identity",
-}
-UNITS = {"energy_l2": "nats²", "barlow": ""}  # where they are no nats
+OTHER = Term("")  # of a run from another version
 SMOOTHED = 100  # rows from which on the line drawn strong is a running mean, and the values are drawn faint
 SHARE = 40  # the running mean is over 1/SHARE of the rows, the end too
 
@@ -88,10 +78,10 @@ def _draw_term(axes: Axes, term: str, stages: Mapping[str, Curve], optimum: floa
             _mark_stage(axes, stage, stages[stage][0][0])
     if optimum is not None:
         axes.axhline(optimum, color=ORANGE, linewidth=1.2, dashes=(4, 3))
-    axes.set_title(f"L_{term.upper()}   {MEANINGS.get(term, '')}\n", loc="left", fontsize=9.5, color=INK)
+    axes.set_title(f"L_{term.upper()}   {TERMS.get(term, OTHER).meaning}\n", loc="left", fontsize=9.5, color=INK)
     axes.text(0, 1.03, _facts(term, having, optimum), transform=axes.transAxes, fontsize=8, color=MUTED)
     steps = [step for curve in stages.values() for step, _ in curve]
-    _label(axes, steps[0], steps[-1], UNITS.get(term, "nats"))
+    _label(axes, steps[0], steps[-1], TERMS.get(term, OTHER).unit)
 
 
 def _label(axes: Axes, first: int, last: int, unit: str) -> None:

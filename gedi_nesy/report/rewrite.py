@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from gedi_nesy.report.captions import place
 from gedi_nesy.report.html import report_html
-from gedi_nesy.report.words import CAPTIONS
 from gedi_nesy.runs.folder import RunFolder
 
 
@@ -17,12 +17,6 @@ def rewrite_report(folder: Path) -> Path:
         UserError: if it is no run folder, the run is not finished, or a file of it is damaged or a link.
     """
     run = RunFolder.open(folder)
-    pictures = sorted(folder.glob("*.png"), key=_order)
+    pictures = sorted(folder.glob("*.png"), key=lambda picture: (place(picture.stem), picture.name))
     report_html(run / "report.html", run.read_json("summary.json"), run.read_text("config.toml"), pictures)
     return run / "report.html"
-
-
-def _order(picture: Path) -> tuple[int, str]:
-    """As a run's own report has them: known pictures in the order of their captions, then others by name."""
-    known = [k for k, stem in enumerate(CAPTIONS) if picture.stem.split("-")[0] == stem]
-    return (known[0] if known else len(CAPTIONS), picture.name)

@@ -1,129 +1,12 @@
-"""The figures of summary.json in plain words."""
+"""The vocabulary of summary.json: each figure once, with its title, its meaning, how it is written and where it stands.
 
-from collections.abc import Callable
+Whatever lists figures (the report, the terminal, comparisons, experiments) asks here. A new figure touches the place
+that computes it and this file.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-# the key in summary.json, levels joined by dots: label, meaning
-MEANINGS = {
-    "accuracy": ("Accuracy", "share of the test images that get their true symbol"),
-    "nmi": ("NMI", "normalised mutual information of clusters and classes, whole test set: 1 perfect, 0 unrelated"),
-    "ami": ("AMI", "the same, corrected for chance"),
-    "cluster_accuracy": ("Hungarian accuracy", "accuracy after the best one-to-one renaming of the clusters"),
-    "constraint_satisfaction": ("Constraint satisfaction", "share of test examples whose symbols fit the rule"),
-    "test_constraint_log_likelihood": ("Log-likelihood of the rule", "mean log P(rule | images), test set, in nats"),
-    "train_constraint_satisfaction": ("Constraint satisfaction", "share of training rows whose symbols fit the rule"),
-    "train_constraint_log_likelihood": (
-        "Log-likelihood of the rule", "mean log P(rule | images), training examples, in nats"
-    ),
-    "break_the_rule": ("Rows that break the rule", "rows of the table whose symbols can't all be right"),
-    "log_likelihood": ("Log-likelihood", "mean log p(x) of the test points, normalised on a box around them, in nats"),
-    "kde_log_likelihood": ("Log-likelihood of a KDE", "the same of a kernel density estimate on the training points"),
-    "certificate.certified": ("Certified", "no failure mode found, and one clear result of restarts or of matching"),
-    "certificate.failures": ("Failure modes found", "of the clusters, of the search for symbols, of the energies"),
-    "certificate.D": ("D", "L_INV + L_PRIOR less its optimum, in nats; near 0 rules the three failure modes out"),
-    "certificate.restart_agreement": ("Agreement of restarts", "share with the same symbol or cluster in another"),
-    "certificate.matching_margin": ("Margin of matching", "lead of the symbols found over all others, by shape"),
-    "certificate.energy_gap": ("Energy gap", "mean energy of images less that of samples, in nats; best near 0"),
-    "certificate.sample_variety": ("Variety of samples", "entropy of their symbols over that of the images'; best 1"),
-    "certificate.sample_distance": ("Distance of samples", "to the nearest image, over that between images; best 1"),
-    "recipe": ("Recipe", ""),
-    "method": ("Method", ""),
-    "dataset": ("Dataset", ""),
-    "table": ("Table", ""),
-    "program": ("Rule", ""),
-    "track": ("Kind", "rule: symbols; points, images: clusters without a rule"),
-    "examples": ("Training examples", ""),
-    "images_reused": ("Images reused", "whether the dataset was too small to give each example images of its own"),
-    "seed": ("Seed", ""),
-    "steps": ("Training steps", ""),
-    "seconds": ("Seconds", "all stages, evaluation apart"),
-    "device": ("Device", ""),
-    "machine.system": ("System", ""),
-    "machine.processor": ("Processor", ""),
-    "machine.instructions": ("Instructions", "of the CPU, by which torch picks its kernels"),
-    "machine.threads": ("Threads", ""),
-}  # fmt: skip
-
-SECTIONS = {
-    "Test figures": (
-        "accuracy", "nmi", "ami", "cluster_accuracy", "constraint_satisfaction", "test_constraint_log_likelihood",
-        "train_constraint_satisfaction", "train_constraint_log_likelihood", "break_the_rule",
-        "log_likelihood", "kde_log_likelihood",
-    ),
-    "What the run says about itself, without labels": (
-        "certificate.certified", "certificate.failures", "certificate.D", "certificate.restart_agreement",
-        "certificate.matching_margin", "certificate.energy_gap", "certificate.sample_variety",
-        "certificate.sample_distance",
-    ),
-    "The run": (
-        "track", "recipe", "method", "dataset", "table", "program", "examples", "images_reused", "seed", "steps",
-        "seconds", "device", "machine.system", "machine.processor", "machine.instructions", "machine.threads",
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Track:
-    """What a report calls a kind of run, and what it was trained on."""
-
-    name: str
-    examples: str
-
-
-TRACKS = {
-    "rule": Track("GEDI-NeSy", "examples"),
-    "points": Track("GEDI vision", "points"),
-    "images": Track("GEDI vision", "images"),
-}
-
-# a picture's file name, without .png: title, caption
-CAPTIONS = {
-    "symbols": (
-        "Images by symbol",
-        "The images of the table by the symbol that the network sees in them, the surest first. Beside each symbol: "
-        "how many there are, and how sure it is of them.",
-    ),
-    "rows": (
-        "Rows to look at",
-        "Rows of the table that break the rule, then those least likely under it; P is the probability of the rule "
-        "given the row's images. Lines are counted as in the file, its heading being the first.",
-    ),
-    "losses": (
-        "Losses",
-        "Each term of the objective, before its weight, at the steps that were logged; where these are many, the "
-        "strong line is a running mean. Dashed: the term's value at its optimum, where that is known.",
-    ),
-    "samples": (
-        "Samples",
-        "What the energy-based model draws by itself (SGLD), sorted by the symbol or cluster that the network sees in "
-        "it, the surest first. An empty row is one that it never draws.",
-    ),
-    "clusters": ("Clusters", "The cluster that the network sees at every place of the plane, and the test points."),
-    "density": (
-        "Density",
-        "log p(x) from its highest value, dark, to 12 nats below, white, with the test points; beside it, where L_GEN "
-        "was on, the model's own samples.",
-    ),
-    "training": ("Over training", "Clusters above and density below, at the beginning, middle and end of each stage."),
-    "comparison": (
-        "Plot",
-        "Every run is a dot, a line goes through the medians; short bars are what the paper reports.",
-    ),
-    "confusion": (
-        "Confusion",
-        "Test images by true and predicted class. The colour is the share of the true class.",
-    ),
-}
-
-
-# of a prediction: what follows from how familiar the image is
-VERDICTS = {
-    "familiar": "like the training images",
-    "unusual": "unusual beside the training images; look at the second symbol, too",
-    "foreign": "unlike the training images, so its symbol means little",
-    "inverted": "light and dark are swapped, it seems, and the symbol means little",
-}
 
 
 def show(value: Any) -> str:
@@ -148,17 +31,218 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _share(value: float) -> tuple[str, bool]:
-    return f"{value:.3f}", False
+def _share(value: float) -> str:
+    return f"{value:.4f}"
 
 
-# the headline: key, then its label and how to show it (text, and whether it is cause for doubt)
-TILES: dict[str, tuple[str, Callable[[Any], tuple[str, bool]]]] = {
-    "accuracy": ("Accuracy", _share),
-    "nmi": ("NMI", _share),
-    "cluster_accuracy": ("Hungarian accuracy", _share),
-    "constraint_satisfaction": ("Rule satisfied", _share),
-    "train_constraint_satisfaction": ("Rule satisfied", _share),
-    "certificate.certified": ("Certificate", lambda certified: ("given" if certified else "withheld", not certified)),
-    "seconds": ("Time", lambda seconds: (duration(seconds), False)),
+def _nats(value: float) -> str:
+    return f"{value:.4f} nats"
+
+
+def _distance(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def _certified(value: float) -> str:
+    return "given" if value else "withheld"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What there is to say about a figure.
+
+    Attributes:
+        title: its name in tables.
+        meaning: what it is, in a few words that follow the title.
+        write: how a number or a truth value of it is written; `show` where it is left out.
+        tile: its name in the headline of a report; left out, it has no place there.
+        chance: the key of the figure that says what it would be by chance.
+        column: the heading of its column in comparisons.
+        compared: the comparisons that have this column: of a track, "rule", "points" or "images", or of the further
+            figures of images, "features", and "inception" or "classifier" by what samples are compared with.
+    """
+
+    title: str
+    meaning: str = ""
+    write: Callable[[Any], str] = show
+    tile: str = ""
+    chance: str = ""
+    column: str = ""
+    compared: tuple[str, ...] = ()
+
+
+TEST = "Test figures"
+ALL, CLUSTERS, SAMPLES = ("rule", "points", "images"), ("points", "images"), ("inception", "classifier")
+
+# by section of a report, and in it by key of summary.json, whose levels are joined by dots
+SECTIONS: Mapping[str, Mapping[str, Figure]] = {
+    TEST: {
+        "accuracy": Figure(
+            "Accuracy", "share of the test images that get their true symbol", _share, "Accuracy",
+            column="accuracy", compared=("rule",),
+        ),
+        "nmi": Figure(
+            "NMI", "normalised mutual information of clusters and classes, from 0, unrelated, to 1, equal",
+            _share, "NMI", column="NMI", compared=ALL,
+        ),
+        "ami": Figure("AMI", "NMI corrected for chance", _share, column="AMI", compared=ALL),
+        "cluster_accuracy": Figure(
+            "Hungarian accuracy", "accuracy after the best one-to-one renaming of the clusters", _share,
+            "Hungarian accuracy", column="Hungarian", compared=ALL,
+        ),
+        "nmi_batch64": Figure(
+            "Mean NMI of batches of 64", "higher than NMI, because small batches agree by chance", _share,
+            chance="nmi_batch64_chance", column="NMI of 64s", compared=("images",),
+        ),
+        "nmi_batch64_chance": Figure(
+            "The same by chance", "for clusters of these sizes at random", _share,
+            column="chance", compared=("images",),
+        ),
+        "linear_probe": Figure(
+            "Linear probe", "accuracy of a linear classifier that learns labels from the encoder's features", _share,
+            column="probe", compared=("features",),
+        ),
+        "knn": Figure(
+            "Nearest neighbours", "accuracy of the labels of the nearest training images", _share,
+            column="kNN", compared=("features",),
+        ),
+        "constraint_satisfaction": Figure(
+            "Constraint satisfaction", "share of the test examples whose symbols satisfy the rule", _share,
+            "Rule satisfied", column="rule", compared=("rule",),
+        ),
+        "test_constraint_log_likelihood": Figure(
+            "Log-likelihood of the rule", "mean log P(rule | images) of the test examples", _nats
+        ),
+        "train_constraint_satisfaction": Figure(
+            "Constraint satisfaction", "share of the training rows whose symbols satisfy the rule", _share,
+            "Rule satisfied",
+        ),
+        "train_constraint_log_likelihood": Figure(
+            "Log-likelihood of the rule", "mean log P(rule | images) of the training rows", _nats
+        ),
+        "break_the_rule": Figure("Rows that break the rule", "training rows whose symbols can't all be right"),
+        "log_likelihood": Figure(
+            "Log-likelihood", "mean log p(x) of the test points; p is normalised on a box around them", _nats,
+            column="log p", compared=("points",),
+        ),
+        "kde_log_likelihood": Figure(
+            "Log-likelihood of a KDE", "the same for a kernel density estimate on the training points", _nats,
+            column="log p (KDE)", compared=("points",),
+        ),
+    },
+    "Samples": {
+        "samples.FID": Figure(
+            "FID", "Fréchet distance to training images in Inception's features", _distance,
+            column="FID", compared=("inception",),
+        ),
+        "samples.KID": Figure(
+            "KID", "kernel distance in the same features", _distance, column="KID", compared=("inception",)
+        ),
+        "samples.FD(classifier)": Figure(
+            "FD(classifier)", "Fréchet distance to training images in the features of a small classifier", _distance,
+            column="FD(classifier)", compared=("classifier",),
+        ),
+        "samples.KD(classifier)": Figure(
+            "KD(classifier)", "kernel distance in the same features", _distance,
+            column="KD(classifier)", compared=("classifier",),
+        ),
+        "samples.precision": Figure(
+            "Precision", "share of the samples that lie among training images", _share,
+            column="precision", compared=SAMPLES,
+        ),
+        "samples.recall": Figure(
+            "Recall", "share of the training images that lie among samples", _share,
+            column="recall", compared=SAMPLES,
+        ),
+        "samples.images": Figure("Number of samples", column="samples", compared=SAMPLES),
+        "trained_with_gen": Figure("Trained with L_GEN", column="L_GEN", compared=SAMPLES),
+    },
+    "What the run says about itself, without labels": {
+        "certificate.certified": Figure(
+            "Certificate", "given where there is no reason for doubt, and matching or restarts had one clear result",
+            _certified, "Certificate", column="certified", compared=ALL,
+        ),
+        "certificate.failures": Figure(
+            "Reasons for doubt", "about the predictions, the search for symbols or the energies"
+        ),
+        "certificate.D": Figure(
+            "D", "L_INV + L_PRIOR minus its optimum; near 0 it rules out collapse, imbalance and inconsistency", _nats,
+            column="D", compared=CLUSTERS,
+        ),
+        "certificate.restart_agreement": Figure(
+            "Agreement of restarts", "share of the examples with the same symbol or cluster in another restart", _share
+        ),
+        "certificate.matching_margin": Figure(
+            "Margin of matching", "lead of the symbols found by shape over all others", _share
+        ),
+        "certificate.energy_gap": Figure(
+            "Energy gap", "mean energy of images minus mean energy of samples; best near 0", _nats
+        ),
+        "certificate.sample_variety": Figure(
+            "Variety of samples", "entropy of their symbols divided by the entropy of the images' symbols; best near 1",
+            _share,
+        ),
+        "certificate.sample_distance": Figure(
+            "Distance of samples", "to the nearest image, divided by the distance between images; best near 1", _share
+        ),
+    },
+    "The run": {
+        "track": Figure("Kind", "rule: symbols; points or images: clusters without a rule"),
+        "recipe": Figure("Recipe"),
+        "method": Figure("Method"),
+        "dataset": Figure("Dataset"),
+        "table": Figure("Table"),
+        "program": Figure("Rule"),
+        "examples": Figure("Training examples"),
+        "images_reused": Figure(
+            "Images reused", "whether examples share images because the dataset has too few for all of them"
+        ),
+        "seed": Figure("Seed"),
+        "steps": Figure("Training steps"),
+        "seconds": Figure(
+            "Time", "of all stages, without the evaluation", duration, "Time", column="seconds", compared=ALL
+        ),
+        "device": Figure("Device"),
+        "machine.system": Figure("System"),
+        "machine.processor": Figure("Processor"),
+        "machine.instructions": Figure("Instructions", "the CPU's vector instructions, which decide torch's kernels"),
+        "machine.threads": Figure("Threads"),
+    },
+}  # fmt: skip
+FIGURES: Mapping[str, Figure] = {key: figure for section in SECTIONS.values() for key, figure in section.items()}
+
+# of an example: each score that tells foreign ones from familiar ones, and what it is called
+SCORES = {"energy": "energy", "max_softmax": "max softmax", "views": "views", "gradient": "gradient"}
+
+
+def written(key: str, value: Any) -> str:
+    """A value as its figure is written; what is no number, and of which no figure is known, by `show`."""
+    return FIGURES[key].write(value) if key in FIGURES and isinstance(value, int | float) else show(value)
+
+
+def compared(*comparisons: str) -> dict[str, str]:
+    """The figures that any of these comparisons has a column of, by key, with the columns' headings."""
+    return {key: figure.column for key, figure in FIGURES.items() if set(comparisons) & set(figure.compared)}
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a report calls a kind of run, and what it was trained on."""
+
+    name: str
+    examples: str
+
+
+TRACKS = {
+    "rule": Track("GEDI-NeSy", "examples"),
+    "points": Track("GEDI vision", "points"),
+    "images": Track("GEDI vision", "images"),
+}
+
+# of a prediction: what follows from how familiar the image is
+VERDICTS = {
+    "familiar": "like the training images",
+    "unusual": "unlike most training images; look at the second symbol, too",
+    "foreign": "unlike the training images, so its symbol means little",
+    "inverted": "light and dark seem to be swapped, so the symbol means little",
 }

@@ -4,29 +4,11 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.runs.rollback import Guard
 from gedi_nesy.runs.settings import ScheduleSetting, Settings, Threads
 from gedi_nesy.runs.track import Track
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class Weights(Settings):
-    """The weight of each term of the objective: a number, or [progress, value] points with lines between them."""
-
-    gen: ScheduleSetting = Schedule.of(0.0)
-    inv: ScheduleSetting = Schedule.of(0.0)
-    prior: ScheduleSetting = Schedule.of(0.0)
-    swav: ScheduleSetting = Schedule.of(0.0)
-    barlow: ScheduleSetting = Schedule.of(0.0)
-    energy_l2: ScheduleSetting = Schedule.of(0.0)
-
-    def check_one_of(self, *names: str) -> None:
-        """ValueError where none of these terms, each of which can train a network alone, is on throughout."""
-        always = {name for name, weight in self if all(value > 0 for _, value in weight.points)}
-        if not always & set(names):
-            raise ValueError(f"one of the weights {', '.join(names[:-1])} and {names[-1]} must be above 0 throughout")
 
 
 class Sampler(Settings):

@@ -10,30 +10,16 @@ from typing import Any
 from gedi_nesy.data import DATASETS, TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, write_comparison
+from gedi_nesy.report.words import compared
 from gedi_nesy.runs.compare.comparison import refuse_own, run_comparison, train_or_resume
 from gedi_nesy.runs.compare.scheduler import Progress
 from gedi_nesy.runs.compare.trial import Cell, Outcome
-from gedi_nesy.vision.evaluation import OF_FEATURES, Evaluation
+from gedi_nesy.vision.evaluation import Evaluation
 from gedi_nesy.vision.published import NOISE, ON_IMAGES, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.vision.run import load_run
 from gedi_nesy.vision.train import resume, settle, train
 
-# what each method is measured by, with a short label
-FIGURES = {
-    "nmi": "NMI",
-    "ami": "AMI",
-    "cluster_accuracy": "Hungarian",
-    "certificate.certified": "certified",
-    "certificate.D": "D",
-    "nmi_batch64": "NMI of 64s",
-    "nmi_batch64_chance": "chance",
-    "log_likelihood": "log p",
-    "kde_log_likelihood": "log p (KDE)",
-    "seconds": "seconds",
-}
-# figures of runs on images alone, and on points alone
-ONLY = {True: ("nmi_batch64", "nmi_batch64_chance"), False: ("log_likelihood", "kde_log_likelihood")}
 USUAL = Evaluation()
 # settings that the comparison itself gives, and where they come from
 OWN = {"method": "--methods", "recipe": "--methods", "dataset": "--datasets", "seed": "--seeds", "seeds": "--seeds"}
@@ -119,14 +105,13 @@ def compare(
 def gather(outcomes: Sequence[Outcome], evaluation: Evaluation = USUAL) -> Comparison:
     """The outcomes beside what the paper reports, on toys where all are drawn as there."""
     configs = [tomllib.loads(outcome.cell.config) for outcome in outcomes]
-    kinds = {_is_on_images(outcome.cell) for outcome in outcomes}
-    missing = [key for kind, keys in ONLY.items() if kind not in kinds for key in keys]
-    figures = {key: label for key, label in FIGURES.items() if key not in missing}
+    kinds = {"images" if _is_on_images(outcome.cell) else "points" for outcome in outcomes}
+    figures = compared(*kinds)
     as_published = {config["data_noise"] for config in configs} == {NOISE}
     published = ON_IMAGES | (TABLES_2_AND_3 if as_published else {})
-    if True not in kinds:
+    if "images" not in kinds:
         return Comparison(outcomes, "dataset", figures, published)
-    features, scores = OF_FEATURES | evaluation.of_samples, evaluation.of_scores
+    features, scores = compared("features") | evaluation.of_samples, evaluation.of_scores
     tables = {"Clusters and training": figures, "Features and samples": features, "AUROC against": scores}
     shown = {title: list(keys) for title, keys in tables.items() if keys}
     return Comparison(outcomes, "dataset", figures | features | scores, published, shown)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gedi_nesy.core.subset import random_subset
 from gedi_nesy.data.images import Images
 from gedi_nesy.data.load import has_labels, load_images, load_pixels
 from gedi_nesy.errors import UserError
@@ -134,7 +135,7 @@ def score_samples(samples: Tensor, x_train: Tensor, x_test: Tensor, extractor: E
         `precision` and `recall`, and how many `images`; `reference`: how many training images they are compared with;
         `extractor`: which one.
     """
-    real = extractor(_draw(x_train, REFERENCE))
+    real = extractor(random_subset(x_train, REFERENCE))
 
     def compare(some: Tensor) -> dict[str, Any]:
         features = extractor(some)
@@ -150,10 +151,5 @@ def score_samples(samples: Tensor, x_train: Tensor, x_test: Tensor, extractor: E
 
     figures: dict[str, Any] = {"samples": compare(samples)}
     if x_test is not x_train:
-        figures["test_images"] = compare(_draw(x_test, len(samples)))
+        figures["test_images"] = compare(random_subset(x_test, len(samples)))
     return figures | {"reference": len(real), "extractor": {"name": extractor.name, **extractor.facts}}
-
-
-def _draw(images: Tensor, n: int) -> Tensor:
-    """n of the images at random, or all where there are fewer; always the same ones."""
-    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:n]]

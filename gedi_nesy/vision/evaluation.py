@@ -13,14 +13,14 @@ import torch
 
 from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.errors import UserError
+from gedi_nesy.report.words import SCORES, compared
 from gedi_nesy.runs.device import cpu_threads
 from gedi_nesy.vision.evaluate import default_samples, evaluate
 from gedi_nesy.vision.extractor import inception_extractor
 from gedi_nesy.vision.ood import ood_auroc
 from gedi_nesy.vision.run import Run
 
-OF_FEATURES = {"linear_probe": "probe", "knn": "kNN"}
-SCORES = {"energy": "energy", "gradient": "gradient", "max_softmax": "max softmax"}
+ON_IMAGES = ("energy", "gradient", "max_softmax")  # the scores whose AUROC is measured
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,12 @@ class Evaluation:
     @property
     def of_samples(self) -> dict[str, str]:
         """The keys of the figures of samples, with their labels."""
-        if self.samples == 0:
-            return {}
-        distances = ("FID", "KID") if self.inception else ("FD(classifier)", "KD(classifier)")
-        named = {f"samples.{name}": name for name in (*distances, "precision", "recall")}
-        return named | {"samples.images": "samples", "trained_with_gen": "L_GEN"}
+        return {} if self.samples == 0 else compared(self.how["features"])
 
     @property
     def of_scores(self) -> dict[str, str]:
         """The keys of the AUROC of each score against each of the foreign data sets, with their labels."""
-        return {f"auroc.{name}.{key}": f"{name}, {score}" for name in self.against for key, score in SCORES.items()}
+        return {f"auroc.{name}.{key}": f"{name}, {SCORES[key]}" for name in self.against for key in ON_IMAGES}
 
     @property
     def file(self) -> str:

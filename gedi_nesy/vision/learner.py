@@ -140,7 +140,7 @@ class Learner:
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
         """Give networks the clusters that Barlow Twins does not learn; without them none could be judged."""
-        if not self.recipe.train.weights.barlow.is_zero:
+        if self.recipe.train.weights.used("embeddings"):
             fit_heads(networks, self.inputs, self.clusters)
 
     def _new_chains(self, networks: int, generator: torch.Generator) -> ReplayBuffer:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,15 +11,14 @@ from gedi_nesy.core import processes
 from gedi_nesy.core.energy import frozen
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
-    barlow_loss,
     energy_l2_loss,
     generative_loss,
     invariance_loss,
     prior_loss,
-    swav_loss,
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
 from gedi_nesy.core.sgld import SGLD
+from gedi_nesy.core.terms import Term, optima, terms_with
 from gedi_nesy.vision.networks import AnyNetworks
 from gedi_nesy.vision.recipe import Recipe, Sampler, Stage
 from gedi_nesy.vision.views import AnyInputs
@@ -28,7 +28,8 @@ CHAINS = "chains"  # the replay buffer's name in a Training; it holds [capacity,
 
 def build_objective(stage: Stage, clusters: int) -> Objective:
     """The stage's weighted terms with the optimum of each that has one (paper, Proposition 1)."""
-    return Objective(dict(stage.weights), {"inv": 0.0, "prior": math.log(clusters), "barlow": 0.0, "energy_l2": 0.0})
+    weights = dict(stage.weights)
+    return Objective(weights, optima(weights, {"prior": math.log(clusters)}))
 
 
 class StepLosses:
@@ -74,9 +75,9 @@ class StepLosses:
         terms: dict[str, Callable[[], Tensor]] = {
             "inv": lambda: invariance_loss(view_log_probs, log_probs),
             "prior": lambda: prior_loss(log_probs, self.log_prior),
-            "swav": lambda: self._swav(logits * self.temperature),
-            "barlow": lambda: barlow_loss(*embeddings.split(batch, 1)),
         }
+        compared = {name: term for name, term in terms_with(rule=False).items() if term.loss}
+        terms |= {name: partial(self._compare_views, term, logits, embeddings) for name, term in compared.items()}
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
         if chains is not None:
             losses |= self._energy_terms(logits[:, :batch], chains, penalised=bool(weights.get("energy_l2")))
@@ -88,9 +89,12 @@ class StepLosses:
         assert isinstance(self.training.model, AnyNetworks)
         return self.training.model
 
-    def _swav(self, scores: Tensor) -> Tensor:
-        first, second = scores.split(self.stage.batch, 1)
-        return swav_loss(first, second, self.temperature)
+    def _compare_views(self, term: Term, logits: Tensor, embeddings: Tensor) -> Tensor:
+        """A term that compares two views, of which both have logits and embeddings [K, 2 * batch, ...]."""
+        assert term.loss is not None
+        if "prototypes" in term.needs:
+            return term.loss(*(logits * self.temperature).split(self.stage.batch, 1), self.temperature)
+        return term.loss(*embeddings.split(self.stage.batch, 1))
 
     def _energy_terms(self, logits: Tensor, chains: Tensor, penalised: bool) -> dict[str, Tensor]:
         """L_GEN, and the penalty on the energies where it weighs anything."""

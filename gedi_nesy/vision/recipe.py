@@ -15,20 +15,27 @@ from pydantic import (
     model_validator,
 )
 
+from gedi_nesy.core.terms import terms_with
 from gedi_nesy.data.load import holds_images
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError, did_you_mean
 from gedi_nesy.runs import recipe
-from gedi_nesy.runs.recipe import Probability, Weights
+from gedi_nesy.runs.recipe import Probability
 from gedi_nesy.runs.rollback import Guard
 from gedi_nesy.runs.settings import Settings, load_settings, names_in
 from gedi_nesy.runs.track import track_of
+from gedi_nesy.runs.weights import TermWeights, with_terms
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 TRACKS = ("points", "images")
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
 CHARACTERS = ("mnist", "digits", "mnist+operators", "digits+operators")
 METHODS = ("gedi", "gedi-no-gen", "gedi-no-inv", "gedi-no-prior", "gedi-two-stage", "jem", "swav", "barlow")
+
+
+@with_terms(rule=False)
+class Weights(TermWeights):
+    """The weight of each term of the objective: a number, or [progress, value] points with lines between them."""
 
 
 def _read_encoder(value: Any) -> tuple[int, ...] | str:
@@ -152,7 +159,9 @@ class Stage(recipe.Stage):
 
     @model_validator(mode="after")
     def _trains_something(self) -> "Stage":
-        self.weights.check_one_of("gen", "inv", "prior", "swav", "barlow")
+        names = [name for name, term in terms_with(rule=False).items() if term.guides]
+        if not set(names) & set(self.weights.always()):
+            raise ValueError(f"one of the weights {', '.join(names)} must be above 0 throughout")
         return self
 
 
@@ -202,14 +211,17 @@ class Recipe(recipe.RunRecipe):
                 raise ValueError("weights.gen needs a network without batch norm, which ties the energies of a batch")
             if self.sampler is None and not stage.weights.gen.is_zero:
                 raise ValueError("weights.gen needs a [sampler]")
-            if stage.weights.gen.is_zero and not stage.weights.energy_l2.is_zero:
-                raise ValueError("weights.energy_l2 goes with weights.gen, which is 0")
-            if not stage.weights.swav.is_zero and self.network.head != "cosine":
-                raise ValueError('weights.swav needs network.head = "cosine", whose prototypes it learns')
-        if not self.train.weights.barlow.is_zero and self.network.head != "linear":
-            raise ValueError(
-                'weights.barlow needs network.head = "linear", which is fitted to the embeddings afterwards'
-            )
+            for name in stage.weights.used("gen"):
+                if stage.weights.gen.is_zero:
+                    raise ValueError(f"weights.{name} goes with weights.gen, which is 0")
+            for name in stage.weights.used("prototypes"):
+                if self.network.head != "cosine":
+                    raise ValueError(f'weights.{name} needs network.head = "cosine", whose prototypes it learns')
+        for name in self.train.weights.used("embeddings"):
+            if self.network.head != "linear":
+                raise ValueError(
+                    f'weights.{name} needs network.head = "linear", which is fitted to the embeddings afterwards'
+                )
         return self
 
     def _check_images(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.data.points import Points
+from gedi_nesy.report.words import SECTIONS, TEST
 from gedi_nesy.runs.folder import RunFolder, provenance
 from gedi_nesy.runs.session import Session
 from gedi_nesy.vision.certificate import Choice, certify
@@ -117,8 +118,7 @@ class Results:
     def _summarise(self, runs: Sequence[Run]) -> dict[str, Any]:
         """The figures of several seeds in one place."""
         summaries = [run.summary for run in runs]
-        figures = ("nmi", "ami", "cluster_accuracy", "log_likelihood", "kde_log_likelihood", "seconds")
-        kept = [key for key in figures if key in summaries[0]]
+        kept = [key for key in (*SECTIONS[TEST], "seconds") if key in summaries[0]]
         rows = [{key: one[key] for key in ("seed", *kept, "certificate", "restarts")} for one in summaries]
         return {
             **{key: summaries[0][key] for key in ("command", "recipe", "method", "dataset", "examples", "steps")},

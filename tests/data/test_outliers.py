@@ -40,7 +40,7 @@ def test_colour_images_of_another_size_become_grey(tmp_path):
     np.savez(tmp_path / "red.npz", x_train=red[:0], y_train=labels[:0], x_test=red, y_test=labels)
     outliers = load_outliers(str(tmp_path / "red.npz"), DIGITS)
     assert outliers.shape == (3, 1, 28, 28)
-    assert (outliers == round(0.299 * 200)).all()
+    assert (outliers == round(0.2989 * 200)).all()
 
 
 def test_colour_is_kept_and_grey_images_get_three_equal_channels(tmp_path):

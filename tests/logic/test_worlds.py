@@ -1,9 +1,16 @@
 """Examples come from the program's own distribution, and symbols are told apart by the rule's probability."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from gedi_nesy.logic.compile import compile_program
 from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.grounder import ground
+from gedi_nesy.logic.likelihood import Likelihood
+from gedi_nesy.logic.program import Program, Source
+from gedi_nesy.logic.query import Query
 
 DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
 SENSOR = (
@@ -71,7 +78,10 @@ def test_evidence_is_part_of_the_probability():
     """P(q | e) is 1 for f and 1/4 otherwise; P(q, e) is .5 and .2, P(q) is 1 and .2."""
     text = "nn(n, [f]) :: f. 0.2 :: a. 0.5 :: b. 0.75 :: c. q :- f. q :- a. "
     text += "e :- f, b. e :- \\+f, a. e :- \\+f, \\+a, c. evidence(e). query(q)."
-    leaves = Constraint(text)._symbols.likelihood.value.values()
+    program = Program(Source(text, "the program", Path()))
+    grounded = ground(program, Query(program, None, ()), seconds=30)
+    compiled = compile_program(grounded, max_nodes=1000, seconds=30)
+    leaves = Likelihood(grounded, compiled, [fact.start_weights(()) for fact in grounded.facts]).value.values()
     assert sorted(leaves)[:2] == [0.0, pytest.approx(0.2)]
     assert any(leaf == pytest.approx(0.2 / (0.2 + 0.8 * 0.75)) for leaf in leaves)
 

@@ -82,7 +82,7 @@ def test_a_probability_is_learned_from_how_often_the_fact_shows():
     a, b = torch.randint(10, (2, n), generator=torch.Generator().manual_seed(0))
     pool = (torch.arange(10) * 25.5).round().to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
     sums = [int(s) + (i % 10 < 3) for i, s in enumerate(a + b)]
-    examples = Examples(pool, {"X": a, "Y": b}, {"S": sums}, {}, True)
+    examples = Examples(pool, {"X": a, "Y": b}, rule.number_answers({"S": sums}), {}, True)
     batch = Loader(examples, rule, SCALES["unit"], torch.device("cpu")).batch(torch.arange(n))
     candidates = Candidates({"digits": Shape(10)}, 2, seed=0, rule=rule)
     for nets in candidates.nets:
@@ -91,7 +91,7 @@ def test_a_probability_is_learned_from_how_often_the_fact_shows():
     log_probs = {key: values.detach().log_softmax(-1) for key, values in logits.items()}
     optimizer = torch.optim.Adam(candidates.own_rules.parameters(), 0.1)
     for _ in range(100):
-        loss = -rule_log_prob(candidates.rules(rule), log_probs, batch.arguments).mean(1).sum()
+        loss = -rule_log_prob(candidates.rules(rule), log_probs, batch.answers).mean(1).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -227,7 +227,7 @@ def test_a_search_for_readings_that_was_cut_short_settles_nothing(monkeypatch):
     [
         (0.11, None, None),
         (0.09, [1.0, 1.0], "no clear lead of the symbols found by shape"),  # restarts taught by matching prove nothing
-        (None, [1.0, 1.0], "no other symbols that those found by shape could lead"),
+        (None, [1.0, 1.0], "matching found no alternative to compare with"),
         ("no matching", [1.0, 0.98], None),
         ("no matching", [0.9, 1.0], "restarts that disagree"),
     ],

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gedi_nesy.errors import UserError
 from gedi_nesy.report import report_html
-from gedi_nesy.report.html import flatten
-from gedi_nesy.report.words import MEANINGS, SECTIONS, TILES, duration, show
+from gedi_nesy.report.words import FIGURES, SECTIONS, compared, duration, show, written
 
 VOID = {"meta", "img"}
 
@@ -52,7 +52,7 @@ def test_the_headline_the_tables_and_the_settings(tmp_path):
     }
     found = page(tmp_path, summary, "seed = 3")
     assert "GEDI-NeSy on mnist, 1,000 examples" in found.texts
-    for text in ("0.988", "0.9877", "given", "none", "64 s", "2.4.0", "gedi-nesy train --examples 1000", "seed = 3"):
+    for text in ("0.9877", "given", "none", "64 s", "2.4.0", "gedi-nesy train --examples 1000", "seed = 3"):
         assert text in found.texts
     assert "something · new" in found.texts  # what is not known is shown all the same
     assert "doubt" not in dict(found.attributes).values()
@@ -76,7 +76,7 @@ def test_a_picture_of_one_network_keeps_its_caption(tmp_path):
     (tmp_path / "samples-digits.png").write_bytes(b"")
     found = page(tmp_path, {}, "", [tmp_path / "samples-digits.png"])
     assert "Samples: digits" in found.texts
-    assert any("What the energy-based model draws" in text for text in found.texts)
+    assert any("SGLD draws from the energy-based model" in text for text in found.texts)
 
 
 def test_doubt_and_the_notice_are_seen(tmp_path):
@@ -106,16 +106,46 @@ def test_images_are_inside_and_nothing_is_loaded(tmp_path):
     assert "http:" not in text
     assert "https:" not in text
     assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text  # the style sheet is inside
+    assert not {"{{", "{%", "{#"} & {text[i : i + 2] for i in range(len(text))}  # and nothing is left of the templates
 
 
-def test_words_are_there_for_each_figure_of_a_section():
-    shown = [key for keys in SECTIONS.values() for key in keys]
-    assert sorted(shown) == sorted(MEANINGS)
-    assert set(TILES) <= set(shown)
+def test_a_link_among_the_pictures_is_refused(tmp_path):
+    (tmp_path / "private").write_bytes(b"a secret")
+    (tmp_path / "losses.png").symlink_to(tmp_path / "private")
+    with pytest.raises(UserError, match=r"losses.png can't be read: .*; remove it"):
+        page(tmp_path, {}, "", [tmp_path / "losses.png"])
+    assert not (tmp_path / "report.html").exists()
 
 
-def test_flatten_by_hand():
-    assert flatten({"a": 1, "b": {"c": [2], "d": {"e": 3}}, "f": {}}) == {"a": 1, "b.c": [2], "b.d.e": 3}
+def test_every_figure_stands_in_one_section_and_what_is_compared_has_a_heading():
+    assert len(FIGURES) == sum(map(len, SECTIONS.values()))
+    assert all(figure.title for figure in FIGURES.values())
+    assert all(bool(figure.column) == bool(figure.compared) for figure in FIGURES.values())
+    assert {figure.chance for figure in FIGURES.values()} - {""} <= set(FIGURES)
+
+
+def test_a_comparison_has_the_columns_of_its_track_in_the_order_of_the_report():
+    assert list(compared("rule").values()) == ["accuracy", "NMI", "AMI", "Hungarian", "rule", "certified", "seconds"]
+    assert next(iter(compared("points"))) == "nmi"  # which is plotted
+    assert set(compared("images")) - set(compared("points")) == {"nmi_batch64", "nmi_batch64_chance"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("accuracy", 0.98765, "0.9877"),
+        ("certificate.D", 0.00012, "0.0001 nats"),
+        ("certificate.certified", False, "withheld"),
+        ("seconds", 186, "3.1 min"),
+        ("samples.FID", 201.26, "201.3"),
+        ("accuracy", "unheard of", "unheard of"),  # a folder may come from anybody
+        ("nmi", None, "–"),
+        ("nobody.knows", 0.5, "0.5"),
+    ],
+)
+def test_a_figure_is_written_as_its_kind(key, value, text):
+    assert written(key, value) == text
 
 
 @pytest.mark.parametrize(

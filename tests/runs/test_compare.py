@@ -288,7 +288,7 @@ def test_the_lines_are_medians_over_the_finished_seeds(comparison):
     ]  # fmt: skip
     assert [(line.runs, line.finished, line.failed) for line in lines] == [(3, 3, 0), (2, 1, 0), (2, 1, 1), (1, 0, 0)]
     accuracy = lines[0].figures["accuracy"]
-    assert accuracy.median == 0.8
+    assert accuracy.centre == 0.8
     assert accuracy.std == pytest.approx(((0.3**2 + 0.2**2 + 0.5**2) / 2) ** 0.5)  # mean .6
     assert lines[0].figures["certificate.certified"] == 2
     assert lines[1].figures["accuracy"] == Spread(0.99, None)
@@ -297,10 +297,10 @@ def test_the_lines_are_medians_over_the_finished_seeds(comparison):
 
 def test_the_table_shows_the_papers_figures_beside_ours_and_says_what_is_missing(comparison):
     assert markdown_table(comparison).splitlines()[2:] == [
-        "| ours | 100 | 3 | .800±.436 |  | 2 of 3 | 14±11 |",
-        "| ours | 1000 | 1 of 2 | .990 |  | 1 of 1 | 10 |",
-        "| rival | 100 | 1 of 2, 1 failed | .300 | .42±.02 | 0 of 1 | 10 |",
-        "| rival | 1000 | 0 of 1 | not run | .96 | not run | not run |",
+        "| ours | 100 | 3 | 0.800±0.436 |  | 2 of 3 | 14±11 |",
+        "| ours | 1000 | 1 of 2 | 0.990 |  | 1 of 1 | 10 |",
+        "| rival | 100 | 1 of 2, 1 failed | 0.300 | 0.42±0.02 | 0 of 1 | 10 |",
+        "| rival | 1000 | 0 of 1 | not run | 0.96 | not run | not run |",
     ]
     header, first, *_ = text_table(comparison).splitlines()
     assert header.split() == ["method", "examples", "runs", "accuracy", "paper", "certified", "seconds"]

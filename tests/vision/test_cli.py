@@ -61,7 +61,7 @@ def test_compare_puts_methods_beside_the_paper(tmp_path):
         ("gedi", "moons", 1),
         ("swav", "moons", 1),
     ]
-    assert table[0]["published"]["nmi"]["median"] == 0.94
+    assert table[0]["published"]["nmi"]["centre"] == 0.94
 
 
 def test_other_points_than_the_paper_s_have_no_figures_of_the_paper_beside_them(tmp_path):
@@ -77,7 +77,7 @@ def test_on_images_the_papers_nmi_stands_beside_chance_and_there_is_no_density()
         return gather([Outcome(cell) for cell in cells])
 
     (line,) = compared("paper-cifar10-gedi").lines()
-    assert line.published["nmi_batch64"].median == 0.44
+    assert line.published["nmi_batch64"].centre == 0.44
     assert {"nmi_batch64", "nmi_batch64_chance"} <= set(compared("paper-cifar10-gedi").figures)
     assert "log_likelihood" not in compared("paper-cifar10-gedi").figures
     assert "nmi_batch64" not in compared("gedi").figures
@@ -205,7 +205,7 @@ def test_compare_evaluates_images_in_full_and_again_when_asked_otherwise(cifar, 
     for line in json.loads(first.stdout)["table"]:
         keys = {"nmi", "linear_probe", "knn", "samples.FD(classifier)", "samples.recall", "auroc.noise.energy"}
         assert keys <= set(line["figures"])
-    assert json.loads(first.stdout)["table"][0]["published"]["linear_probe"]["median"] == 0.63
+    assert json.loads(first.stdout)["table"][0]["published"]["linear_probe"]["centre"] == 0.63
     text = (tmp_path / "out" / "comparison.md").read_text()
     assert "Features and samples" in text
     assert "noise, max softmax" in text

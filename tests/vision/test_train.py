@@ -207,7 +207,8 @@ def test_the_paper_recipe_is_appendix_l():
     recipe = load_recipe("paper-gedi")
     assert (recipe.network.encoder, recipe.network.projector) == ((100, 100, 2), (4, 2))
     assert (recipe.train.steps, recipe.train.batch, recipe.train.learning_rate(0.5)) == (20_000, 400, 1e-3)
-    assert [w(0.5) for _, w in recipe.train.weights][:3] == [1, 50, 10]
+    weights = recipe.train.weights
+    assert [w(0.5) for w in (weights.gen, weights.inv, weights.prior)] == [1, 50, 10]
     assert (recipe.view.noise, recipe.view.walk) == (0.03, 0)
     sampler = recipe.sampler
     assert (sampler.steps, sampler.step_size, sampler.noise) == (1, pytest.approx(0.01**2 / 2), 0.01)

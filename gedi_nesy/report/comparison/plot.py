@@ -72,7 +72,7 @@ def _published(
 
 def _draw_published(axes: Axes, colour: str, spreads: Mapping[float, Spread]) -> None:
     for x, spread in spreads.items():
-        axes.errorbar(x, spread.median, yerr=spread.std, color=colour, elinewidth=0.8, **PAPERS)
+        axes.errorbar(x, spread.centre, yerr=spread.std, color=colour, elinewidth=0.8, **PAPERS)
 
 
 def _label(axes: Axes, places: Sequence[int | str], comparison: Comparison, figure: str) -> None:
@@ -83,5 +83,5 @@ def _label(axes: Axes, places: Sequence[int | str], comparison: Comparison, figu
     axes.margins(y=0.06)
     axes.set_xlabel(comparison.axis, fontsize=8, color=MUTED)
     axes.set_title(f"{comparison.figures[figure]}\n", loc="left", fontsize=9.5, color=INK)
-    facts = "every seed a dot, the line through the medians"
+    facts = "each dot is a seed, the line joins the medians"
     axes.text(0, 1.03, facts, transform=axes.transAxes, fontsize=8, color=MUTED)

@@ -10,10 +10,10 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from gedi_nesy.report.console import in_lines, notice_panel
-from gedi_nesy.report.html import flatten
 from gedi_nesy.report.words import duration, show
 from gedi_nesy.runs.compare.scheduler import Progress
 from gedi_nesy.runs.compare.trial import Outcome
+from gedi_nesy.runs.dotted import flatten
 
 
 class ComparisonDisplay:

@@ -73,10 +73,5 @@ def _figure(line: Line, key: str) -> str:
 
 
 def _spread(spread: Spread, digits: int) -> str:
-    digits = 0 if spread.median >= 10 else digits  # seconds
-    return "±".join(_number(value, digits) for value in (spread.median, spread.std) if value is not None)
-
-
-def _number(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    return text[1:] if text.startswith("0.") else text
+    digits = 0 if spread.centre >= 10 else digits  # seconds
+    return "±".join(f"{value:.{digits}f}" for value in (spread.centre, spread.std) if value is not None)

@@ -5,17 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gedi_nesy.report.html import flatten
 from gedi_nesy.runs.compare.trial import Outcome
+from gedi_nesy.runs.dotted import flatten
 
 Kind = tuple[str, int | str]  # method, and what it was trained on
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A median, and the standard deviation of a sample; None where there is only one value."""
+    """Several values of a figure in two numbers.
 
-    median: float
+    Attributes:
+        centre: their median; of what the paper reports, the mean in its Tables 2 and 3 and the median in its Table 6.
+        std: their standard deviation as of a sample, None where there is only one value.
+    """
+
+    centre: float
     std: float | None
 
     @classmethod
@@ -33,9 +38,9 @@ class Line:
         on: what it was trained on.
         runs: how many there are to be.
         finished: how many are finished; all figures are over these.
-        failed: how many failed, with their sentences in `failures`.
-        figures: by key of summary.json; a figure that is true or false as the number of runs where it is true.
-        published: what the paper reports, likewise.
+        failures: a sentence for each run that failed.
+        figures: by key of summary.json; for a figure that is true or false, the number of runs where it is true.
+        published: what the paper reports, by the same keys.
     """
 
     method: str

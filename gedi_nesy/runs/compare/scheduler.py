@@ -3,7 +3,7 @@
 import statistics
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.compare.trial import Cell, Outcome, Train, read_outcome
 from gedi_nesy.runs.compare.workers import stopped_by_sigterm, workers
+from gedi_nesy.runs.dotted import flatten
 
 IN_WORDS = {"about"}  # entries of a config.toml that describe a run and set nothing
 
@@ -116,17 +117,9 @@ def _check_settings(cells: Sequence[Cell], out: Path, read_config: ReadConfig) -
 
 def changed_settings(old: str, new: str) -> dict[str, tuple[Any, Any]]:
     """The settings in which two config.toml differ, by dotted name: their old and new values, None where missing."""
-    was, now = _flat(tomllib.loads(old)), _flat(tomllib.loads(new))
-    return {key: (was.get(key), now.get(key)) for key in sorted(was | now) if was.get(key) != now.get(key)}
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by dotted name."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if key not in IN_WORDS:
-            flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat
+    was, now = flatten(tomllib.loads(old)), flatten(tomllib.loads(new))
+    settings = sorted(key for key in was | now if key not in IN_WORDS)
+    return {key: (was.get(key), now.get(key)) for key in settings if was.get(key) != now.get(key)}
 
 
 def _progress(outcome: Outcome | None, outcomes: Iterable[Outcome], workers: int) -> Progress:

@@ -1,0 +1,87 @@
+"""What the scripts share: options, the figures of a run, and results with their command, versions and machine."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from gedi_nesy.files import write_atomically
+from gedi_nesy.report.words import SECTIONS, TEST
+from gedi_nesy.runs.folder import provenance
+from gedi_nesy.runs.settings import parse_setting
+
+RESULTS = Path(__file__).parent / "results"
+FILE = click.Path(path_type=Path)
+WHERE = ("device", "machine", "versions")  # of a summary: what its figures depend on beside the settings
+
+
+class Seeds(click.ParamType):
+    """Seeds in a row, as "320-324", first and last, or a single one."""
+
+    name = "seeds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        """The seeds."""
+        first, _, last = str(value).partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal() and int(first) <= int(last or first)):
+            self.fail(f"{value!r} is neither a seed nor first-last, as 320-324", param, ctx)
+        return range(int(first), int(last or first) + 1)
+
+
+settings_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of every run; repeatable.",
+    callback=lambda ctx, param, texts: dict(map(parse_setting, texts)),
+)
+
+
+def seeds_option(default: str) -> Any:
+    """--seeds, first and last."""
+    return click.option("--seeds", type=Seeds(), default=default, show_default=True, help="First and last.")
+
+
+def runs_option(default: str) -> Any:
+    """--runs, the folder of the runs, where a finished one is kept and a stopped one resumed."""
+    return click.option("--runs", type=FILE, default=Path(default), show_default=True, help="Where the runs are kept.")
+
+
+def out_option(default: str | None = None) -> Any:
+    """--out, where the result is written as JSON, by default into `results`."""
+    text = f"[default: experiments/results/{default}]" if default else "Write the result here as JSON."
+    return click.option("--out", type=FILE, default=default and RESULTS / default, help=text)
+
+
+def command(*without: str) -> str:
+    """What was typed, less some options that change no result; where data lie on this machine is of no interest."""
+    typed = [argument for argument in sys.argv[1:] if argument not in without]
+    for k, argument in enumerate(typed):
+        if argument == "--data-dir":
+            typed[k + 1] = "DATA"
+        elif argument.startswith("--data-dir="):
+            typed[k] = "--data-dir=DATA"
+    return shlex.join(["python", f"experiments/{Path(sys.argv[0]).name}", *typed])
+
+
+def figures_of(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The test figures of a run, in the order of its report."""
+    return {key: summary[key] for key in SECTIONS[TEST] if key in summary}
+
+
+def write_result(path: Path, result: Mapping[str, Any], device: str = "cpu") -> None:
+    """Write a result with its command, and with the device, machine and versions where it does not name its own."""
+    here = {key: value for key, value in provenance(torch.device(device)).items() if key not in result}
+    write_json(path, {"command": command(), **result, **here})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON for people to read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, f"{json.dumps(value, indent=2)}\n".encode())

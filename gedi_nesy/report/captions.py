@@ -1,0 +1,57 @@
+"""Title and caption of each picture of a run or a comparison, and the order in which a report shows them."""
+
+# by the picture's file name without .png
+CAPTIONS = {
+    "symbols": (
+        "Images by symbol",
+        "The images of the table, sorted by the symbol that the network sees in them, the surest first. Beside each "
+        "symbol: how many images it has, and how sure the network is of them.",
+    ),
+    "rows": (
+        "Rows to look at",
+        "The rows of the table that break the rule, then the rows that are least likely under it; P is the probability "
+        "of the rule given the row's images. Lines are counted as in the file, whose heading is line 1.",
+    ),
+    "losses": (
+        "Losses",
+        "Each term of the objective, before its weight, at the steps that were logged. Where there are many, the "
+        "strong line is a running mean. The dashed line is the optimum of the term, where it is known.",
+    ),
+    "samples": (
+        "Samples",
+        "Images that SGLD draws from the energy-based model, sorted by the symbol or cluster that the network sees in "
+        "them, the surest first. An empty row belongs to a symbol or cluster that no sample shows.",
+    ),
+    "clusters": ("Clusters", "The cluster that the network sees at every place of the plane, and the test points."),
+    "density": (
+        "Density",
+        "log p(x), dark where it is highest and white from 12 nats below, and the test points. Beside it, if L_GEN was "
+        "on, the model's own samples.",
+    ),
+    "training": (
+        "Over training",
+        "The clusters, above, and the density, below, at the beginning, in the middle and at the end of each stage.",
+    ),
+    "comparison": (
+        "Plot",
+        "Each dot is a run, the line joins the medians, and short bars are what the paper reports.",
+    ),
+    "confusion": (
+        "Confusion",
+        "Test images by true class and predicted class. The colour is the share of the true class.",
+    ),
+}
+
+
+def caption(stem: str) -> tuple[str, str]:
+    """Title and caption of a picture by its file name; one of several networks has the network's name at its end."""
+    kind, _, network = stem.partition("-")
+    title, text = CAPTIONS.get(kind, (stem, ""))
+    return f"{title}: {network}" if network and kind in CAPTIONS else title, text
+
+
+def place(stem: str) -> int:
+    """The place of a picture in a report: known pictures come in the order of their captions, then all others."""
+    kinds = list(CAPTIONS)
+    kind = stem.partition("-")[0]
+    return kinds.index(kind) if kind in kinds else len(kinds)
