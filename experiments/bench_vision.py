@@ -19,10 +19,9 @@ The roofline is the longer of the first two times, and the share of the peak the
     python experiments/bench_vision.py --variants eager,bf16 --set network.encoder=resnet8-8 --iterations 2
 """
 
-import contextlib
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from gedi_nesy.cli.shared import Commas
-from gedi_nesy.core.fit import Watcher, fit
-from gedi_nesy.vision.learner import Learner, Stand
+from gedi_nesy.core.fit import fit
+from gedi_nesy.runs.phases import PhaseState
+from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import Recipe, load_recipe
 
 BLOCK = 4  # iterations that are timed together, as a GPU works on one while Python launches the next
@@ -130,25 +130,17 @@ def reached(
     }
 
 
-def begun(recipe: Recipe, x: Tensor | None = None, clusters: int = 10) -> Stand:
+def begun(recipe: Recipe, x: Tensor | None = None, clusters: int = 10) -> PhaseState:
     """Where the recipe's training stands before its first step, on these images or on random ones."""
     if x is None:
         x = torch.randint(256, (1000, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    found: list[Stand] = []
-
-    class Begun(Exception):
-        pass
-
-    def watch(stand: Stand) -> Sequence[Watcher]:
-        found.append(stand)
-        raise Begun
-
-    with contextlib.suppress(Begun):
-        Learner(recipe, [x], clusters).learn(watch)
-    return found[0]
+    learner = Learner(recipe, [x], clusters)
+    phase = learner.phases[0]
+    training = learner.begin(phase, None)
+    return PhaseState(phase, training, learner.losses(phase, training))
 
 
-def take_steps(stand: Stand, count: int) -> None:
+def take_steps(stand: PhaseState, count: int) -> None:
     """So many steps as training takes them; on a GPU they are done only after a `synchronize`."""
     training, stage = stand.training, stand.phase.stage
     end = training.step + count

@@ -132,7 +132,9 @@ def features(job: Job, points: Points) -> Trial:
 def density(job: Job, points: Points, steps: int) -> Trial:
     """The published recipe in larger batches."""
     stand = begun(recipe_of_density(job, {"train.steps": steps}), points.x_train)
-    inputs = stand.losses.inputs
+    losses = stand.losses
+    assert isinstance(losses, StepLosses)
+    inputs = losses.inputs
     assert isinstance(inputs, ImageInputs)
     scale, device = inputs.scales[0], inputs.x.device
 
@@ -149,7 +151,7 @@ def density(job: Job, points: Points, steps: int) -> Trial:
         gap = diagnose_networks(networks, inputs)[0].certificate
         return {"nmi": found.nmi, "cluster accuracy": found.cluster_accuracy, "D": gap}
 
-    return Trial(stand.training, stand.losses, stand.phase.stage.learning_rate, encode, figures)
+    return Trial(stand.training, losses, stand.phase.stage.learning_rate, encode, figures)
 
 
 def recipe_of_density(job: Job, settings: Mapping[str, Any] | None = None) -> Recipe:

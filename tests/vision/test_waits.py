@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from gedi_nesy.core.checks import Checks
+from gedi_nesy.runs.phases import Callback, train_phases
+from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.views.pictures import adjust_hue
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
@@ -24,19 +26,24 @@ class Begun(Exception):
     pass
 
 
+class Stop(Callback):
+    """Ends the training where a stage begins, and keeps its state."""
+
+    def __init__(self, stage):
+        self.stage = stage
+
+    def on_start(self, state):
+        if state.phase.name == self.stage:
+            self.state = state
+            raise Begun
+
+
 def begun(recipe, data, stage):
     """Where a learner stands when a stage begins."""
-    found = []
-
-    def watch(stand):
-        found.append(stand)
-        if stand.phase.name == stage:
-            raise Begun
-        return []
-
+    stop = Stop(stage)
     with pytest.raises(Begun):
-        Learner(recipe, [data], 3).learn(watch)
-    return found[-1]
+        train_phases(Learner(recipe, [data], 3), Rollback(recipe.guard), [stop])
+    return stop.state
 
 
 def step_of(stand):
