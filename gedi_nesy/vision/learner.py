@@ -1,7 +1,7 @@
 """Learning from points or images: the stages of a recipe on K = seeds x restarts networks at once, without files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from gedi_nesy.vision.certificate import Choice, choose, diagnose_networks
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
+from gedi_nesy.vision.neighbours import walks_by_features
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.recipe import Recipe
 from gedi_nesy.vision.scale import find_scale
@@ -53,7 +54,7 @@ class Learner:
         recipe = self.recipe
         if recipe.augment is not None:
             x = data[0].unsqueeze(0) if len(data) == 1 else torch.stack(list(data))
-            return ImageInputs(x.to(self.device), self.scales, recipe.augment, recipe.view.noise)
+            return ImageInputs(x.to(self.device), self.scales, recipe.augment, recipe.view.noise, recipe.view.warp)
         inputs = [scale.to_inputs(x.to(self.device)).float() for scale, x in zip(self.scales, data, strict=True)]
         return build_inputs(inputs, recipe.view, torch.Generator(self.device).manual_seed(recipe.seed))
 
@@ -88,6 +89,7 @@ class Learner:
         if before:
             kept = self._best(networks_of(before)) if refines else networks_of(before)
             networks.load_state_dict(kept.state_dict())
+            self._let_walk(kept, phase)
         rate = phase.stage.learning_rate(0)
         optimizer = torch.optim.Adam(networks.parameters(), lr=rate, betas=(0.9, 0.999), fused=True)
         if isinstance(networks, ImageNetworks):
@@ -123,8 +125,9 @@ class Learner:
         return networks, self.choices
 
     def state_dict(self) -> dict[str, Any]:
-        """The restarts that were chosen."""
-        return {"choices": [asdict(choice) for choice in self.choices] if self.choices else None}
+        """The restarts that were chosen, and where walks among images ended."""
+        walks = self.inputs.walks if isinstance(self.inputs, ImageInputs) else None
+        return {"choices": [asdict(choice) for choice in self.choices] if self.choices else None, "walks": walks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken.
@@ -137,6 +140,24 @@ class Learner:
         if best and (len(best) != len(self.scales) or not set(best) <= set(range(self.recipe.restarts))):
             raise ValueError(f"the restarts {best} were chosen")
         self.choices = choices or None
+        walks = state.get("walks")  # runs of before images walked have none
+        if walks is not None:
+            self._check_walks(walks)
+            self.inputs = replace(self.inputs, walks=walks)
+
+    def _check_walks(self, walks: Tensor) -> None:
+        """ValueError where these are no walks among the images."""
+        count = self.inputs.count if isinstance(self.inputs, ImageInputs) else 0
+        fits = walks.dim() == 3 and walks.shape[1] == count and walks.dtype == torch.int32 and walks.numel() > 0
+        if not (fits and len(walks) % len(self.scales) == 0 and walks.min() >= 0 and walks.max() < count):
+            raise ValueError("the walks are not among these images")
+
+    def _let_walk(self, networks: AnyNetworks, phase: Phase) -> None:
+        """From here on views of images are walks on the graph of what these networks find alike."""
+        if isinstance(self.inputs, ImageInputs) and self.recipe.view.walk:
+            generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
+            walks = walks_by_features(networks, self.inputs, self.recipe.view, generator)
+            self.inputs = replace(self.inputs, walks=walks)
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
         """Give networks the clusters that Barlow Twins does not learn; without them none could be judged."""

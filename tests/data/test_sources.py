@@ -429,5 +429,5 @@ def test_unknown_names_and_folders(alone, monkeypatch):
     monkeypatch.delenv("GEDI_NESY_DATA")
     with pytest.raises(DataUnavailable, match=r"omniglot is not in .*cache, and it can't be downloaded"):
         load_images("omniglot")
-    plain = {"mnist", "digits", "cifar10", "cifar100", "svhn", "notmnist", "omniglot"}
+    plain = {"mnist", "fashion-mnist", "digits", "cifar10", "cifar100", "svhn", "notmnist", "omniglot"}
     assert set(DATASETS) == plain | {"mnist+operators", "digits+operators"}
