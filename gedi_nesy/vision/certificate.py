@@ -34,14 +34,19 @@ class Choice:
     others: Tensor
 
 
+def judged_rows(inputs: AnyInputs, generator: torch.Generator) -> Tensor:
+    """The numbers of the points that networks are judged on, the same for equal generators."""
+    return torch.randperm(inputs.count, generator=generator, device=inputs.x.device)[: inputs.judged[0]]
+
+
 @torch.no_grad()
 def predict(networks: AnyNetworks, inputs: AnyInputs) -> tuple[Tensor, Tensor]:
     """Log-probabilities of training points, [K, n, clusters], and of some views of each, [K, views * n, clusters].
 
     The points and views are the same for equal inputs, whatever was drawn before.
     """
-    generator, (most, count) = torch.Generator(inputs.x.device).manual_seed(0), inputs.judged
-    rows = torch.randperm(inputs.count, generator=generator, device=inputs.x.device)[:most].expand(networks.count, -1)
+    generator, count = torch.Generator(inputs.x.device).manual_seed(0), inputs.judged[1]
+    rows = judged_rows(inputs, generator).expand(networks.count, -1)
     views = torch.cat([inputs.view(rows, generator) for _ in range(count)], 1)
     with evaluating(networks):
         logits, view_logits = (in_parts(networks, x, inputs.part) for x in (inputs.points(rows), views))

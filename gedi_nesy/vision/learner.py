@@ -15,13 +15,14 @@ from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
-from gedi_nesy.vision.certificate import Choice, choose, diagnose_networks
+from gedi_nesy.vision.certificate import Choice, choose, diagnose_networks, judged_rows
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
-from gedi_nesy.vision.neighbours import walks_by_features
+from gedi_nesy.vision.neighbours import mean_features, walks_by_features
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.recipe import Recipe
+from gedi_nesy.vision.restarts import cluster_features
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.views import AnyInputs, ImageInputs, build_inputs
 
@@ -82,14 +83,16 @@ class Learner:
     def begin(self, phase: Phase, before: Training | None) -> Training:
         """Fresh networks, those of the phase before, or in the last phase the best of them."""
         refines = phase.name == "refine"
-        if before and refines:
+        if before and refines and not self.recipe.clusters_features:
             self._fit_heads(networks_of(before))
             self.choices = choose(networks_of(before), self.inputs)
-        networks = self._new_networks(len(self.scales) * (1 if refines else self.recipe.restarts), phase.seed)
+        one = refines or self.recipe.clusters_features
+        networks = self._new_networks(len(self.scales) * (1 if one else self.recipe.restarts), phase.seed)
         if before:
-            kept = self._best(networks_of(before)) if refines else networks_of(before)
-            networks.load_state_dict(kept.state_dict())
-            self._let_walk(kept, phase)
+            kept = networks_of(before)
+            networks.load_state_dict((self._best(kept) if kept.count > networks.count else kept).state_dict())
+            if self.recipe.clusters_features:
+                self._walk_and_cluster(networks, phase)
         rate = phase.stage.learning_rate(0)
         optimizer = torch.optim.Adam(networks.parameters(), lr=rate, betas=(0.9, 0.999), fused=True)
         if isinstance(networks, ImageNetworks):
@@ -152,12 +155,25 @@ class Learner:
         if not (fits and len(walks) % len(self.scales) == 0 and walks.min() >= 0 and walks.max() < count):
             raise ValueError("the walks are not among these images")
 
-    def _let_walk(self, networks: AnyNetworks, phase: Phase) -> None:
-        """From here on views of images are walks on the graph of what these networks find alike."""
-        if isinstance(self.inputs, ImageInputs) and self.recipe.view.walk:
-            generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
-            walks = walks_by_features(networks, self.inputs, self.recipe.view, generator)
-            self.inputs = replace(self.inputs, walks=walks)
+    def _walk_and_cluster(self, networks: AnyNetworks, phase: Phase) -> None:
+        """From here on views of images are walks among what these networks find alike; after the first stage they get
+        the best of some projectors and heads on their features."""
+        assert isinstance(self.inputs, ImageInputs)
+        assert isinstance(networks, ImageNetworks)
+        generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
+        features = mean_features(networks, self.inputs, generator)
+        walks = walks_by_features(features, self.recipe.view, generator)
+        self.inputs = replace(self.inputs, walks=walks)
+        if self.choices is None:
+            judged = judged_rows(self.inputs, torch.Generator(self.device).manual_seed(0))
+            self.choices = []
+            for member, own, ends in zip(networks.members, features, walks, strict=True):
+                fresh = self._new_networks(self.recipe.restarts, phase.seed)
+                assert isinstance(fresh, ImageNetworks)
+                found = cluster_features(fresh, own, ends, judged, generator)
+                member.projector.load_state_dict(found.network.projector.state_dict())
+                member.head.load_state_dict(found.network.head.state_dict())
+                self.choices.append(found.choice)
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
         """Give networks the clusters that Barlow Twins does not learn; without them none could be judged."""

@@ -176,7 +176,10 @@ class Stage(recipe.Stage):
 
 
 class Recipe(recipe.RunRecipe):
-    """A complete description of a run: `restarts` networks through `pretrain` and `train`, the best one `refine`d."""
+    """A complete description of a run: `restarts` networks through `pretrain` and `train`, the best one `refine`d.
+
+    Where images walk, one network goes through all, and the restarts are of its projector and head before `train`.
+    """
 
     retired: ClassVar[Mapping[str, float]] = {"data_scale": 1.0}
 
@@ -207,6 +210,11 @@ class Recipe(recipe.RunRecipe):
         """The stages in their order."""
         stages = {"pretrain": self.pretrain, "train": self.train, "refine": self.refine}
         return {name: stage for name, stage in stages.items() if stage}
+
+    @property
+    def clusters_features(self) -> bool:
+        """Whether images walk; then restarts are of projector and head alone, on the features of one network."""
+        return self.track == "images" and self.view.walk > 0
 
     @property
     def has_energy_model(self) -> bool:
@@ -248,8 +256,10 @@ class Recipe(recipe.RunRecipe):
             raise ValueError(f"images need a network.encoder for images, as resnet8-128, not {self.network.encoder}")
         if self.augment is None or self.view.anchor_noise:
             raise ValueError("images need an [augment], and view.anchor_noise = 0, which is for points")
-        if self.view.walk and len(self.stages) < 2:
+        if self.view.walk and self.pretrain is None:
             raise ValueError("view.walk of images goes by the features of a stage before; add a [pretrain]")
+        if self.view.walk and self.network.batch_norm:
+            raise ValueError("view.walk of images needs a projector without batch norm, as restarts are of it alone")
         if self.scale == "none":
             raise ValueError('images need scale = "symmetric" or "standard"')
 

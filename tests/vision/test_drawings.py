@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from gedi_nesy.core.metrics import score
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.vision import picture
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.neighbours import ENDS, mean_features, walks_by_features
 from gedi_nesy.vision.recipe import Augment, Network, Speed, View, load_recipe
+from gedi_nesy.vision.restarts import cluster_features
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.train import resume, train
 from gedi_nesy.vision.views import ImageInputs
@@ -45,11 +47,27 @@ def generator():
 
 
 def test_walks_stay_among_images_of_like_features():
-    walks = walks_by_features(Sides(), halves(40), View(noise=0.0, walk=9, neighbours=5), generator())
+    features = mean_features(Sides(), halves(40), generator())
+    assert features[:, [0, 39]].tolist() == [[pytest.approx([8 / 7, 0]), pytest.approx([0, 8 / 7])]] * 2
+    walks = walks_by_features(features, View(noise=0.0, walk=9, neighbours=5), generator())
     assert (walks.shape, walks.dtype) == ((2, 40, ENDS), torch.int32)
     assert ((walks < 20) == (torch.arange(40) < 20)[:, None]).all()
     assert len(walks[0].unique()) > 20
-    assert mean_features(Sides(), halves(40), generator())[0, 0].tolist() == pytest.approx([1, 0])
+
+
+def test_restarts_on_features_find_what_walks_stay_in():
+    which = torch.arange(300) % 3
+    features = 100 * torch.eye(3)[which] + torch.randn(300, 3, generator=generator()) + 7
+    members = [(which == k).nonzero()[:, 0] for k in range(3)]
+    walks = torch.stack([members[k][torch.randint(100, (ENDS,), generator=generator())] for k in which.tolist()])
+    fresh = ImageNetworks(4, Network(encoder="mnist_net", projector=(8,)), Speed(), 1, 3, seed=0)
+    for one in fresh.members:
+        one.projector = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 8))
+    found = cluster_features(fresh, features, walks.int(), torch.arange(300), generator())
+    assert found.choice.certificates[found.choice.best] == min(found.choice.certificates) < 0.01
+    clusters = found.network.head(found.network.project(features)).argmax(-1)  # of features that are not standardised
+    assert score(clusters, which, 3).cluster_accuracy == 1
+    assert all(score(other, which, 3).cluster_accuracy == 1 for other in found.choice.others)
 
 
 def test_a_view_is_where_a_walk_ended_and_its_anchor_stays():
