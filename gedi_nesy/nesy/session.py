@@ -205,9 +205,9 @@ class Session:
             model.redraw_heads(phase.seed)
         else:
             restarts = 1 if phase.round == STUDENT else self.recipe.restarts
-            projected = bool(phase.stage.weights.used("embeddings"))
+            dim = self.recipe.dim if phase.stage.weights.used("embeddings") else None
             build = self.recipe.build(phase.stage)
-            model = Candidates(self.shapes, restarts, phase.seed, build, projected, self.constraint)
+            model = Candidates(self.shapes, restarts, phase.seed, build, dim, self.constraint)
         if search.judged and search.selection:
             rule = search.judged.rules[search.selection.best]
         for own in model.own_rules:

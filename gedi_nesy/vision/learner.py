@@ -146,14 +146,15 @@ class Learner:
             self._fit(phase, training, choices, watch)
         assert training is not None
         networks = networks_of(training)
-        self._fit_heads(networks)
+        if not self.recipe.has_energy_model:  # else L_GEN has trained the heads, after k-means
+            self._fit_heads(networks)
         if choices is None:
             choices = choose(networks, self.inputs)
             networks = self._best(networks, choices)
         return networks, choices
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
-        """Give networks the clusters that Barlow Twins does not learn; without them none could be judged."""
+        """Give networks the clusters that embeddings alone do not have; without them none could be judged."""
         if self.recipe.train.weights.used("embeddings"):
             fit_heads(networks, self.inputs, self.clusters)
 

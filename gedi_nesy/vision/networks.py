@@ -18,7 +18,7 @@ def new_networks(recipe: Recipe, count: int, shape: tuple[int, ...], clusters: i
     if of.reads_images:
         return ImageNetworks(count, of, recipe.speed, shape[0], clusters, seed)
     widths = [int(width) for width in of.encoder]
-    return Networks(count, shape[0], widths, of.projector, clusters, of.head, of.temperature, seed)
+    return Networks(count, shape[0], widths, of.projector, clusters, of.head, of.temperature, seed, of.l2_norm)
 
 
 def clusters_in(weights: Mapping[str, Tensor], network: Network) -> int:

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from gedi_nesy.core.family import FAMILY
+
 from gedi_nesy.core.losses import protocpc_loss, swav_loss
 
 LOSSES = {name: member.loss for name, member in FAMILY.items()}
