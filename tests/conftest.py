@@ -1,5 +1,6 @@
 import signal
 
+import networkx  # noqa: F401  # once, and not in each child process that compiles a rule
 import pytest
 import torch
 

@@ -1,8 +1,14 @@
-"""The constraint engine: ProbLog text becomes an exact, batched, differentiable log-probability.
+"""The constraint engine turns ProbLog text into an exact, batched, differentiable log-probability.
 
-It imports no training. A program goes one way: program (text, checks) -> query -> grounder (DeepProbLog's engine,
-guarded) -> ground (values) -> ground_graph -> diagram, conjunction -> compile (a race of orders), cache -> layout
--> circuit (torch) -> constraint.
+It is usable alone and imports no training. A program goes one way through it:
+
+    program (text, checks) -> query -> grounder (DeepProbLog's engine, guarded), reading -> ground (values)
+    -> ground_graph, diagram, conjunction, compile (a race of variable orders), cache -> compiled
+    -> layout -> circuit (torch), circuits -> constraint, the public face
+
+Beside this way stand what a caller passes in (inputs, arguments), the rule's own probabilities (fact_weights), what a
+rule says before any input (solutions, worlds, likelihood, renaming: analysis; concept_maps, alignment), and the same
+rule in DeepProbLog (deepproblog).
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""Arithmetic by ISO Prolog, where ProbLog's, which is Python's, differs or fails."""
+"""ISO Prolog's arithmetic, where ProbLog's, which is Python's, differs or fails."""
 
 import math
 from collections.abc import Callable

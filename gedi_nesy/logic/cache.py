@@ -13,7 +13,8 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from gedi_nesy.files import read_regular, write_atomically
-from gedi_nesy.logic.diagram import TRUE, Compiled, Diagram
+from gedi_nesy.logic.compiled import Compiled
+from gedi_nesy.logic.diagram import TRUE, Diagram
 from gedi_nesy.logic.ground import Fact, GroundProgram, Variable
 from gedi_nesy.logic.program import Program
 from gedi_nesy.logic.query import Query
@@ -24,17 +25,17 @@ Rule = tuple[GroundProgram, Compiled]
 
 
 def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> Rule:
-    """The rule from the cache, or compiled and then stored.
+    """Read the rule from the cache, or compile and store it.
 
-    Entries are written to a file of their own and renamed into place, so that concurrent writers don't meet. One that
-    is not whole, or whose consulted files have changed, is compiled anew.
+    Each entry is written to a file of its own and renamed into place, so that concurrent writers don't meet. A rule is
+    compiled anew if its entry is not whole or a consulted file has changed.
 
     Args:
         program: the program.
         query: the goal; the same image in two places is part of it.
-        compile_rule: what to do when it isn't there.
+        compile_rule: compiles it.
     """
-    path = user_cache_path("gedi-nesy") / "rules" / f"{_key(program, query)}.json"
+    path = user_cache_path("gedi-nesy") / "rules" / f"{rule_key(program, query)}.json"
     folder = program.source.folder.resolve()
     try:
         digest, content = read_regular(path).split(b"\n", 1)
@@ -49,7 +50,8 @@ def cached(program: Program, query: Query, compile_rule: Callable[[], Rule]) -> 
     return rule
 
 
-def _key(program: Program, query: Query) -> str:
+def rule_key(program: Program, query: Query) -> str:
+    """The hash of everything that a compiled rule depends on, but for the files that its program loads."""
     packages = [version(package) for package in ("gedi-nesy", "deepproblog", "problog")]
     parts = [
         FORMAT,
@@ -75,7 +77,7 @@ def _store(path: Path, entry: dict[str, Any]) -> None:
 
 
 def _entry_of(ground: GroundProgram, compiled: Compiled, folder: Path) -> dict[str, Any]:
-    diagram = compiled.diagram
+    diagram = compiled.nodes
     nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
     number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
     return {

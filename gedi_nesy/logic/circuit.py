@@ -1,4 +1,4 @@
-"""Batched evaluation of a laid-out diagram in log space, with gradients that stay finite where a value is log 0.
+"""Evaluates a laid-out diagram for batches in log space; gradients stay finite where a value is log 0.
 
 log 0 is a large negative number inside, so that no difference of two of them is nan, and -inf outside.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from gedi_nesy.logic.layout import FIRST, ONE, ZERO, Layout, Product
-from gedi_nesy.logic.totals import Totals
+from gedi_nesy.logic.segment_sum import SegmentSum
 
 FLOOR = -1e30  # stands for log 0; sums of it stay finite in single precision
 
@@ -20,11 +20,11 @@ FLOOR = -1e30  # stands for log 0; sums of it stay finite in single precision
 class _Block(NamedTuple):
     """A block's nodes; `terms` are its paths, all blocks' paths numbered through from 1."""
 
-    paths: Totals  # of the value table: a path's value is the sum of its rows
+    paths: SegmentSum  # of the value table: a path's value is the sum of its rows
     shape: tuple[int, int]  # nodes, paths
     first_row: int
     first_term: int
-    parents: Totals  # of the terms: those that end in the node
+    parents: SegmentSum  # of the terms: those that end in the node
     maximise: bool
 
 
@@ -58,14 +58,14 @@ class Circuit:
             term += 1
         self.rows, self.terms = row, term
         self.roots = torch.tensor(layout.roots, dtype=torch.long, device=device)
-        self.literal_parents = Totals([parents[FIRST + i] for i in range(layout.literals)], device)
+        self.literal_parents = SegmentSum([parents[FIRST + i] for i in range(layout.literals)], device)
         self.products = None  # where the whole layout is one sum
         if len(layout.roots) == len(layout.blocks) == len(layout.blocks[0].paths) == 1:
             self.products = _Products(layout.blocks[0].paths[0], layout.literals, device)
         self.blocks = []
         for block, (row, term) in zip(layout.blocks, starts, strict=True):
-            paths = Totals([path for node in block.paths for path in node], device)
-            above = Totals([parents[row + i] for i in range(len(block.paths))], device)
+            paths = SegmentSum([path for node in block.paths for path in node], device)
+            above = SegmentSum([parents[row + i] for i in range(len(block.paths))], device)
             shape = (len(block.paths), len(block.paths[0]))
             self.blocks.append(_Block(paths, shape, row, term, above, block.maximise))
 
@@ -82,7 +82,7 @@ class Circuit:
         return _LogProb.apply(self, answer, conditional, *columns)
 
     def plain_log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
-        """As `log_prob`, in operations that torch differentiates as often as wanted: slower, and of more memory."""
+        """As `log_prob`, in operations that torch can differentiate twice and more: slower, and takes more memory."""
         literals = torch.cat([*columns], 1).t().clamp(min=FLOOR)
         constants = literals.new_tensor([[0.0], [FLOOR]]).expand(-1, literals.shape[1])  # the rows ONE and ZERO
         values = torch.cat([constants, literals])
@@ -108,7 +108,10 @@ class Circuit:
         return (value - roots[-1] if conditional else value).where(possible, -torch.inf), derivative
 
     def log_flow(self, columns: Sequence[Tensor], root_flow: Tensor) -> Tensor:
-        """log of what flows through each literal, [literals, batch].
+        """The log of the flow through each literal, [literals, batch].
+
+        A derivative by the literals (`evaluate`) has the same values and is quicker, but those below 1e-38 are 0 in
+        single precision, and their logs are lost.
 
         Args:
             columns: log-probabilities of the literals, split into tensors [batch, values].
@@ -129,7 +132,7 @@ class Circuit:
         values, terms = self.upward(columns)
         return _from_floor(values.index_select(0, self.roots)), self.downward(_largest(terms), root_flow)
 
-    def draw(
+    def sample(
         self, columns: Sequence[Tensor], answer: Tensor | None, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
         """The value of each example's root, [batch], and the literals on a path of it, 0 or 1, [literals, batch].
@@ -203,7 +206,7 @@ def _from_floor(values: Tensor) -> Tensor:
 
 
 class _Products:
-    """One sum of products of literals: a rule with few solutions is quicker as the table of them than in layers."""
+    """One sum of products of literals: for a rule with few solutions their table is quicker than layers."""
 
     def __init__(self, products: Sequence[Product], literals: int, device: torch.device) -> None:
         factors = [[row - FIRST for row in product if row >= FIRST] for product in products]
@@ -211,8 +214,8 @@ class _Products:
         for number, members in enumerate(factors):
             for literal in members:
                 parents[literal].append(number)
-        self.products = Totals(factors, device)
-        self.parents = Totals([parents[literal] for literal in range(literals)], device)
+        self.products = SegmentSum(factors, device)
+        self.parents = SegmentSum([parents[literal] for literal in range(literals)], device)
 
     def evaluate(self, columns: Sequence[Tensor], differentiate: bool) -> tuple[Tensor, Tensor | None]:
         """As `Circuit.evaluate`; the derivative is nan where the value is -inf."""
@@ -227,7 +230,7 @@ def _are_transformed(columns: Sequence[Tensor]) -> bool:
 
 
 class _LogProb(torch.autograd.Function):
-    """The derivative is computed with the value: a few operations more, and quicker than in a backward pass.
+    """Computes the derivative with the value, which is quicker than a backward pass by torch.
 
     Where that derivative is itself to be differentiated, the backward pass computes it anew.
     """

@@ -10,14 +10,15 @@ from problog.logic import Term
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.cache import Rule, cached
+from gedi_nesy.logic.compiled import Compiled, compacted
 from gedi_nesy.logic.conjunction import conjoin_all, disjoin_all
-from gedi_nesy.logic.diagram import FALSE, TRUE, Compiled, Diagram, TooLarge, compacted
+from gedi_nesy.logic.diagram import FALSE, TRUE, Diagram, TooLarge
 from gedi_nesy.logic.ground import GroundProgram, Value
 from gedi_nesy.logic.ground_graph import check_negation, components, flattened, variable_orders
 from gedi_nesy.logic.grounder import answer_terms, ground, ground_given
 from gedi_nesy.logic.program import Program
 from gedi_nesy.logic.query import Query
-from gedi_nesy.logic.time_limit import MEMORY, ChildDied, TimeIsUp, run_limited, time_limit
+from gedi_nesy.logic.time_limit import TimeIsUp, in_budget, time_limit
 
 FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first round of a race between them
 GROWTH = 4  # of that limit from round to round
@@ -27,7 +28,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Compiler:
-    """What it takes to compile a query, and one answer to it, or it in another order; each in a child process.
+    """A program, a query and budgets; compiles the query, one answer of it, or it with facts ordered last.
+
+    Each compilation runs in a child process.
 
     Attributes:
         program: the program.
@@ -44,7 +47,7 @@ class Compiler:
     trust: bool
 
     def rule(self) -> Rule:
-        """The query, from the cache where it is there."""
+        """The ground query and its diagrams, from the cache if they are there."""
         return self._rule() if self.trust else cached(self.program, self.query, self._rule)
 
     def _rule(self) -> Rule:
@@ -66,26 +69,20 @@ class Compiler:
         return self._limited(work)
 
     def facts_last(self, grounded: GroundProgram) -> Compiled:
-        """The query with the program's own random variables below the neural ones."""
+        """The query's diagrams with the facts ordered below the neural variables."""
         return self._limited(lambda: compile_program(grounded, self.max_nodes, self.seconds, facts_last=True))
 
     def answer_terms(self) -> dict[tuple[Value, ...], tuple[Term, ...]]:
-        """For each answer, the values of the arguments, the same as terms in ProbLog."""
+        """For each answer (the arguments' values in Python) the same values as ProbLog's terms."""
         return self._limited(lambda: answer_terms(self.program, self.query, self.seconds, self.trust))
 
     def _limited(self, work: Callable[[], T]) -> T:
-        try:
-            return run_limited(work, max(self.seconds, 1.0))
-        except TimeIsUp:
-            what = f"takes more than its budget of {self.seconds:g} s in a single operation"
-        except MemoryError:
-            what = f"needs more than {MEMORY / 2**30:g} GiB of memory"
-        except ChildDied:
-            what = "nests so deeply, or needs so much memory, that the process died"
-        raise UserError(
-            f"{self.program.source.name}: {self.query.goal} {what}: let the rule make no numbers of millions of digits "
-            "and no lists of millions of elements, and take one step at a time"
-        )
+        mend = "let the rule make no numbers of millions of digits and no lists of millions of elements, and take one "
+        return self.limited(work, "", f"{mend}step at a time")
+
+    def limited(self, work: Callable[[], T], what: str, mend: str) -> T:
+        """What `work` returns, from a child process within the budget of seconds; see `time_limit.in_budget`."""
+        return in_budget(work, self.seconds, f"{self.program.source.name}: {self.query.goal}{what}", mend)
 
 
 def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, facts_last: bool = False) -> Compiled:
@@ -97,7 +94,7 @@ def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, fac
         grounded: the program.
         max_nodes: the budget for the nodes made on the way.
         seconds: the budget of time.
-        facts_last: put the program's own random variables below the neural ones.
+        facts_last: order the facts below the neural variables.
 
     Raises:
         UserError: every order outgrows the budget.
@@ -116,7 +113,7 @@ def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, fac
                     break
                 limit = min(GROWTH * limit, max_nodes)
     except TimeIsUp:
-        in_time = False  # what has been found will do
+        in_time = False  # the diagrams that are done will do
     except RecursionError:
         raise UserError(f"the rule's {len(grounded.sizes):,} variables make its decision diagram too deep") from None
     if not found:
@@ -137,7 +134,7 @@ def _too_large(grounded: GroundProgram, orders: int, limit: int, seconds: float 
 
 
 class _Compilation:
-    """A ground program in one variable order, its nodes' diagrams built one after the other."""
+    """Compiles a ground program in one variable order: builds the diagram of one node after the other."""
 
     def __init__(self, grounded: GroundProgram, order: tuple[int, ...], max_nodes: int) -> None:
         self.grounded, self.order = grounded, order

@@ -1,4 +1,4 @@
-"""The conjunction of many diagrams: what each rules out is taken from the others first, until nothing changes.
+"""Conjoins many diagrams: first takes from each what the others rule out, until nothing changes.
 
 One after the other, conjuncts that share most variables grow far beyond their conjunction; a 9 by 9 sudoku's rows alone
 have 10^27 solutions, though the whole puzzle has one. Each conjunct's own diagram is small, and says which values its

@@ -1,4 +1,4 @@
-"""The clauses of a program and of the files it loads: which ones it may is decided here, where they are opened."""
+"""The clauses of a program and of the files it loads; decides, where a file is opened, whether it may be loaded."""
 
 import threading
 from collections.abc import Callable
@@ -139,7 +139,7 @@ def _own_file(path: Path, number: int) -> tuple[list[int], list[Any]]:
 
 @cache
 def _library(path: Path, number: int) -> tuple[list[int], list[Any]]:
-    """The same of a library of ProbLog's, whose parsing takes longest, once a process: nothing changes its terms."""
+    """The ends of the lines and the statements of a library of ProbLog, parsed once a process: nothing changes them."""
     parsed = parse(path.read_text(encoding="utf-8"), path.name, number=number)
     return parsed.line_info[0], list(parsed)
 

@@ -1,6 +1,8 @@
-"""Networks as DeepProbLog's neural predicates: a `deepproblog` Model that its own solver answers queries with."""
+"""Our networks and rules in DeepProbLog: a Model for its own solver, and the reference of our engine."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from problog.logic import Term
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.logic.grounder import Engine
+from gedi_nesy.logic.compile import Compiler
+from gedi_nesy.logic.ground import Key, Value, Variable
+from gedi_nesy.logic.grounder import GOAL, Engine, with_goal
 from gedi_nesy.logic.program import Declaration, Program, Source, is_compound, read_source, to_python
 from gedi_nesy.logic.query import parse_goal
-from gedi_nesy.logic.time_limit import MEMORY, ChildDied, TimeIsUp, run_limited
+from gedi_nesy.logic.time_limit import in_budget
 
 
 class Probabilities(nn.Module):
@@ -102,11 +106,16 @@ def deepproblog_model(
     return model
 
 
-def _wrap(source: Source, networks: Mapping[str, nn.Module]) -> dict[str, Probabilities]:
+def _refuse_evidence(source: Source) -> None:
     if any(is_compound(statement, "evidence") for statement in source.statements):
         raise UserError(
-            f"{source.name} has evidence, which DeepProbLog ignores: ask a Constraint, which conditions on it"
+            f"{source.name} has evidence, which DeepProbLog ignores: ask a Constraint with the engine exact, which "
+            "conditions on it"
         )
+
+
+def _wrap(source: Source, networks: Mapping[str, nn.Module]) -> dict[str, Probabilities]:
+    _refuse_evidence(source)
     declared: dict[str, Declaration] = {}
     for declaration in Program(source).declarations:
         name = declaration.network
@@ -140,7 +149,7 @@ def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
     for name in _source_names(term):
         if name not in model.tensor_sources:
             raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
-    _check_that_it_ends(model, term, seconds)
+    _check_that_it_ends(model, Query(term), goal, seconds)
     try:
         with model.solver.engine.engine.errors_named(goal, (NonGroundProbabilisticClause,)):
             result = model.solve([Query(term)])[0].result
@@ -150,28 +159,29 @@ def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
     return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}
 
 
-def _check_that_it_ends(model: Model, goal: Term, seconds: float) -> None:
-    """UserError where compiling a goal takes too much; other errors come again."""
+def _check_that_it_ends(model: Model, query: Query, name: str, seconds: float) -> None:
+    """Compile a query in a child process, where that can be stopped; errors of other kinds come again.
+
+    Args:
+        model: as for `query`.
+        query: with the tensors that its images stand for.
+        name: what errors call the query.
+        seconds: the budget.
+
+    Raises:
+        UserError: it takes more time or memory than there is.
+    """
 
     def compile_goal() -> None:
         try:
-            model.solver.build_ac(Query(goal))
+            model.solver.build_ac(query)
         except MemoryError:
             raise
         except Exception:  # it comes again, and is named then
             return
 
-    try:
-        run_limited(compile_goal, seconds)
-    except TimeIsUp:
-        what = f"was not grounded and compiled within its budget of {seconds:g} s"
-    except MemoryError:
-        what = f"needs more than {MEMORY / 2**30:g} GiB of memory"
-    except ChildDied:
-        what = "nests so deeply, or needs so much memory, that the process died"
-    else:
-        return
-    raise UserError(f"{goal} {what}: ask about fewer images or values, or let the recursion end")
+    mend = "ask about fewer images or values, or let the recursion end"
+    in_budget(compile_goal, seconds, f"{name}, grounded and compiled by DeepProbLog,", mend)
 
 
 def _source_names(term: Any) -> set[str]:
@@ -180,3 +190,76 @@ def _source_names(term: Any) -> set[str]:
     if is_compound(term, "tensor"):
         return {str(term.args[0].functor)}
     return set().union(*(_source_names(argument) for argument in term.args))
+
+
+class _Given(nn.Module):
+    """A network whose outputs are given: it finds them by its inputs' names."""
+
+    def __init__(self, rows: Mapping[Any, Tensor], declaration: Declaration) -> None:
+        super().__init__()
+        self.rows, self.declaration = rows, declaration
+
+    def forward(self, *inputs: Term) -> Tensor:
+        probabilities = self.rows[self.declaration.network, tuple(to_python(term) for term in inputs)]
+        return probabilities[1:] if self.declaration.fact else probabilities
+
+
+class DeepProbLogRule:
+    """A rule in DeepProbLog's own solver, which takes one example after the other: slow, and the reference.
+
+    Args:
+        compiler: for its program and query; evidence, which DeepProbLog ignores, is refused.
+        variables: the rule's neural calls.
+    """
+
+    def __init__(self, compiler: Compiler, variables: Sequence[Variable]) -> None:
+        program, self.query, self.variables = compiler.program, compiler.query, variables
+        _refuse_evidence(program.source)
+        self.terms = compiler.answer_terms()
+        self.seconds = compiler.seconds
+        self.rows: dict[Any, Tensor] = {}  # for each call the present example's probabilities, [values]
+        self.compiled: set[tuple[Value, ...]] = set()  # answers that DeepProbLog's own cache holds
+        given = [_Given(self.rows, declaration) for declaration in program.declarations]
+        self.model = Model("", [Network(module, f"net{i}") for i, module in enumerate(given)], load=False)
+        self.model.program = with_goal(program, self.query)
+        engine = ExactEngine(self.model)
+        engine.engine = Engine(program.source, compiler.trust)
+        with redirect_stdout(StringIO()):  # DeepProbLog announces its cache
+            self.model.set_engine(engine, cache=True)
+        self.model.get_tensor = lambda term: term  # the networks want their inputs' names
+
+    def log_prob(
+        self, inputs: Mapping[Key, Tensor], answers: Sequence[tuple[Value, ...] | None], parameters: Sequence[float]
+    ) -> Tensor:
+        """log P(rule), [batch]; differentiable with respect to the inputs.
+
+        Args:
+            inputs: log-probabilities, [batch, values].
+            answers: for each example the values of the query's arguments; None where it has no such answer.
+            parameters: the learnable probabilities, which are constants here.
+        """
+        probabilities = {(v.network, v.inputs): inputs[v.key].exp() for v in self.variables}
+        self.model.parameters = list(parameters)
+        results = []
+        for i, answer in enumerate(answers):
+            self.rows.update({call: rows[i] for call, rows in probabilities.items()})
+            results.append(self._probability(answer))
+        return torch.stack(results).log()
+
+    def _probability(self, answer: tuple[Value, ...] | None) -> Tensor:
+        """P(rule) of one example, whose networks' outputs are in `rows`."""
+        if answer is None:
+            return torch.tensor(0.0)
+        images = {Term(name): Term("tensor", Term(name)) for name in self.query.images}
+        names = {image: name for name, image in images.items()}  # DeepProbLog puts the images in itself
+        given = {
+            name: term.apply_term(names) for name, term in zip(self.query.arguments, self.terms[answer], strict=True)
+        }
+        goal = Term(GOAL, *(given.get(name, Term(name)) for name in self.query.names))
+        query = Query(goal, images)
+        if answer not in self.compiled:
+            _check_that_it_ends(self.model, query, str(self.query.given(answer)), self.seconds)
+            self.compiled.add(answer)
+        (solved,) = self.model.solve([query])
+        (probability,) = solved.result.values()
+        return torch.as_tensor(probability)

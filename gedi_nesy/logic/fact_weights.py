@@ -1,4 +1,4 @@
-"""Log-probabilities of a program's own facts and annotated disjunctions, `t(...)` among them learnable."""
+"""Log-probabilities of a program's own facts and annotated disjunctions; `t(...)` is learnable."""
 
 import math
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from gedi_nesy.logic.program import Program
 class FactWeights(nn.Module):
     """One learnable distribution for each statement with `t(...)`; the others are constants.
 
-    The learnable heads of a statement share, by a softmax, what its constant heads leave; "none of them" takes part
-    where their start values sum to less.
+    Learnable heads get a softmax over the probability that constant heads leave; if start values sum to less than 1,
+    "no head" is one more outcome.
 
     Args:
         program: for its parameters.
@@ -28,7 +28,7 @@ class FactWeights(nn.Module):
         self.logits = nn.ParameterList()
         for group in program.groups:
             fixed = sum(weight for weight in group if isinstance(weight, float))
-            starts = [program.parameters[weight] for weight in group if isinstance(weight, int)]
+            starts = [program.parameters[weight].start for weight in group if isinstance(weight, int)]
             if min(starts) <= 0 or max(starts) >= 1:
                 raise UserError(f"{program.source.name}: a learnable probability t(p) must start between 0 and 1")
             none = 1 - fixed - sum(starts)
@@ -42,7 +42,7 @@ class FactWeights(nn.Module):
         """A fact's group; or where its constants lie."""
         parameter = next((weight for weight in fact.weights if isinstance(weight, int)), None)
         if parameter is not None:
-            return program.group_of[parameter]
+            return program.parameters[parameter].group
         start = len(self.constants)
         self.constants += [_log(weight) for weight in fact.weights]
         if not fact.exhaustive:

@@ -1,4 +1,4 @@
-"""Values of a ground program: a propositional formula over categorical variables. Nothing here knows ProbLog."""
+"""The ground program: a propositional formula over categorical variables. Nothing here knows ProbLog."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,9 +43,9 @@ class Fact:
         """Number of values, "none of them" included."""
         return len(self.weights) + (not self.exhaustive)
 
-    def start_weights(self, parameters: Sequence[float]) -> list[float]:
-        """The probability of each value, of learnable ones where they start."""
-        weights = [parameters[weight] if isinstance(weight, int) else weight for weight in self.weights]
+    def start_weights(self, starts: Sequence[float]) -> list[float]:
+        """The probability of each value, with the start values of the learnable parameters."""
+        weights = [starts[weight] if isinstance(weight, int) else weight for weight in self.weights]
         return weights if self.exhaustive else [*weights, max(0.0, 1 - sum(weights))]
 
 

@@ -1,7 +1,7 @@
 """A ground program's formula as a graph: variable orders, cycles, nested conjunctions."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gedi_nesy.errors import UserError
@@ -9,8 +9,8 @@ from gedi_nesy.logic.ground import GroundProgram
 
 
 def variable_orders(ground: GroundProgram, facts_last: bool) -> list[tuple[int, ...]]:
-    """Variable orders worth a try: by first occurrence in the formula, as the query names the images, as the grounder
-    met them, and each backwards."""
+    """Variable orders to try: by first occurrence in the formula, as the query names the images, as the grounder met
+    them, and each of these backwards."""
     every = range(len(ground.sizes))
     met = [node[1] for node in ground.nodes if node[0] == "literal" and node[1] is not None]
     orders = [_first_occurrences(ground), tuple(every), tuple(dict.fromkeys([*met, *every]))]
@@ -47,7 +47,7 @@ def _first_occurrences(ground: GroundProgram) -> tuple[int, ...]:
 
 
 def flattened(ground: GroundProgram) -> GroundProgram:
-    """The same, each conjunction that occurs in one other only merged into that: ProbLog nests the goals of a body."""
+    """Merge each conjunction that occurs in only one other into that one: ProbLog nests the goals of a body."""
     parents = Counter(_roots(ground))
     stack = list(parents)
     while stack:
@@ -75,37 +75,18 @@ def flattened(ground: GroundProgram) -> GroundProgram:
 
 
 def components(ground: GroundProgram) -> list[list[int]]:
-    """Strongly connected components of the formula, those below first (Tarjan 1972, without recursion)."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    unassigned: dict[int, None] = {}  # visited nodes whose component is not known yet, in order
-    found = []
+    """Strongly connected components of the formula below its roots, those below first."""
+    import networkx as nx  # here, as a rule from the cache does without, and its import takes .2 s
 
-    def visit(node: int) -> tuple[int, Iterator[int]]:
-        index[node] = low[node] = len(index)
-        unassigned[node] = None
-        return node, iter(children_of(ground, node))
-
-    for root in _roots(ground):
-        calls = [] if root in index else [visit(root)]
-        while calls:
-            node, below = calls[-1]
-            for child in below:
-                if child not in index:
-                    calls.append(visit(child))
-                    break
-                if child in unassigned:
-                    low[node] = min(low[node], index[child])
-            else:
-                calls.pop()
-                if calls:
-                    low[calls[-1][0]] = min(low[calls[-1][0]], low[node])
-                if low[node] == index[node]:
-                    component = []
-                    while node in unassigned:
-                        component.append(unassigned.popitem()[0])
-                    found.append(component[::-1])
-    return found
+    graph = nx.DiGraph()
+    waiting = _roots(ground)
+    graph.add_nodes_from(waiting)
+    while waiting:
+        node = waiting.pop()
+        children = children_of(ground, node)
+        waiting += [child for child in children if child not in graph]
+        graph.add_edges_from((node, child) for child in children)
+    return [sorted(component) for component in nx.strongly_connected_components(graph)]  # Tarjan's order: sinks first
 
 
 def check_negation(ground: GroundProgram, component: Sequence[int]) -> None:

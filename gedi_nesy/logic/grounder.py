@@ -1,4 +1,4 @@
-"""Ground a program for a query, through DeepProbLog's exact engine, with one placeholder an image."""
+"""Grounds a program for a query by DeepProbLog's exact engine; a placeholder stands for each image."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ OPEN_TESTS = {  # what may answer otherwise while a variable is open
     *("var/1", "nonvar/1", "ground/1", "atom/1", "atomic/1", "number/1", "integer/1", "float/1", "compound/1"),
     *("is_list/1", "findall/3", "all/3", "all_or_none/3", "forall/2", "cut/1", "try_call/1", "once/1"),
 }
-# with how to mend them
+# errors that ProbLog's text does not explain: the caller adds how to mend them
 EXPLAINED = (CallModeError, NonGroundProbabilisticClause, UnknownClause, NonGroundQuery, RecursionError)
 CONTROL = ("'->'/2", "'!'/0", "->/2", "!/0", "'*->'/2", "*->/2")  # of Prolog, which ProbLog lacks
 
@@ -53,7 +53,7 @@ class Engine(DefaultEngine):
         self.database: Any = None
 
     def load_builtins(self) -> None:
-        """ProbLog's built-in predicates, ours in the place of some."""
+        """Load ProbLog's built-in predicates, and ours in the place of some."""
         super().load_builtins()
         add_builtins(self)
 
@@ -81,7 +81,12 @@ class Engine(DefaultEngine):
 
     @contextmanager
     def errors_named(self, name: str, explained: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-        """Let whatever ProbLog raises, but for what its caller explains, be one sentence about this."""
+        """Turn what ProbLog raises into a UserError of one sentence, except for errors that the caller explains.
+
+        Args:
+            name: what the sentence calls the program or goal.
+            explained: errors that pass through.
+        """
         try:
             yield
         except (UserError, *explained):  # type: ignore[misc]
@@ -106,7 +111,7 @@ class Engine(DefaultEngine):
 
 
 def ground(program: Program, query: Query, seconds: float, trust: bool = False) -> GroundProgram:
-    """Ground the query: an image in each of its variables, the arguments left open.
+    """Ground the query, with an image for each variable that is no argument; arguments are left open.
 
     Args:
         program: the program.
@@ -124,13 +129,13 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
 
 def ground_given(program: Program, query: Query, answer: Sequence[Value], seconds: float, trust: bool) -> GroundProgram:
     """Ground the query with values for its arguments; see `ground`."""
-    return _grounded(program, Query(program, str(query.given(answer)), ()), seconds, trust).result()
+    return _grounded(program, Query(program, query.given(answer), ()), seconds, trust).result()
 
 
 def answer_terms(
     program: Program, query: Query, seconds: float, trust: bool
 ) -> dict[tuple[Value, ...], tuple[Term, ...]]:
-    """For each answer, the values of the arguments, the same as terms in ProbLog; see `ground`."""
+    """For each answer (the arguments' values in Python) the same values as ProbLog's terms; see `ground`."""
     return {answer: terms for answer, (terms, _) in _grounded(program, query, seconds, trust).answers().items()}
 
 

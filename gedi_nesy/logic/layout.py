@@ -1,4 +1,4 @@
-"""A decision diagram laid out for batched evaluation: few, wide layers of sums over paths.
+"""Lays out a decision diagram for batched evaluation, in few wide layers of sums over paths.
 
 Evaluating a diagram level by level takes one round of tensor operations for each variable, most of it overhead. So a
 layer here spans several levels: each of its nodes is a sum over its paths down to the next cut, and a path is the
@@ -47,7 +47,7 @@ class Layout:
     roots: tuple[int, ...]
 
 
-def lay_out(diagram: Diagram, roots: Sequence[int], first_row: Sequence[int], maximise_above: int = 0) -> Layout:
+def plan_layers(diagram: Diagram, roots: Sequence[int], first_row: Sequence[int], maximise_above: int = 0) -> Layout:
     """Lay out the nodes below some roots.
 
     Args:

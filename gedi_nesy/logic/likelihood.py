@@ -1,18 +1,19 @@
-"""P(rule | symbols): the rule's own random variables summed out of its diagrams, whose leaves become probabilities.
+"""P(rule | symbols), as diagrams whose leaves are probabilities: the rule's own random variables are summed out.
 
 Bahar et al., Algebraic decision diagrams and their applications (1993).
 """
 
 from collections.abc import Sequence
 
-from gedi_nesy.logic.diagram import FALSE, TRUE, Compiled, Diagram
+from gedi_nesy.logic.compiled import Compiled
+from gedi_nesy.logic.diagram import FALSE, TRUE, Diagram
 from gedi_nesy.logic.ground import GroundProgram
 
 DIGITS = 12  # probabilities that agree in so many are one leaf: sums in another order round otherwise
 
 
 class Likelihood:
-    """For each answer of a rule its probability as a function of the neural variables, given the rule's evidence.
+    """The probability of each answer as a function of the neural variables, given the rule's evidence.
 
     Args:
         ground: the ground program.
@@ -30,16 +31,16 @@ class Likelihood:
 
     def __init__(self, ground: GroundProgram, compiled: Compiled, weights: Sequence[Sequence[float]]) -> None:
         neural = [variable for variable in compiled.order if variable < len(ground.variables)]
-        self.diagram = Diagram([ground.sizes[variable] for variable in neural], compiled.diagram.max_nodes)
+        self.diagram = Diagram([ground.sizes[variable] for variable in neural], compiled.nodes.max_nodes)
         self.value = {FALSE: 0.0, TRUE: 1.0}
         self._leaves = {0.0: FALSE, 1.0: TRUE}
         self._added: dict[tuple[int, int, float], int] = {}
         self._divided: dict[tuple[int, int], int] = {}
         level_of = {variable: level for level, variable in enumerate(neural)}
         image = {FALSE: FALSE, TRUE: TRUE}
-        for node in compiled.diagram.reachable([*compiled.roots.values(), compiled.evidence]):
-            variable = compiled.order[compiled.diagram.level[node]]
-            children = [image[child] for child in compiled.diagram.children[node]]
+        for node in compiled.nodes.reachable([*compiled.roots.values(), compiled.evidence]):
+            variable = compiled.order[compiled.nodes.level[node]]
+            children = [image[child] for child in compiled.nodes.children[node]]
             if variable in level_of:
                 image[node] = self.diagram.node(level_of[variable], tuple(children))
             else:

@@ -1,4 +1,4 @@
-"""The predicates of a program: which there are, by name and arity, and which call each other."""
+"""The predicates of a program by name and arity, and which of them call each other."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from gedi_nesy.logic.program import Program
 
 
 def what_was_meant(signature: str, program: Program) -> str:
-    """A hint at what was meant by an unknown predicate, 'dgit'/2: of the same name, of a library, or of a like name."""
+    """A hint at the predicate that was meant by an unknown one, such as 'dgit'/2."""
     name, arity = signature.rsplit("/", 1)
     name = name.strip("'")
     known = [*_calls(program), *(one.replace("'", "") for one in DefaultEngine().get_builtins())]
@@ -26,7 +26,7 @@ def what_was_meant(signature: str, program: Program) -> str:
 
 
 def _library_of(name: str) -> str | None:
-    """The library of ProbLog's that defines a predicate of this name; of those that a program may load."""
+    """The library of ProbLog that defines a predicate of this name, among those that a program may load."""
     clause = re.compile(rf"^{re.escape(name)}\(", re.MULTILINE)
     files = (LIBRARY / f"{library}.pl" for library in LIBRARIES)
     return next((file.stem for file in files if clause.search(file.read_text(encoding="utf-8"))), None)

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,16 @@ class Declaration:
     domain: tuple[Value, ...]
     place: str
     fact: bool
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A learnable probability, `t(start) :: head`; `group` is the number of its statement among those that learn."""
+
+    head: str
+    place: str
+    start: float
+    group: int
 
 
 def find_program(name_or_path: str | Path) -> Path:
@@ -83,10 +94,10 @@ def read_text(path: Path) -> str:
 
 
 class Source:
-    """The text of a program, parsed; knows the line and column of every term.
+    """A parsed text, which knows the line and column of every term.
 
     Args:
-        text: of the program; a byte order mark is none of it.
+        text: of the program; a byte order mark at its start is dropped.
         name: what errors call it.
         folder: where it may consult files.
         seconds: the budget for parsing it.
@@ -146,18 +157,22 @@ class Program:
     Attributes:
         statements: those of the source, with `nn(digits, ...)` as `nn(net0, ...)` and `t(0.1)` as `t(0)`.
         declarations: what `net0`, `net1`, ... stand for.
-        parameters: start value of each learnable probability.
+        parameters: the learnable probabilities.
         groups: for each statement with learnable heads, all its heads: a probability, or a parameter's index (int).
-        group_of: the group of each parameter.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.declarations: list[Declaration] = []
-        self.parameters: list[float] = []
+        self.parameters: list[Parameter] = []
         self.groups: list[tuple[float | int, ...]] = []
-        self.group_of: list[int] = []
         self.statements = [self._translate(statement) for statement in source.statements]
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """What each learnable probability stands before: "heads"; where several stand before one, "heads, a.pl:1:7"."""
+        times = Counter(parameter.head for parameter in self.parameters)
+        return [p.head if times[p.head] == 1 else f"{p.head}, {p.place}" for p in self.parameters]
 
     def _translate(self, statement: Any) -> Any:
         self._check_names(statement)
@@ -228,9 +243,9 @@ class Program:
             value = share if start is None else start
             if is_compound(head.probability, "t"):
                 members.append(len(self.parameters))
+                name, place = str(head.with_probability()), self.source.place(head)
                 head = head.with_probability(Term("t", Constant(len(self.parameters))))
-                self.parameters.append(value)
-                self.group_of.append(len(self.groups))
+                self.parameters.append(Parameter(name, place, value, len(self.groups)))
             else:
                 members.append(value)
             numbered.append(head)

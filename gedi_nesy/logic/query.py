@@ -12,10 +12,21 @@ from gedi_nesy.logic.program import Program, Source, is_compound, to_term
 
 
 class Query:
-    """The goal of a constraint: its variables, in order, each an image or an argument."""
+    """The goal of a constraint. Each of its variables is an image or an argument.
 
-    def __init__(self, program: Program, text: str | None, arguments: Sequence[str]) -> None:
-        self.goal = parse_goal(text) if text is not None else _goal_of(program.source)
+    Args:
+        program: the program that is asked.
+        goal: its text or its term; by default the program's own query/1.
+        arguments: the variables whose value differs by example.
+
+    Raises:
+        UserError: the goal has an error, an argument is no variable of it, or the program has not one query/1.
+    """
+
+    def __init__(self, program: Program, goal: str | Term | None, arguments: Sequence[str]) -> None:
+        if goal is None:
+            goal = _goal_of(program.source)
+        self.goal = parse_goal(goal) if isinstance(goal, str) else goal
         self.names = tuple(dict.fromkeys(_variable_names(self.goal)))
         self.arguments = (arguments,) if isinstance(arguments, str) else tuple(arguments)
         self.images = tuple(name for name in self.names if name not in self.arguments)

@@ -1,4 +1,4 @@
-"""Reading ProbLog's ground formula: its atoms become values of categorical variables."""
+"""Reads ProbLog's ground formula into a ground program: atoms become values of categorical variables."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -40,7 +40,9 @@ class Reading:
             self.calls[choice] = self._read_call(weight)
             value = 1 if weight.arity == 2 else value  # p(X) is the second of (False, True)
         elif is_compound(weight, "t"):
-            self.facts[choice] = dict(enumerate(self.program.groups[self.program.group_of[int(weight.args[0])]]))
+            self.facts[choice] = dict(
+                enumerate(self.program.groups[self.program.parameters[int(weight.args[0])].group])
+            )
         else:
             self.facts.setdefault(choice, {})[value] = read_probability(weight, self.program.source.name)
         self.literals[index] = (choice, value)
@@ -119,7 +121,7 @@ class Reading:
         """The facts, and for each the number of each of its values."""
         facts, values = {}, {}
         for choice, weights in self.facts.items():
-            start = sum(self.program.parameters[w] if isinstance(w, int) else w for w in weights.values())
+            start = sum(self.program.parameters[w].start if isinstance(w, int) else w for w in weights.values())
             self._check_total(choice, weights)
             exhaustive = start >= 1 - 1e-9 and (len(weights) > 1 or not isinstance(next(iter(weights.values())), int))
             facts[choice] = Fact(tuple(weights.values()), exhaustive)

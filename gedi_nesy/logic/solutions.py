@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from gedi_nesy.logic.diagram import FALSE, TRUE, Compiled
+from gedi_nesy.logic.compiled import Compiled
+from gedi_nesy.logic.diagram import FALSE, TRUE
 
 Row = tuple[int, tuple[int, ...]]  # the number of an answer, and a value at each level of the diagram
 
 
 class Solutions:
-    """All pairs of an answer and an assignment of the neural variables that gives it, equally likely.
+    """All pairs of an answer and an assignment of the neural variables that yields it, each equally likely.
 
     Args:
         compiled: diagrams in which every path visits every variable.
@@ -25,7 +26,7 @@ class Solutions:
     """
 
     def __init__(self, compiled: Compiled) -> None:
-        self.diagram, self.order = compiled.diagram, compiled.order
+        self.diagram, self.order = compiled.nodes, compiled.order
         self.roots = tuple(compiled.roots.values())
         nodes = self.diagram.reachable(self.roots)  # children before parents
         self._below = {FALSE: 0, TRUE: 1}  # assignments below a node; Python's integers have no largest
@@ -62,7 +63,7 @@ class Solutions:
         ]
 
     def sample(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Uniform draws.
+        """Draw n solutions uniformly.
 
         Returns:
             The number of the answer, [n], and the values, [variables, n], in the program's order.

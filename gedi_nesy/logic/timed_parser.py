@@ -1,4 +1,4 @@
-"""ProbLog's parser with an eye on the clock: its time grows with the square of a statement's length."""
+"""ProbLog's parser with a budget of time, which grows with the square of a statement's length."""
 
 import time
 from typing import Any

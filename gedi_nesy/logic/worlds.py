@@ -1,4 +1,4 @@
-"""A program's own distribution over the symbols that satisfy its rule, for drawing examples.
+"""A program's own distribution over the symbols that satisfy its rule, from which examples are drawn.
 
 Its facts have their probabilities, given the evidence; in each world of facts all assignments of symbols (and
 arguments) that satisfy the rule are equally likely. Worlds in which none does are left out.
@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.logic.diagram import FALSE, TRUE, Compiled, neural_solutions
+from gedi_nesy.logic.compiled import Compiled, neural_solutions
+from gedi_nesy.logic.diagram import FALSE, TRUE
 from gedi_nesy.logic.ground import GroundProgram
 from gedi_nesy.logic.solutions import Solutions
 
@@ -36,11 +37,11 @@ class OwnDistribution:
     def __init__(self, ground: GroundProgram, compiled: Compiled, weights: Sequence[Sequence[float]]) -> None:
         worlds = _Worlds(ground, compiled, weights).run()
         roots = {(i, answer): root for i, state in enumerate(worlds) for answer, root in enumerate(state[:-1])}
-        neural = neural_solutions(ground, Compiled(compiled.diagram, compiled.order, roots, TRUE))
+        neural = neural_solutions(ground, Compiled(compiled.nodes, compiled.order, roots, TRUE))
         found = list(neural.roots.values())
         answers = len(compiled.roots)
         self.solutions = [
-            Solutions(Compiled(neural.diagram, neural.order, {(i,): root for i, root in enumerate(own)}, TRUE))
+            Solutions(Compiled(neural.nodes, neural.order, {(i,): root for i, root in enumerate(own)}, TRUE))
             for own in (found[i * answers : (i + 1) * answers] for i in range(len(worlds)))
         ]
         total = sum(worlds.values())
@@ -53,7 +54,7 @@ class OwnDistribution:
         return [sum(parts[1:], parts[0]) for parts in zip(*weighted, strict=True)]
 
     def sample(self, n: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Draws.
+        """Draw n assignments.
 
         Returns:
             The number of the answer, [n], and the values, [variables, n], in the program's order.
@@ -74,7 +75,7 @@ class _Worlds:
     """Settles one fact after the other, and merges worlds whose diagrams have become the same."""
 
     def __init__(self, ground: GroundProgram, compiled: Compiled, weights: Sequence[Sequence[float]]) -> None:
-        self.diagram, self.neural = compiled.diagram, len(ground.variables)
+        self.diagram, self.neural = compiled.nodes, len(ground.variables)
         self.start = (*compiled.roots.values(), compiled.evidence)
         self.shares = [  # of each level's values; a network may say anything
             [1 / ground.sizes[variable]] * ground.sizes[variable]

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from gedi_nesy.logic.ground import Key, Variable
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.recipe import Stage
+from gedi_nesy.runs.device import send
 from gedi_nesy.views.drawings import Warp, add_noise
 
 GROUND = 1000  # images whose median is the ground
@@ -27,17 +28,19 @@ class Batch:
         images: for each network the images of its variables, one variable after the other, the images of a call with
             several of them as channels: [variables * B, images, height, width].
         keys: for each network its variables' keys, in that order.
-        arguments: the query's arguments of the B examples.
+        answers: the number of each of the B examples' answers, int64 [B]; None where the query has no arguments.
+        size: B.
     """
 
     images: dict[str, Tensor]
     keys: dict[str, list[Key]]
-    arguments: dict[str, list[object]]
+    answers: Tensor | None
+    size: int
 
     def view(self, stage: Stage, ground: Tensor, generator: torch.Generator) -> "Batch":
         """The same examples under the stage's augmentation."""
         images = {network: draw_view(x, stage, ground, generator) for network, x in self.images.items()}
-        return Batch(images, self.keys, self.arguments)
+        return replace(self, images=images)
 
     def by_variable(self, outputs: Mapping[str, Tensor]) -> dict[Key, Tensor]:
         """Networks' outputs [K, variables * B, classes] -> {key: [K, B, classes]}."""
@@ -66,6 +69,7 @@ class Loader:
         self.inputs = scale.to_inputs(examples.pool.to(device))  # [images, 1, height, width]
         self.ground = ground_of(self.inputs[:GROUND])  # [1, 1, 1]
         self.rows = {image: rows.to(device) for image, rows in examples.rows.items()}
+        self.answers = None if examples.answers is None else examples.answers.to(device)
         self.calls: dict[str, list[Variable]] = {}
         for variable in constraint.variables:
             self.calls.setdefault(variable.network, []).append(variable)
@@ -83,6 +87,7 @@ class Loader:
         few = copy.copy(self)
         few.examples = self.examples.first(n)
         few.rows = {image: rows[:n] for image, rows in self.rows.items()}
+        few.answers = None if self.answers is None else self.answers[:n]
         return few
 
     def distinct(self, network: str) -> Tensor:
@@ -92,14 +97,13 @@ class Loader:
 
     def batch(self, rows: Tensor) -> Batch:
         """The examples with these numbers, int64 [B]."""
-        where = rows.to(self.inputs.device)
+        where = send(rows, self.inputs.device)
         images, keys = {}, {}
         for network, calls in self.calls.items():
             read = [torch.stack([self.rows[image][where] for image in call.inputs], 1) for call in calls]
             images[network] = self.inputs[torch.cat(read)].flatten(1, 2)
             keys[network] = [call.key for call in calls]
-        arguments = {name: [values[i] for i in rows.tolist()] for name, values in self.examples.arguments.items()}
-        return Batch(images, keys, arguments)
+        return Batch(images, keys, None if self.answers is None else self.answers[where], len(rows))
 
 
 def predict(candidates: Candidates, batch: Batch, block: int | None = None) -> dict[str, Tensor]:
@@ -110,32 +114,30 @@ def predict(candidates: Candidates, batch: Batch, block: int | None = None) -> d
     }
 
 
-def rule_log_prob(
-    rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], arguments: Mapping[str, list[object]]
-) -> Tensor:
+def rule_log_prob(rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], answers: Tensor | None) -> Tensor:
     """log P(rule | images) for every candidate: {key: [K, B, classes]} -> [K, B].
 
     Args:
         rules: each candidate's, or a single one for all.
         log_probs: of every variable's symbols.
-        arguments: the query's arguments of the B examples.
+        answers: the number of each of the B examples' answers, int64 [B]; None where the query has no arguments.
     """
     parts = []
     for rule, own in _by_rule(rules, log_probs):
         restarts, batch, _ = next(iter(own.values())).shape
-        flat, tiled = _flatten(own, arguments)
-        parts.append(rule.log_prob(flat, arguments=tiled).view(restarts, batch))
+        flat, tiled = _flatten(own, answers)
+        parts.append(rule.log_prob(flat, tiled).view(restarts, batch))
     return torch.cat(parts)
 
 
 def rule_posterior(
-    rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], arguments: Mapping[str, list[object]]
+    rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], answers: Tensor | None
 ) -> dict[Key, Tensor]:
-    """p(y | rule, images) for every candidate, {key: [K, B, classes]}; the arguments are those of `rule_log_prob`."""
+    """p(y | rule, images) for every candidate, {key: [K, B, classes]}; see `rule_log_prob` for the arguments."""
     parts = []
     for rule, own in _by_rule(rules, log_probs):
-        flat, tiled = _flatten(own, arguments)
-        exact = rule.posterior(flat, arguments=tiled)
+        flat, tiled = _flatten(own, answers)
+        exact = rule.posterior(flat, tiled)
         parts.append({key: exact[key].view_as(own[key]).exp() for key in own})
     return {key: torch.cat([part[key] for part in parts]) for key in log_probs}
 
@@ -148,10 +150,8 @@ def _by_rule(
         yield rule, {key: values.chunk(len(rules))[i] for key, values in log_probs.items()}
 
 
-def _flatten(
-    log_probs: Mapping[Key, Tensor], arguments: Mapping[str, list[object]]
-) -> tuple[dict[Key, Tensor], dict[str, list[object]]]:
-    """[K, B, classes] -> [K * B, classes], and the arguments as often."""
+def _flatten(log_probs: Mapping[Key, Tensor], answers: Tensor | None) -> tuple[dict[Key, Tensor], Tensor | None]:
+    """[K, B, classes] -> [K * B, classes], and the answers' numbers K times over, [K * B]."""
     restarts = len(next(iter(log_probs.values())))
     flat = {key: values.flatten(0, 1) for key, values in log_probs.items()}
-    return flat, {name: values * restarts for name, values in arguments.items()}
+    return flat, None if answers is None else answers.repeat(restarts)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.concept_maps import ConceptMaps
 from gedi_nesy.logic.constraint import Constraint
-from gedi_nesy.logic.renaming import Diagnosis
 from gedi_nesy.nesy.candidates import network_shapes
 from gedi_nesy.nesy.explain import explain
 from gedi_nesy.nesy.run import IMAGE_SHAPE
@@ -76,7 +76,7 @@ def _example(constraint: Constraint) -> dict[str, str]:
     return symbols | {name: str(drawn[name][0]) for name in constraint.arguments}
 
 
-def _concept_maps(found: Diagnosis) -> dict[str, Any]:
+def _concept_maps(found: ConceptMaps) -> dict[str, Any]:
     return {
         "total": found.total,
         "bijective": found.bijective,

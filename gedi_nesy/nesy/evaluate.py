@@ -77,9 +77,9 @@ def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader)
     # all the mass on the predicted symbol: the rule then has probability 1 or 0
     certain = {key: _one_hot_log_probs(values) for key, values in log_probs.items()}
     with warnings.catch_warnings(action="ignore"):  # that a wrong prediction makes the rule impossible
-        satisfied = constraint.log_prob(certain, arguments=batch.arguments).exp()
+        satisfied = constraint.log_prob(certain, batch.answers).exp()
     symbols = {key: values.argmax(-1) for key, values in log_probs.items()}
-    return Fit(symbols, satisfied, constraint.log_prob(log_probs, arguments=batch.arguments))
+    return Fit(symbols, satisfied, constraint.log_prob(log_probs, batch.answers))
 
 
 def _one_hot_log_probs(log_probs: Tensor) -> Tensor:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from gedi_nesy.core.seeds import mix_seeds
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key, Variable
@@ -18,7 +18,7 @@ class Examples:
     Attributes:
         pool: the distinct images that the examples use, uint8 [images, channels, height, width].
         rows: for each image of the query, its row in the pool in each example, int64 [N].
-        arguments: for each argument of the query that differs by example, its N values.
+        answers: the number of each example's answer among the rule's, int64 [N]; None where the query has no arguments.
         symbols: for each variable whose symbols say which image was drawn, the index of its true symbol in the domain,
             int64 [N]; only for scoring.
         reused: whether an image serves in more than one place, because the data set has too few of its class.
@@ -27,7 +27,7 @@ class Examples:
 
     pool: Tensor
     rows: dict[str, Tensor]
-    arguments: dict[str, list[object]]
+    answers: Tensor | None
     symbols: dict[Key, Tensor]
     reused: bool
     lines: tuple[int, ...] = ()
@@ -38,9 +38,9 @@ class Examples:
     def first(self, n: int) -> "Examples":
         """The first n of the examples, or all where there are fewer."""
         rows = {image: numbers[:n] for image, numbers in self.rows.items()}
-        arguments = {name: values[:n] for name, values in self.arguments.items()}
+        answers = None if self.answers is None else self.answers[:n]
         symbols = {key: numbers[:n] for key, numbers in self.symbols.items()}
-        return replace(self, rows=rows, arguments=arguments, symbols=symbols, lines=self.lines[:n])
+        return replace(self, rows=rows, answers=answers, symbols=symbols, lines=self.lines[:n])
 
 
 def draw_examples(
@@ -84,9 +84,9 @@ def draw_examples(
             reused |= used[k] > len(by_class[k])
     pool, where = torch.cat(list(rows.values())).unique(return_inverse=True)
     rows = dict(zip(rows, where.split(n), strict=True))
-    arguments = {name: solutions[name] for name in constraint.query.arguments}
+    answers = constraint.number_answers({name: solutions[name] for name in constraint.arguments})
     symbols = {call.key: solutions[call.key] for call in naming.values()}
-    return Examples(images[pool], rows, arguments, symbols, reused)
+    return Examples(images[pool], rows, answers, symbols, reused)
 
 
 def naming_calls(constraint: Constraint, classes: tuple[str, ...]) -> dict[str, Variable]:
@@ -136,7 +136,5 @@ def batch_rows(n: int, batch: int, step: int, seed: int) -> Tensor:
     """
     per_epoch = -(-n // batch)
     epoch, position = divmod(step, per_epoch)
-    # torch's CPU generator keeps 32 bits of its seed, so the two numbers are mixed into 32
-    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(mixed))
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(mix_seeds(seed, epoch)))
     return order[position * batch : (position + 1) * batch]

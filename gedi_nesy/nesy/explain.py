@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from gedi_nesy.logic.concept_maps import ConceptMaps
 from gedi_nesy.logic.ground import Value
-from gedi_nesy.logic.renaming import Diagnosis
 
 FEW = 6  # symbols that are listed one by one
 
 
-def explain(found: Diagnosis) -> list[str]:
+def explain(found: ConceptMaps) -> list[str]:
     """Sentences for somebody who has never heard of concept maps."""
     if found.total == 1:
         doubt = "as far as the search got; a larger --seconds may find another" if "total" in found.bounds else ""
@@ -27,7 +27,7 @@ def explain(found: Diagnosis) -> list[str]:
     ]
 
 
-def _confused(found: Diagnosis) -> list[str]:
+def _confused(found: ConceptMaps) -> list[str]:
     """Which symbols stay open, and what would tell them apart."""
     known = " (there may be more)" if "balanced" in found.bounds else ""
     groups = [(network, group) for network, of in found.confused.items() for group in of]
@@ -43,7 +43,7 @@ def _confused(found: Diagnosis) -> list[str]:
     ]
 
 
-def _example(found: Diagnosis) -> str:
+def _example(found: ConceptMaps) -> str:
     """Another reading of the symbols, in words; the balanced ones are the first."""
     if not found.examples:
         return ""

@@ -63,10 +63,12 @@ def _doubtful(fit: Fit) -> Tensor:
 
 def _row(number: int, fit: Fit, constraint: Constraint, loader: Loader) -> dict[str, Any]:
     log_prob = fit.log_prob[number].item()
+    answers = loader.examples.answers
+    answer = () if answers is None else constraint.answers[int(answers[number])]
     return {
         "line": loader.examples.lines[number],
         "symbols": {str(v.key): str(v.domain[int(fit.symbols[v.key][number])]) for v in constraint.variables},
-        "arguments": {name: str(values[number]) for name, values in loader.examples.arguments.items()},
+        "arguments": dict(zip(constraint.arguments, map(str, answer), strict=True)),
         "breaks": bool(fit.satisfied[number] == 0),
         "log_prob": log_prob if math.isfinite(log_prob) else None,
     }

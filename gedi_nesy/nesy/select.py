@@ -1,7 +1,7 @@
 """Which restart to trust, without labels: the rule's likelihood under augmentation, and whom the others agree with."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -37,12 +37,7 @@ class Judged:
     nll: list[float]
     posteriors: dict[Key, Tensor]
     rules: list[dict[str, Any]]
-    collapsed: list[bool] = field(default_factory=list)  # older checkpoints have none
-
-    def joined(self, others: "Judged") -> "Judged":
-        """These restarts, then others that saw the same views."""
-        posteriors = {key: torch.cat([values, others.posteriors[key]]) for key, values in self.posteriors.items()}
-        return Judged(self.nll + others.nll, posteriors, self.rules + others.rules, self.collapsed + others.collapsed)
+    collapsed: list[bool]
 
 
 @dataclass(frozen=True)
@@ -106,7 +101,7 @@ def check_not_collapsed(judged: Judged, selection: Selection) -> None:
     Raises:
         UserError: if the chosen restart has collapsed.
     """
-    if judged.collapsed and judged.collapsed[selection.best]:
+    if judged.collapsed[selection.best]:
         raise UserError(
             "The first stage has collapsed: its best network calls all images the same, which satisfies the rule and "
             "teaches nothing, so the run stops here. Start a new one with another --seed, more examples, longer "
@@ -140,7 +135,7 @@ def _one_view(
         logits = view.by_variable(predict(candidates, view, BLOCK))
         inputs = {key: values.log_softmax(-1) for key, values in logits.items()}
         rules = candidates.rules(constraint)
-        log_probs.append(rule_log_prob(rules, inputs, view.arguments))
-        posteriors.append(rule_posterior(rules, inputs, view.arguments))
+        log_probs.append(rule_log_prob(rules, inputs, view.answers))
+        posteriors.append(rule_posterior(rules, inputs, view.answers))
     joined = {key: torch.cat([chunk[key] for chunk in posteriors], 1) for key in posteriors[0]}
     return torch.cat(log_probs, 1), joined

@@ -1,5 +1,6 @@
 """Constraint against arithmetic by hand, brute force, and DeepProbLog's own solver."""
 
+import copy
 import itertools
 import math
 
@@ -98,7 +99,7 @@ def test_draws_by_hand():
     x, y = torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor([0.4, 0.1, 0.2, 0.3])
     n = 20_000
     inputs = {"X": x.log().expand(n, -1), "Y": y.log().expand(n, -1)}
-    drawn = rule.draw(inputs, {"S": [3] * n}, generator=torch.Generator().manual_seed(0))
+    drawn = rule.sample_posterior(inputs, {"S": [3] * n}, generator=torch.Generator().manual_seed(0))
     assert (drawn["X"] + drawn["Y"] == 3).all()
     joint = x * y.flip(0)  # P(X = a, Y = 3 - a), up to their sum: .03, .04, .03, .16 of .26
     shares = drawn["X"].bincount(minlength=4) / n
@@ -109,18 +110,18 @@ def test_each_example_is_drawn_from_its_own_answer():
     rule = Constraint.from_file("addition_sum", arguments=("S",))
     sums = [*range(19)] * 50
     even = torch.full((len(sums), 10), 0.1).log()
-    drawn = rule.draw({"X": even, "Y": even}, {"S": sums}, generator=torch.Generator().manual_seed(0))
+    drawn = rule.sample_posterior({"X": even, "Y": even}, {"S": sums}, generator=torch.Generator().manual_seed(0))
     assert (drawn["X"] + drawn["Y"]).tolist() == sums
     assert len(drawn["X"][9::19].unique()) > 5  # 9 is a sum in ten ways
     none = dict.fromkeys(("X", "Y"), even[:0])
-    assert rule.draw(none, {"S": []})["X"].shape == (0,)
+    assert rule.sample_posterior(none, {"S": []})["X"].shape == (0,)
 
 
 def test_draws_through_several_layers_satisfy_the_rule_and_have_its_marginals():
     rule, n = Constraint.from_file("addition_multi"), 20_000
     generator = torch.Generator().manual_seed(0)
     one = {v.key: torch.randn(1, 10, generator=generator).log_softmax(1) for v in rule.variables}
-    drawn = rule.draw({key: p.expand(n, -1) for key, p in one.items()}, generator=generator)
+    drawn = rule.sample_posterior({key: p.expand(n, -1) for key, p in one.items()}, generator=generator)
     x1, x2, y1, y2, z1, z2, z3 = (drawn[v.key] for v in rule.variables)
     assert (10 * x1 + x2 + 10 * y1 + y2 == 100 * z1 + 10 * z2 + z3).all()
     for key, posterior in rule.posterior(one).items():
@@ -131,7 +132,7 @@ def test_draws_through_several_layers_satisfy_the_rule_and_have_its_marginals():
 def test_draws_heed_evidence_and_the_rules_own_facts():
     rule = Constraint(BIT + "0.3::a. 0.5::b. q(X) :- bit(X,1), b. q(X) :- a. evidence(c). c :- a. c :- b.", "q(X)")
     n = 20_000
-    drawn = rule.draw({"X": logs(0.4, 0.6).expand(n, -1)}, generator=torch.Generator().manual_seed(0))
+    drawn = rule.sample_posterior({"X": logs(0.4, 0.6).expand(n, -1)}, generator=torch.Generator().manual_seed(0))
     by_hand = [0.4 * 0.3, 0.6 * (1 - 0.7 * 0.5)]  # with 0, a must hold; with 1, a or b
     assert drawn["X"].double().mean().item() == pytest.approx(by_hand[1] / sum(by_hand), abs=0.014)
 
@@ -140,7 +141,7 @@ def test_a_draw_where_the_rule_is_impossible_warns():
     rule = Constraint.from_file("addition_sum", arguments=("S",))
     inputs = {key: torch.zeros(1, 10).log_softmax(1) for key in ("X", "Y")}
     with pytest.warns(UserWarning, match="impossible for 1 of 1"):
-        rule.draw(inputs, {"S": [40]})
+        rule.sample_posterior(inputs, {"S": [40]})
 
 
 def test_solutions_of_addition(addition: Constraint) -> None:
@@ -444,3 +445,14 @@ def test_tensors_without_values_of_their_own_are_refused() -> None:
         torch.func.vmap(torch.func.grad(lambda x: rule.log_prob(inputs | {"X": x}, {"S": [3]}).sum()))(
             inputs["X"][None]
         )
+
+
+def test_a_copy_has_parameters_of_its_own_and_gives_the_same() -> None:
+    rule = Constraint("t(0.1) :: slip. " + SUM + " told(X,Y,S) :- \\+slip, sum(X,Y,S).", "told(X,Y,S)", ("S",))
+    inputs, given = random_inputs(rule, 3), {"S": [2, 9, 17]}
+    before = rule.log_prob(inputs, given)
+    twin = copy.deepcopy(rule)
+    with torch.no_grad():
+        twin.weights.logits[0].copy_(torch.tensor([0.5, 0.5]).log())
+    assert torch.equal(rule.log_prob(inputs, given), before)
+    assert torch.allclose(twin.log_prob(inputs, given) - before, torch.tensor(0.5 / 0.9).double().log())

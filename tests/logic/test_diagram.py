@@ -146,11 +146,11 @@ def test_multi_digit_addition_grows_linearly(digits: int) -> None:
         "addition_multi", query="addition([{}],[{}],[{}])".format(*names), max_nodes=2_000 * digits
     )
     assert rule.count() == 100**digits
-    assert rule._compiled.size < 35 * digits
+    assert rule.diagram.size < 35 * digits
 
 
 def test_xor_grows_linearly() -> None:
     text = find_program("parity").read_text()
     rule = Constraint(text, query=f"parity([{','.join(f'X{i}' for i in range(40))}], 1)")
     assert rule.count() == 10**40 // 2
-    assert rule._compiled.size == 79
+    assert rule.diagram.size == 79

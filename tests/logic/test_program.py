@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic import syntax
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.program import find_program
 
@@ -201,3 +202,25 @@ def test_find_program(tmp_path) -> None:
     assert find_program("addition").name == find_program("addition.pl").name == "addition.pl"
     with pytest.raises(UserError, match="one of addition, "):
         find_program("nosuch")
+
+
+def test_a_program_is_parsed_once(monkeypatch) -> None:
+    texts = []
+
+    def parse(text, *args, **kwargs):
+        texts.append(text)
+        return syntax.parse(text, *args, **kwargs)
+
+    monkeypatch.setattr("gedi_nesy.logic.program.parse", parse)
+    rule = Constraint.from_file("addition")
+    assert texts == [find_program("addition").read_text()]
+    assert rule.program.source.text == texts[0]
+    Constraint(rule.program.source)
+    assert len(texts) == 1
+
+
+def test_learnable_probabilities_have_the_names_of_their_heads() -> None:
+    text = "t(0.2) :: coin(1); t(_) :: coin(2).\nt(0.4) :: rain.\nt(0.5) :: rain :- coin(1). q :- rain, coin(2)."
+    program = Constraint(text, "q").program
+    assert program.parameter_names == ["coin(1)", "coin(2)", "rain, the program:2:11", "rain, the program:3:11"]
+    assert [parameter.start for parameter in program.parameters] == [0.2, 0.8, 0.4, 0.5]

@@ -1,9 +1,17 @@
 """Examples come from the program's own distribution, and symbols are told apart by the rule's probability."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from gedi_nesy.errors import UserError
+from gedi_nesy.logic.compile import compile_program
 from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.grounder import ground
+from gedi_nesy.logic.likelihood import Likelihood
+from gedi_nesy.logic.program import Program, Source
+from gedi_nesy.logic.query import Query
 
 DIGIT = "nn(digits, [X], Y, [0,1,2,3,4,5,6,7,8,9]) :: digit(X,Y). "
 SENSOR = (
@@ -49,6 +57,26 @@ def test_a_world_without_a_solution_is_left_out():
     assert rule.marginals()["X"].tolist() == pytest.approx([0.25, 0.75])  # a holds; both will do with b
 
 
+def slips(images):
+    """Each image is 1 unless a slip of its own, of probability 1 / (its number + 2), excuses it."""
+    names = ",".join(f"X{i}" for i in range(images))
+    text = BIT + "P :: slip(N) :- between(0,99,N), P is 1/(N+2). q([],_). q([X|L],N) :- ok(X,N), M is N+1, q(L,M). "
+    return text + "ok(X,N) :- slip(N), bit(X,_). ok(X,N) :- \\+slip(N), bit(X,1).", f"q([{names}],0)"
+
+
+def test_worlds_have_a_budget_of_seconds(monkeypatch):
+    monkeypatch.setattr("gedi_nesy.logic.worlds.WORLDS", 10**9)
+    rule = Constraint(*slips(30), seconds=3, max_nodes=10**9)
+    with pytest.raises(UserError, match=r"with 30 random variables of its own, takes more than its budget of 3 s"):
+        rule.sample(1)
+
+
+def test_probabilities_that_take_too_long_are_told_apart_by_what_is_possible():
+    rule = Constraint(*slips(30), seconds=3, max_nodes=10**9)  # 2^30 values
+    with pytest.warns(UserWarning, match="takes too many values to tell symbols apart"):
+        assert rule.diagnose().total == 4  # both may be anything: every map of two symbols
+
+
 def test_of_very_many_worlds_some_are_drawn():
     names = ",".join(f"X{i}" for i in range(11))
     text = BIT + "0.1 :: slip(N). q([],_). q([X|L],N) :- ok(X,N), M is N+1, q(L,M). "
@@ -71,7 +99,10 @@ def test_evidence_is_part_of_the_probability():
     """P(q | e) is 1 for f and 1/4 otherwise; P(q, e) is .5 and .2, P(q) is 1 and .2."""
     text = "nn(n, [f]) :: f. 0.2 :: a. 0.5 :: b. 0.75 :: c. q :- f. q :- a. "
     text += "e :- f, b. e :- \\+f, a. e :- \\+f, \\+a, c. evidence(e). query(q)."
-    leaves = Constraint(text)._symbols.likelihood.value.values()
+    program = Program(Source(text, "the program", Path()))
+    grounded = ground(program, Query(program, None, ()), seconds=30)
+    compiled = compile_program(grounded, max_nodes=1000, seconds=30)
+    leaves = Likelihood(grounded, compiled, [fact.start_weights(()) for fact in grounded.facts]).value.values()
     assert sorted(leaves)[:2] == [0.0, pytest.approx(0.2)]
     assert any(leaf == pytest.approx(0.2 / (0.2 + 0.8 * 0.75)) for leaf in leaves)
 

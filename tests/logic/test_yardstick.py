@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from gedi_nesy.logic.cache import _key
+from gedi_nesy.logic.cache import rule_key
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.program import Program, Source, find_program
 from gedi_nesy.logic.query import Query
@@ -125,10 +125,10 @@ def test_the_cache_is_found_by_another_process() -> None:
     path = find_program("less")
     program = Program(Source(path.read_text(), path.name, path.parent))
     code = (
-        "from gedi_nesy.logic.cache import _key; from gedi_nesy.logic.grounder import Query; "
+        "from gedi_nesy.logic.cache import rule_key; from gedi_nesy.logic.grounder import Query; "
         "from gedi_nesy.logic.program import *; path = find_program('less'); "
         "program = Program(Source(path.read_text(), path.name, path.parent)); "
-        "print(_key(program, Query(program, None, ())))"
+        "print(rule_key(program, Query(program, None, ())))"
     )
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
@@ -137,7 +137,7 @@ def test_the_cache_is_found_by_another_process() -> None:
         text=True,
         check=True,
     )
-    assert run.stdout.strip() == _key(program, Query(program, None, ()))
+    assert run.stdout.strip() == rule_key(program, Query(program, None, ()))
 
 
 def test_nothing_is_downloaded_by_an_import() -> None:

@@ -47,7 +47,6 @@ TINY = {
     "arguments": ["S"],
     "examples": 40,
     "restarts": 2,
-    "rounds": 1,
     "views": 1,
     "log_every": 3,
     "checkpoint_seconds": 0.0,
@@ -73,7 +72,7 @@ def noisy(tmp_path_factory):
 def three(tmp_path_factory):
     settings = {"student.weights.gen": 1.0, "sampler.chains": 4, "sampler.buffer": 8, "sampler.steps": 1}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gedi_nesy.nesy.session.draw_pictures", lambda *of_the_run: None)  # they take a minute
+        patch.setattr("gedi_nesy.nesy.results.draw_pictures", lambda *of_the_run: None)  # they take a minute
         return train_text(THREE, tmp_path_factory.mktemp("three"), **settings)
 
 
@@ -83,7 +82,7 @@ def test_a_probability_is_learned_from_how_often_the_fact_shows():
     a, b = torch.randint(10, (2, n), generator=torch.Generator().manual_seed(0))
     pool = (torch.arange(10) * 25.5).round().to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
     sums = [int(s) + (i % 10 < 3) for i, s in enumerate(a + b)]
-    examples = Examples(pool, {"X": a, "Y": b}, {"S": sums}, {}, True)
+    examples = Examples(pool, {"X": a, "Y": b}, rule.number_answers({"S": sums}), {}, True)
     batch = Loader(examples, rule, SCALES["unit"], torch.device("cpu")).batch(torch.arange(n))
     candidates = Candidates({"digits": Shape(10)}, 2, seed=0, rule=rule)
     for nets in candidates.nets:
@@ -92,7 +91,7 @@ def test_a_probability_is_learned_from_how_often_the_fact_shows():
     log_probs = {key: values.detach().log_softmax(-1) for key, values in logits.items()}
     optimizer = torch.optim.Adam(candidates.own_rules.parameters(), 0.1)
     for _ in range(100):
-        loss = -rule_log_prob(candidates.rules(rule), log_probs, batch.arguments).mean(1).sum()
+        loss = -rule_log_prob(candidates.rules(rule), log_probs, batch.answers).mean(1).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

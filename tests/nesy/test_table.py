@@ -36,7 +36,7 @@ def write(folder, text):
 def test_a_table_gives_images_and_arguments(folder, given_sum):
     table = write(folder, "S,X,Y\n7,images/3.png,images/4.png\n3, images/3.png,images/0.png\n")
     examples = read_table(table, given_sum)
-    assert examples.arguments == {"S": [7, 3]}
+    assert [given_sum.answers[number] for number in examples.answers] == [(7,), (3,)]
     assert [examples.pool[row, 0, 0, 0].item() for row in examples.rows["X"]] == [60, 60]
     assert [examples.pool[row, 0, 0, 0].item() for row in examples.rows["Y"]] == [80, 0]
     assert examples.pool.dtype == torch.uint8
@@ -51,7 +51,8 @@ def test_an_argument_may_be_a_fraction_or_a_list(folder):
         arguments=("L", "M"),
     )
     table = write(folder, 'X,Y,L,M\nimages/3.png,images/4.png,"[3, 4]",3.5\n')
-    assert read_table(table, rule).arguments == {"L": [(3, 4)], "M": [3.5]}
+    (number,) = read_table(table, rule).answers
+    assert rule.answers[number] == ((3, 4), 3.5)
 
 
 def test_a_rule_s_own_names_come_before_numbers_and_may_be_written_as_in_the_program(folder):
@@ -63,7 +64,8 @@ def test_a_rule_s_own_names_come_before_numbers_and_may_be_written_as_in_the_pro
     )
     names = ["inf", "007", "Big Bird", "'Big Bird'", "who( cat )"]
     table = write(folder, "X , N \n" + "\n".join(f"images/1.png , {name} " for name in names))
-    assert read_table(table, rule).arguments == {"N": ["inf", "007", "Big Bird", "Big Bird", "who(cat)"]}
+    found = [rule.answers[number][0] for number in read_table(table, rule).answers]
+    assert found == ["inf", "007", "Big Bird", "Big Bird", "who(cat)"]
 
 
 def test_an_answer_that_the_open_rule_misses_is_not_called_impossible(folder):
@@ -151,6 +153,11 @@ def test_a_run_on_a_table_is_scored_on_its_table_or_on_another(folder):
         assert [row["line"] for row in result["doubtful_rows"]] == [2]
         assert result["test_constraint_log_likelihood"] < 0
     assert run.own_images().shape == (10, 1, 28, 28)  # 0.png to 9.png, each once
+    (answer,) = run.query("digit(tensor(y(4)), 2)").items()  # line 4 has images 0 and 2
+    expected = run.log_probs(folder / "images" / "2.png").exp()[0, 2].item()
+    assert answer == ("digit(tensor(y(4)),2)", pytest.approx(expected, rel=1e-4))
+    with pytest.raises(UserError, match=r"y has no 1: it has 30 tensors"):  # the heading
+        run.query("digit(tensor(y(1)), 2)")
     table.unlink()
     with pytest.raises(UserError, match=r"table.csv can't be read"):
         run.evaluate()

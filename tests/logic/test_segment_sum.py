@@ -1,6 +1,6 @@
 import torch
 
-from gedi_nesy.logic.totals import Totals
+from gedi_nesy.logic.segment_sum import SegmentSum
 
 LISTS = [[1, 2], [], [3], list(range(1, 41)), [5] * 17, [40, 1, 7]]  # short, none, long ones
 
@@ -15,11 +15,11 @@ def table(batch: int = 3) -> torch.Tensor:
 def test_sums_are_those_of_the_rows_named():
     rows = table()
     expected = torch.stack([sum((rows[i] for i in some), torch.zeros(3).double()) for some in LISTS])
-    torch.testing.assert_close(Totals(LISTS, torch.device("cpu")).sum(rows), expected)
+    torch.testing.assert_close(SegmentSum(LISTS, torch.device("cpu")).sum(rows), expected)
 
 
 def test_sums_of_logs_are_those_of_the_rows_named_whatever_their_number():
     rows = table()
     expected = torch.stack([rows[[0, *some]].exp().sum(0).log() for some in LISTS])
-    found = Totals(LISTS, torch.device("cpu")).logsumexp(rows)
+    found = SegmentSum(LISTS, torch.device("cpu")).logsumexp(rows)
     torch.testing.assert_close(found.where(found > -1e29, -torch.inf), expected)

@@ -1,4 +1,4 @@
-"""Sums over chosen rows of a table, the one operation that evaluating circuits takes."""
+"""Segment sums, the one operation that evaluating circuits takes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from torch import Tensor
 SHORT = 16  # lists up to this length are padded to one
 
 
-class Totals:
-    """For each of some lists of rows, the sum of the rows of a table that it names.
+class SegmentSum:
+    """Segment sums: out[i] is the sum of table[row] over the rows in lists[i].
 
     Args:
-        lists: the rows of each; none is a sum of 0.
+        lists: the rows of each sum; the sum over no rows is 0.
         device: of the table.
     """
 
@@ -32,7 +32,7 @@ class Totals:
         return total
 
     def logsumexp(self, table: Tensor) -> Tensor:
-        """The logs of the sums of a table of logs whose row 0 is log 0: [rows, batch] -> [lists, batch]."""
+        """Segment sums in log space, of a table whose row 0 is log 0: [rows, batch] -> [lists, batch]."""
         total = table.new_empty(len(self.lists), table.shape[1])
         for numbers, rows in self._padded:
             sums = table.index_select(0, rows.flatten()).view(*rows.shape, -1).logsumexp(0)
