@@ -57,8 +57,8 @@ class Network(Settings):
     Of points the encoder is a perceptron, given by its widths after the input. Of images it is "resnet8-F", the paper's
     with F features, or torchvision's ResNet-18 with a stem for small images, "resnet18" with its batch norm or
     "resnet18-groupnorm" with groups of 8 channels instead; of 28 x 28 images it can be "mnist_net", DeepProbLog's, or
-    "strided", which is smoother, each without its last layer. The projector is a perceptron, given by its widths; it can
-    scale its outputs to length 1, and have batch norm after every layer for images. Perceptrons have ReLU inside.
+    "strided", which is smoother, both without their last layer. The projector is a perceptron, given by its widths; it
+    can scale its outputs to length 1, and have batch norm after every layer for images. Perceptrons have ReLU inside.
     """
 
     encoder: Annotated[tuple[int, ...] | str, PlainValidator(_read_encoder)]
