@@ -8,12 +8,11 @@ from torch import Tensor
 
 from gedi_nesy.core.losses import invariance_loss, prior_loss
 from gedi_nesy.core.objective import uniform_log_prior
-from gedi_nesy.vision.certificate import Choice
+from gedi_nesy.vision.certificate import TOLERANCE_OF_WALKS, Choice
 from gedi_nesy.vision.image_network import ImageNetwork, ImageNetworks
 
 STEPS, BATCH = 400, 500
 RATE = 3e-3  # of Adam at its greatest; it rises for a twentieth of the steps and falls like a cosine
-NEAR = 0.05  # nats of D: restarts that come so near to the best one are asked whether they agree with it
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +49,7 @@ def cluster_features(
         log_probs = _log_probs(networks, x)
         certificates = (_loss(log_probs, log_probs[:, ends]) - math.log(log_probs.shape[-1])).tolist()
     best = min(range(networks.count), key=certificates.__getitem__)
-    others = [k for k in range(networks.count) if k != best and certificates[k] < certificates[best] + NEAR]
+    others = [k for k in range(networks.count) if k != best and certificates[k] < TOLERANCE_OF_WALKS]
     labels = log_probs[:, judged].argmax(-1)
     network = networks.members[best]
     _read_unscaled(network, mean, spread)

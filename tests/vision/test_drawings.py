@@ -10,6 +10,7 @@ from gedi_nesy.core.metrics import score
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.vision import picture
+from gedi_nesy.vision.certificate import Choice, certify, judged_rows
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.neighbours import ENDS, mean_features, walks_by_features
 from gedi_nesy.vision.recipe import Augment, Network, Speed, View, load_recipe
@@ -28,10 +29,15 @@ FEW["train.steps"] = 8
 class Sides(nn.Module):
     """Stands for K networks, whose features are the mean brightness of an image's left and right half."""
 
-    count = 2
+    def __init__(self, count=2):
+        super().__init__()
+        self.count = count
 
     def encode(self, x):
         return (1 + x).unflatten(-1, (2, -1)).mean((2, 3, 5))
+
+    def forward(self, x):
+        return 2 * self.encode(x)  # a little uncertain
 
 
 def halves(n, **views):
@@ -81,6 +87,21 @@ def test_warps_move_what_is_drawn_and_bring_in_the_ground():
     assert not torch.equal(x, y)
     assert x.mean().item() == pytest.approx(8 / 14 - 1, abs=0.1)  # black comes in from outside, not grey
     assert x.amax() > 0.9
+
+
+def test_images_that_walk_are_certified_by_the_restarts_on_their_features():
+    walks = torch.arange(40).view(1, 40, 1).int()
+    inputs = halves(40, walks=walks)
+    right = (judged_rows(inputs, generator()) >= 20).long()[None]
+
+    def verdict(certificates, others):
+        (found,) = certify(Sides(1), inputs, [Choice(0, certificates, others)])
+        return found["certified"]
+
+    assert verdict([0.05, 0.06], 1 - right)  # the same clusters under other names
+    assert not verdict([0.08, 0.09], right)  # all restarts far from the optimum
+    assert not verdict([0.05, 0.09], right[:0])  # nobody to confirm it
+    assert not verdict([0.05, 0.06], torch.arange(40)[None] % 2)  # another found other clusters
 
 
 @pytest.mark.parametrize(("encoder", "features"), [("mnist_net", 84), ("strided", 96)])
