@@ -6,8 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from problog.logic import Term
-
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.cache import Rule, cached
 from gedi_nesy.logic.compiled import Compiled, compacted
@@ -15,7 +13,7 @@ from gedi_nesy.logic.conjunction import conjoin_all, disjoin_all
 from gedi_nesy.logic.diagram import FALSE, TRUE, Diagram, TooLarge
 from gedi_nesy.logic.ground import GroundProgram, Value
 from gedi_nesy.logic.ground_graph import check_negation, components, flattened, variable_orders
-from gedi_nesy.logic.grounder import answer_terms, ground, ground_given
+from gedi_nesy.logic.grounder import ground, ground_given
 from gedi_nesy.logic.program import Program
 from gedi_nesy.logic.query import Query
 from gedi_nesy.logic.time_limit import MEMORY, ChildDied, TimeIsUp, run_limited, time_limit
@@ -64,17 +62,13 @@ class Compiler:
 
         def work() -> bool:
             grounded = ground_given(self.program, self.query, answer, self.seconds, self.trust)
-            return bool(compile_program(grounded, self.max_nodes, self.seconds).roots)
+            return any(compile_program(grounded, self.max_nodes, self.seconds).roots.values())
 
         return self._limited(work)
 
     def facts_last(self, grounded: GroundProgram) -> Compiled:
         """The query's diagrams with the facts ordered below the neural variables."""
         return self._limited(lambda: compile_program(grounded, self.max_nodes, self.seconds, facts_last=True))
-
-    def answer_terms(self) -> dict[tuple[Value, ...], tuple[Term, ...]]:
-        """For each answer (the arguments' values in Python) the same values as ProbLog's terms."""
-        return self._limited(lambda: answer_terms(self.program, self.query, self.seconds, self.trust))
 
     def _limited(self, work: Callable[[], T]) -> T:
         try:
@@ -156,12 +150,8 @@ class _Compilation:
         evidence = conjoin_all(self.diagram, map(self._value_of, self.grounded.evidence))
         if evidence == FALSE:
             raise UserError("the program's evidence is impossible")
-        roots = {
-            answer: self.diagram.conjoin(self._value_of(node), evidence)
-            for answer, node in self.grounded.answers.items()
-        }
-        possible = {answer: root for answer, root in roots.items() if root != FALSE}
-        return Compiled(self.diagram, self.order, possible, evidence)
+        root = self.diagram.conjoin(self._value_of(self.grounded.root), evidence)
+        return Compiled(self.diagram, self.order, {(): root}, evidence)
 
     def _compile(self, component: list[int]) -> None:
         """One node, or the nodes of a cycle up to their least fixed point."""

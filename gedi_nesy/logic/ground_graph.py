@@ -28,7 +28,7 @@ def children_of(ground: GroundProgram, node: int) -> list[int]:
 
 def _roots(ground: GroundProgram) -> list[int]:
     given = [node for pair in ground.given for node in pair]
-    return [abs(node) for node in (*ground.answers.values(), *ground.evidence, *given) if node]
+    return [abs(node) for node in (ground.root, *ground.evidence, *given) if node]
 
 
 def _first_occurrences(ground: GroundProgram) -> tuple[int, ...]:
