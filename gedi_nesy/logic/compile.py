@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
+from problog.logic import Term
+
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.cache import Rule, cached
 from gedi_nesy.logic.compiled import Compiled, compacted
@@ -13,7 +15,7 @@ from gedi_nesy.logic.conjunction import conjoin_all, disjoin_all
 from gedi_nesy.logic.diagram import FALSE, TRUE, Diagram, TooLarge
 from gedi_nesy.logic.ground import GroundProgram, Value
 from gedi_nesy.logic.ground_graph import check_negation, components, flattened, variable_orders
-from gedi_nesy.logic.grounder import ground, ground_given
+from gedi_nesy.logic.grounder import argument_terms, ground, ground_given
 from gedi_nesy.logic.program import Program
 from gedi_nesy.logic.query import Query
 from gedi_nesy.logic.time_limit import MEMORY, ChildDied, TimeIsUp, run_limited, time_limit
@@ -22,6 +24,7 @@ FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first roun
 GROWTH = 4  # of that limit from round to round
 
 T = TypeVar("T")
+Tiers = Callable[[int], int]
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,17 @@ class Compiler:
 
         def work() -> bool:
             grounded = ground_given(self.program, self.query, answer, self.seconds, self.trust)
-            return any(compile_program(grounded, self.max_nodes, self.seconds).roots.values())
+            return compile_program(grounded, self.max_nodes, self.seconds).root != FALSE
 
         return self._limited(work)
 
-    def facts_last(self, grounded: GroundProgram) -> Compiled:
-        """The query's diagrams with the facts ordered below the neural variables."""
-        return self._limited(lambda: compile_program(grounded, self.max_nodes, self.seconds, facts_last=True))
+    def ordered(self, grounded: GroundProgram, tiers: Tiers) -> Compiled:
+        """The query with its variables in tiers, one below the other."""
+        return self._limited(lambda: compile_program(grounded, self.max_nodes, self.seconds, tiers))
+
+    def argument_terms(self) -> list[dict[Value, Term]]:
+        """For each argument (a list element by element) its values, the same as ProbLog's terms."""
+        return self._limited(lambda: argument_terms(self.program, self.query, self.seconds, self.trust))
 
     def _limited(self, work: Callable[[], T]) -> T:
         try:
@@ -85,7 +92,9 @@ class Compiler:
         )
 
 
-def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, facts_last: bool = False) -> Compiled:
+def compile_program(
+    grounded: GroundProgram, max_nodes: int, seconds: float, tiers: Tiers = lambda variable: 0
+) -> Compiled:
     """Compile a ground program, in the best of a few variable orders.
 
     The orders race: each may make so many nodes, then more, until one is done.
@@ -94,13 +103,13 @@ def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, fac
         grounded: the program.
         max_nodes: the budget for the nodes made on the way.
         seconds: the budget of time.
-        facts_last: order the facts below the neural variables.
+        tiers: for the number of each variable the tier that it belongs to, 0 the highest; by default all are in one.
 
     Raises:
         UserError: every order outgrows the budget.
     """
     found: list[Compiled] = []
-    orders, limit, in_time = variable_orders(grounded, facts_last), min(FIRST_LIMIT, max_nodes), True
+    orders, limit, in_time = variable_orders(grounded, tiers), min(FIRST_LIMIT, max_nodes), True
     try:
         with time_limit(seconds):
             flat = flattened(grounded)
@@ -151,7 +160,7 @@ class _Compilation:
         if evidence == FALSE:
             raise UserError("the program's evidence is impossible")
         root = self.diagram.conjoin(self._value_of(self.grounded.root), evidence)
-        return Compiled(self.diagram, self.order, {(): root}, evidence)
+        return Compiled(self.diagram, self.order, root, evidence)
 
     def _compile(self, component: list[int]) -> None:
         """One node, or the nodes of a cycle up to their least fixed point."""

@@ -124,8 +124,9 @@ class Database(ClauseDB):
             called = self._only(node, number) if is_fact else number
             goals.append(self._call(node.functor, node.args, called, node.location, None, None))
         body = reduce(lambda below, goal: self._add_and_node(goal, below), map(self._append_node, reversed(goals)))
-        head = (node.functor, tuple(arguments), None, body, varcount + len(equations), {}, None, node.location)
-        return int(self._append_node(self._clause(*head)))
+        varcount += len(equations)
+        clause = self._clause(node.functor, tuple(arguments), None, body, varcount, {}, None, node.location)
+        return int(self._append_node(clause))
 
     def _only(self, fact: Any, number: int) -> int:
         """A predicate that is this fact alone."""

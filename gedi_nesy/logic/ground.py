@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of values for a list
@@ -90,16 +91,24 @@ class GroundProgram:
     open_tests: tuple[str, ...] = ()
     given: tuple[tuple[int | None, int | None], ...] = ()
 
-    @property
+    @cached_property
     def sizes(self) -> list[int]:
         """Number of values of each variable."""
         neural = [len(variable.domain) for variable in self.variables]
-        return neural + [own.size for own in (*self.facts, *self.arguments)]
+        return [*neural, *(fact.size for fact in self.facts), *(argument.size for argument in self.arguments)]
 
     def fact(self, variable: int) -> Fact | None:
         """The fact that is the variable with this number, if one is."""
         number = variable - len(self.variables)
         return self.facts[number] if 0 <= number < len(self.facts) else None
+
+    def is_argument(self, variable: int) -> bool:
+        """Whether the variable with this number is an argument of the query."""
+        return variable >= len(self.variables) + len(self.facts)
+
+    def possible(self, variable: int) -> int:
+        """How many values, the first ones, the variable may take: an argument only those that the rule asks for."""
+        return self.sizes[variable] - self.is_argument(variable)
 
     def never(self, variable: int, value: int) -> bool:
         """Whether a fact's value has probability 0."""

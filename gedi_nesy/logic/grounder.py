@@ -1,6 +1,5 @@
 """Grounds a program for a query by DeepProbLog's exact engine; a placeholder stands for each image."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -192,18 +191,22 @@ def ground_given(program: Program, query: Query, answer: Sequence[Value], second
     return _grounded(program, Query(program, query.given(answer), ()), seconds, trust).result()
 
 
+def argument_terms(program: Program, query: Query, seconds: float, trust: bool) -> list[dict[Value, Term]]:
+    """For each argument (a list element by element) its values, the same as ProbLog's terms; see `ground`."""
+    return _grounded(program, query, seconds, trust).terms()
+
+
 def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> Reading:
     """Ground with a token for each argument; those that the program looks into are left open after all."""
     opened: dict[str, str] = {}  # and the predicates that look into them
-    start = time.monotonic()
-    while True:
-        tokens = {name: _tokens(query, name) for name in query.arguments if name not in opened}
-        left = max(1e-3, seconds - (time.monotonic() - start))
-        try:
-            with _errors_explained(program, query, opened):
-                return _grounded_with(program, query, tokens, opened, left, trust)
-        except LookedInto as error:
-            opened[error.argument] = error.by
+    with time_limit(seconds):
+        while True:
+            tokens = {name: _tokens(query, name) for name in query.arguments if name not in opened}
+            try:
+                with _errors_explained(program, query, opened):
+                    return _grounded_with(program, query, tokens, opened, seconds, trust)
+            except LookedInto as error:
+                opened[error.argument] = error.by
 
 
 def _tokens(query: Query, name: str) -> list[Token]:
@@ -224,7 +227,7 @@ def _grounded_with(
         name: own[0] if own[0].place is None else list2term(own) for name, own in tokens.items()
     }
     try:
-        with time_limit(seconds), engine.errors_named(program.source.name, EXPLAINED):
+        with engine.errors_named(program.source.name, EXPLAINED):
             _fill(formula, engine, program, query, [terms.get(name) for name in query.names])
     except TimeIsUp:
         raise UserError(_out_of_time(formula, engine, query, seconds, opened) + _circle(program)) from None
@@ -310,9 +313,7 @@ def _circle(program: Program) -> str:
     return f"; note that {' and that '.join(groups)} call each other" if groups else ""
 
 
-def _out_of_time(
-    formula: LogicFormula, engine: Engine, query: Query, seconds: float, opened: Mapping[str, str]
-) -> str:
+def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: float, opened: Mapping[str, str]) -> str:
     calls = [(name, n) for name, n in engine.calls.most_common() if not name.startswith(("_", GOAL))]
     busiest = ", ".join(f"{name} {count:,} times" for name, count in calls[:3])
     mend = (

@@ -44,6 +44,7 @@ class Reading:
         self.calls: dict[Any, tuple[int, tuple[Value, ...]]] = {}  # ground choice -> declaration, inputs
         self.facts: dict[Any, dict[int, float | int]] = {}  # ground choice -> weight of each value
         self.literals: dict[int, tuple[Any, int]] = {}  # node -> ground choice, value
+        self._open_terms: dict[str, dict[Value, Term]] = {name: {} for name in self._open}
         self.conditions: dict[int, tuple[Token, Value]] = {}  # node -> token, value
         for index, node, kind in formula:
             if kind == "atom" and not node.is_extra:
@@ -114,11 +115,12 @@ class Reading:
         """By name and place, in the query's order: those of tokens by what they were compared with, open ones by what
         the rule found for them."""
         columns = dict(zip(self._open, zip(*answers, strict=True), strict=False))
-        arguments = {}
+        arguments: dict[Any, Argument] = {}
         for name in self.query.arguments:
-            values = [(t.place, t.terms) for t in self.tokens[name]] if name in self.tokens else []
-            for place, domain in values or [(None, columns.get(name, ()))]:
-                arguments[name, place] = Argument(name, place, _ordered(domain))
+            if name not in self.tokens:
+                arguments[name, None] = Argument(name, None, _ordered(columns.get(name, ())))
+            for token in self.tokens.get(name, ()):
+                arguments[name, token.place] = Argument(name, token.place, _ordered(token.terms))
         return arguments
 
     def _root(
@@ -210,17 +212,25 @@ class Reading:
             error = GroundingError(f"the probabilities of an annotated disjunction exceed 1: {total:.6g}", place)
             raise UserError(f"{name}: {str(error).rstrip('.')}")
 
+    def terms(self) -> list[dict[Value, Term]]:
+        """For each argument its values, the same as terms in ProbLog."""
+        self._answers()
+        every = []
+        for name in self.query.arguments:
+            every += [token.terms for token in self.tokens[name]] if name in self.tokens else [self._open_terms[name]]
+        return every
+
     def _answers(self) -> dict[tuple[Value, ...], int]:
         """The node of each answer: of the values of the arguments that were left open."""
         answers: dict[tuple[Value, ...], int] = {}
         terms_of: dict[tuple[Value, ...], tuple[Term, ...]] = {}
         positions = [self.query.names.index(name) for name in self._open]
-        for name, node in self.formula.queries():
+        for goal, node in self.formula.queries():
             if node is None:
                 continue
-            if not name.is_ground():
-                raise UserError(f"the answer {name.args} to {self.query.goal} leaves an argument open")
-            terms = tuple(name.args[position] for position in positions)
+            if not goal.is_ground():
+                raise UserError(f"the answer {goal.args} to {self.query.goal} leaves an argument open")
+            terms = tuple(goal.args[position] for position in positions)
             answer = tuple(map(to_python, terms))
             if answer in answers:
                 both = " and ".join(", ".join(map(str, each)) for each in (terms_of[answer], terms))
@@ -229,6 +239,8 @@ class Reading:
                     "rule write numbers in one way, by float(...) or by //, and names all with quotes or all without"
                 )
             answers[answer], terms_of[answer] = node, terms
+            for name, value, term in zip(self._open, answer, terms, strict=True):
+                self._open_terms[name][value] = term
         return answers
 
 

@@ -125,7 +125,7 @@ def first_token(terms: Iterable[Any]) -> Token | None:
 
 
 def _may_hold(term: Term) -> bool:
-    """Whether a compound term has a token in it; the answer is kept with the term, and with those inside if it is no."""
+    """Whether a compound term has a token in it; the answer is kept with the term, a no with those inside, too."""
     if not hasattr(term, "holds_token"):
         term.holds_token = False
         stack, inside = list(term.args), [term]
@@ -178,7 +178,10 @@ def _met(a: Any, b: Any, formula: Any, conditions: list[int]) -> tuple[Any, Any]
     pairs = [_met(*both, formula, conditions) for both in zip(a.args, b.args, strict=True)]
     if any(pair is None for pair in pairs):
         return None
-    return tuple(term.with_args(*args) for term, args in zip((a, b), zip(*pairs), strict=True)) if pairs else (a, b)
+    if not pairs:
+        return a, b
+    of_a, of_b = zip(*pairs, strict=True)
+    return a.with_args(*of_a), b.with_args(*of_b)
 
 
 def _equation(a: Any, b: Any, formula: Any, by: str) -> Answer | None:

@@ -64,7 +64,7 @@ def _doubtful(fit: Fit) -> Tensor:
 def _row(number: int, fit: Fit, constraint: Constraint, loader: Loader) -> dict[str, Any]:
     log_prob = fit.log_prob[number].item()
     answers = loader.examples.answers
-    answer = () if answers is None else constraint.answers[int(answers[number])]
+    answer = () if answers is None else constraint.answer_of(answers[number])
     return {
         "line": loader.examples.lines[number],
         "symbols": {str(v.key): str(v.domain[int(fit.symbols[v.key][number])]) for v in constraint.variables},

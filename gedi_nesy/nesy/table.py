@@ -33,7 +33,7 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
     lines = _read_lines(path, list(constraint.query.names))
     images: dict[str, Tensor] = {}  # of each file
     arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
-    possible = {name: {answer[k] for answer in constraint.answers} for k, name in enumerate(constraint.arguments)}
+    possible = {name: constraint.argument_values(name)[0] for name in constraint.arguments}
     for number, line in lines.items():
         try:
             for name in (line[image] for image in constraint.query.images):
@@ -49,7 +49,7 @@ def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 
     pool, row_of = torch.stack([*images.values()]), {name: row for row, name in enumerate(images)}
     rows = {name: torch.tensor([row_of[line[name]] for line in lines.values()]) for name in constraint.query.images}
     uses = sum(len(column.unique()) for column in rows.values())
-    answers = constraint.number_answers(arguments)
+    answers = constraint.number_arguments(arguments)
     return Examples(pool, rows, answers, symbols={}, reused=uses > len(pool), lines=tuple(lines))
 
 
