@@ -158,7 +158,7 @@ def unified(a: Any, b: Any, formula: Any) -> Answer | None:
         result = unify_value(*pair, {})
     except UnifyError:
         return None
-    node = formula.add_and(conditions)
+    node = formula.add_and(conditions) if conditions else formula.TRUE
     return None if node is None else ((result, result), node)
 
 
