@@ -130,7 +130,8 @@ class ArgumentReader:
 
     def check_possible(self, answer: Answer) -> None:
         """UserError if the rule is impossible for this answer."""
-        read = tuple(self._column(name, [value])[0] for name, value in zip(self._places, answer, strict=True))
+        pairs = zip(self._places, answer, strict=True)
+        read = tuple(value if self._is_scalar(name) else self._list(name, value) for name, value in pairs)
         if self._numbers(read) in self.answers:
             return
         if self.open_tests:
@@ -154,7 +155,7 @@ class ArgumentReader:
             return read_values(name, values, self._numbers_of[places[0]], partial(self._others_possible, places[0]))
         known = dict.fromkeys(value for place in places for value in self._numbers_of[place])
         rows = [
-            self._list(name, example, _plain(value, known), len(places))
+            self._list(name, _plain(value, known), f" in example {example}")
             for example, value in enumerate(_listed(values, known))
         ]
         columns = [
@@ -163,18 +164,19 @@ class ArgumentReader:
         ]
         return list(zip(*columns, strict=True))
 
-    def _list(self, name: str, example: int, value: Value, length: int) -> tuple[Value, ...]:
+    def _list(self, name: str, value: Value, where: str = "") -> tuple[Value, ...]:
         """A list of the argument's length; of digits, also as a number or as text, leading zeros left out or not."""
+        length = len(self._places[name])
         if isinstance(value, tuple):
             if len(value) == length:
                 return value
-            raise UserError(f"argument {name} is a list of {len(value)} in example {example}: {length} are needed")
+            raise UserError(f"argument {name} is a list of {len(value)}{where}: {length} are needed")
         text = str(value)
         if not text.isdecimal() or not all(self._is_digit(place) for place in self._places[name]):
-            raise UserError(f"argument {name} is {written(value)} in example {example}: a list of {length} is needed")
+            raise UserError(f"argument {name} is {written(value)}{where}: a list of {length} is needed")
         digits = text.lstrip("0").rjust(length, "0")
         if len(digits) > length:
-            raise UserError(f"argument {name} is {text} in example {example}, of more than its {length} digits")
+            raise UserError(f"argument {name} is {text}{where}, of more than its {length} digits")
         return tuple(map(int, digits))
 
     def _is_digit(self, place: int) -> bool:

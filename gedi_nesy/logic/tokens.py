@@ -220,8 +220,8 @@ def _between(low: Any, high: Any, value: Any, formula: Any, by: str) -> Answer |
     bounds = [bound.functor for bound in (low, high) if isinstance(bound, Constant) and isinstance(bound.functor, int)]
     if len(bounds) < 2 or not isinstance(value, Token) or bounds[1] - bounds[0] > WIDEST:
         _refuse(low, high, value, by=by)
-    values = range(bounds[0], bounds[1] + 1)
-    return (low, high, value), formula.add_or([is_equal(value, Constant(v), formula, by) for v in values])
+    nodes = [is_equal(value, Constant(v), formula, by) for v in range(bounds[0], bounds[1] + 1)]
+    return ((low, high, value), formula.add_or(nodes)) if nodes else None
 
 
 def _refuse(*terms: Any, by: str) -> NoReturn:
