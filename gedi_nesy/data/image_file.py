@@ -15,6 +15,8 @@ from gedi_nesy.files import open_regular
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")  # PIL knows forty more, and runs Ghostscript for one
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+# PIL's mode of a file: what it is read as
+COLOURS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB"}
 MAX_PIXELS = 64_000_000  # decoded in all its forms, an image takes ten bytes of memory for each
 
 
@@ -34,6 +36,19 @@ def read_image(path: Path, size: tuple[int, int], channels: int = 1) -> Tensor:
     resized = picture if picture.size == wanted else picture.resize(wanted, Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(resized))  # [height, width] or [height, width, 3]
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
+
+
+def read_pixels(path: Path) -> Tensor:
+    """An image file as it is, uint8 [1 or 3, height, width].
+
+    Raises:
+        UserError: as `open_image`, or it is neither grey nor RGB.
+    """
+    image = open_image(path)
+    if image.mode not in COLOURS:
+        raise UserError(f"{path} has pixels of kind {image.mode}: save it as an 8-bit grey or RGB image")
+    pixels = torch.from_numpy(np.array(image.convert(COLOURS[image.mode])))
+    return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
 
 
 def open_image(path: Path, mode: str | None = None) -> Image.Image:

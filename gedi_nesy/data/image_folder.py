@@ -4,17 +4,14 @@ import warnings
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.data.image_file import ENDINGS, open_image
+from gedi_nesy.data.image_file import ENDINGS, read_pixels
 from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
 
 DROPPINGS = {"thumbs.db", "desktop.ini"}  # what systems leave in folders without being asked
-# PIL's mode of a file: what it is read as
-CHANNELS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB"}
 
 
 def read_image_folder(folder: Path) -> Images:
@@ -120,23 +117,14 @@ def _is_image(path: Path) -> bool:
 
 def _split(members: list[list[Path]], first: Path) -> tuple[Tensor, Tensor]:
     """Images uint8 [N, C, H, W] and labels int64 [N] of the files of each class."""
-    shape = _pixels(first).shape
+    shape = tuple(read_pixels(first).shape)
     pixels = []
     for path in (path for files in members for path in files):
-        pixels.append(_pixels(path))
-        if pixels[-1].shape != shape:
+        pixels.append(read_pixels(path))
+        if (found := tuple(pixels[-1].shape)) != shape:
             raise UserError(
-                f"{path} is {pixels[-1].shape} (channels, height, width) where {first} is {shape}: give all one size "
+                f"{path} is {found} (channels, height, width) where {first} is {shape}: give all one size "
                 "and make all grey or all colour"
             )
     labels = [label for label, files in enumerate(members) for _ in files]
-    return torch.from_numpy(np.stack(pixels)), torch.tensor(labels)
-
-
-def _pixels(path: Path) -> np.ndarray:
-    """uint8 [C, H, W]."""
-    image = open_image(path)
-    if image.mode not in CHANNELS:
-        raise UserError(f"{path} has pixels of kind {image.mode}: save it as an 8-bit grey or RGB image")
-    pixels = np.asarray(image.convert(CHANNELS[image.mode]))
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return torch.stack(pixels), torch.tensor(labels)

@@ -14,7 +14,7 @@ class DataUnavailable(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Train and test images with their labels; C, H and W are the same in both.
+    """Train and test images with their labels, or feature vectors in their place; shapes are the same in both.
 
     Labels are only used to draw examples that satisfy a rule, and to score. A dataset that serves for
     out-of-distribution tests only has N = 0 train images.
@@ -24,9 +24,9 @@ class Images:
     """
 
     name: str  # goes into summary.json; "cifar100-25000" when only so many train images are there
-    x_train: Tensor  # uint8 [N, C, H, W]
+    x_train: Tensor  # uint8 [N, C, H, W], or vectors: float32 [N, D]
     y_train: Tensor  # int64 [N]
-    x_test: Tensor  # uint8 [M, C, H, W]
+    x_test: Tensor  # uint8 [M, C, H, W], or float32 [M, D]
     y_test: Tensor  # int64 [M]
     classes: tuple[str, ...]
 
@@ -49,9 +49,10 @@ class Images:
 
 
 def _check_split(name: str, split: str, x: Tensor, y: Tensor, classes: int) -> None:
-    if x.dtype != torch.uint8 or x.ndim != 4:
+    if (x.dtype, x.ndim) not in ((torch.uint8, 4), (torch.float32, 2)):
         found = f"{x.dtype} {list(x.shape)}".removeprefix("torch.")
-        raise UserError(f"{name}: {split} images are {found}; give uint8 [N, C, H, W] with values 0 to 255")
+        wanted = "uint8 [N, C, H, W] with values 0 to 255, or vectors as float32 [N, D]"
+        raise UserError(f"{name}: {split} images are {found}; give {wanted}")
     if y.dtype != torch.int64 or y.shape != x.shape[:1]:
         found = f"{y.dtype} {list(y.shape)}".removeprefix("torch.")
         raise UserError(f"{name}: {split} labels are {found}; give one integer for each of the {len(x)} images")

@@ -22,8 +22,9 @@ def read_npz(path: Path, name: str | None = None) -> Images:
     """Read images from an .npz file.
 
     Args:
-        path: of a file with uint8 images [N, H, W], [N, H, W, C] or [N, C, H, W] (C is 1 or 3) in x_train and x_test,
-            integer labels [N] in y_train and y_test, and the classes' names in classes ("0", "1", ... when left out).
+        path: of a file with uint8 images [N, H, W], [N, H, W, C] or [N, C, H, W] (C is 1 or 3), or vectors of real
+            numbers [N, D], in x_train and x_test, integer labels [N] in y_train and y_test, and the classes' names in
+            classes ("0", "1", ... when left out).
         name: of the dataset, by default the file's. A known dataset with fewer train images than it should
             have gets their number added: "cifar100-25000".
 
@@ -115,6 +116,8 @@ def _count_classes(path: Path, *labels: Tensor) -> int:
 
 def _images(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:
     x = arrays[key]
+    if x.dtype.kind == "f" and x.ndim == 2:
+        return _vectors(path, key, x)
     if x.dtype != np.uint8 or x.ndim not in (3, 4):
         raise UserError(f"{path}: {key} is {x.dtype} {list(x.shape)}; save uint8 [N, H, W] or [N, H, W, C], 0 to 255")
     if x.ndim == 3:
@@ -124,6 +127,13 @@ def _images(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:
     if x.shape[1] not in (1, 3):
         raise UserError(f"{path}: {key} is {list(x.shape)}; images need 1 or 3 channels, last or right after N")
     return torch.from_numpy(np.ascontiguousarray(x))
+
+
+def _vectors(path: Path, key: str, x: np.ndarray) -> Tensor:
+    vectors = torch.from_numpy(x.astype(np.float32))
+    if not vectors.isfinite().all():
+        raise UserError(f"{path}: {key} has values that are not finite numbers; remove their rows")
+    return vectors
 
 
 def _labels(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:

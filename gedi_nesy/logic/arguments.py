@@ -94,8 +94,8 @@ class ArgumentReader:
                 f"not {found}"
             )
         highest = torch.tensor([len(own.domain) for own in self.variables], device=numbers.device)
-        if ((numbers < 0) | (numbers > highest)).any():
-            raise UserError(f"the numbers of arguments lie between 0 and {highest.tolist()}, not outside")
+        if ((numbers < OPEN) | (numbers > highest)).any():
+            raise UserError(f"the numbers of arguments lie between {OPEN} and {highest.tolist()}, not outside")
         return numbers
 
     def log_weights(self, numbers: Tensor, dtype: torch.dtype) -> Tensor:

@@ -141,7 +141,8 @@ class Constraint(nn.Module):
 
         Returns:
             int64 [batch, arguments] on the CPU, a list element by element: indices into `argument_values`, and one
-            above them for all other values. None where the query has no arguments.
+            above them for all other values; where you put -1 instead, the argument may have any value that the rule
+            asks for. None where the query has no arguments.
 
         Raises:
             UserError: an argument is missing or unknown, or a value is wrong.
@@ -152,6 +153,10 @@ class Constraint(nn.Module):
         """The value of each argument, from their numbers, int64 [arguments]; "another" where the rule asks for none
         such."""
         return self._reader.answer(numbers.tolist())
+
+    def is_possible(self, numbers: Tensor) -> bool:
+        """Whether some symbols satisfy the rule with the arguments that have these numbers, int64 [arguments]."""
+        return tuple(numbers.tolist()) in self._answers
 
     def check_possible(self, answer: tuple[Value, ...]) -> None:
         """UserError if no symbols satisfy the rule with these values of its arguments."""

@@ -1,11 +1,12 @@
-"""Symbols from shapes: images that are deformations of each other share a symbol, and the rule says which one.
+"""Symbols from likeness: inputs that are alike share a symbol, and the rule says which one.
 
 With few examples a network memorises the wrong symbols before it learns to see. No network is needed to find the right
-ones: which images look alike is known from their shapes (`nesy.deformation`), so the symbols that satisfy the rule in
-every example and give like images the same name can be searched for directly, by annealed Gibbs sampling over the
-rule's solutions, many chains side by side.
+ones: which inputs are alike is known from their shapes or from given features (`nesy.likeness`), so the symbols that
+satisfy the rule in every example and give like inputs the same name can be searched for directly, by annealed Gibbs
+sampling over the rule's solutions, many chains side by side.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +19,8 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.deformation import affinity, deformation_distance, normalise_shape
+from gedi_nesy.nesy.deformation import affinity
+from gedi_nesy.nesy.likeness import Likeness, by_shape
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Matching, Recipe
 
@@ -36,11 +38,16 @@ class Matched:
         margin: how much worse the best of the chains that found other symbols is, as a share of the energy; None if
             no chain found others.
         chains: how many found the symbols of the best one.
+        likeness: by what inputs were alike.
+        separation: how well the likeness separates the symbols, with no label looked at: the share of examples in
+            which the symbols that the inputs of other examples vote for satisfy the rule, 0 as by chance and 1 if all.
     """
 
     energy: float
     margin: float | None
     chains: int
+    likeness: str = "shape"  # that of older checkpoints
+    separation: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For summary.json and the checkpoint."""
@@ -53,6 +60,7 @@ def match(
     loader: Loader,
     recipe: Recipe,
     swept: Callable[[int, int], None] = lambda sweep, sweeps: None,
+    likeness: Likeness | None = None,
 ) -> tuple[Matched, Targets]:
     """Search for symbols that satisfy the rule in every example and give like images the same name.
 
@@ -63,6 +71,7 @@ def match(
         loader: the examples.
         recipe: its `matching` has the settings.
         swept: told after each sweep how many are done, and of how many.
+        likeness: of the inputs in the examples' pool, by default that of their shapes.
 
     Returns:
         What was found, and for each variable the share of the trusted chains that give it each symbol,
@@ -75,14 +84,15 @@ def match(
     assert settings is not None
     generator = torch.Generator().manual_seed(recipe.seed)
     few, device = loader.first(settings.examples), loader.inputs.device
-    likeness = {network: _likeness(network, few, settings) for network in few.calls}
-    chains = _Chains(constraint, few, likeness, settings.chains, generator)
+    likeness = likeness or by_shape(few.examples.pool)
+    affinities = {network: _affinities(network, few, settings, likeness) for network in few.calls}
+    chains = _Chains(constraint, few, affinities, settings.chains, generator)
     for sweep in range(settings.sweeps):
         progress = sweep / max(settings.sweeps - 1, 1)
         for block in torch.randperm(len(few), generator=generator).chunk(BLOCKS):
             chains.redraw(block, HOT * (COLD / HOT) ** progress)
         swept(sweep + 1, settings.sweeps)
-    matched, targets = _judge(chains, recipe.agreement)
+    matched, targets = _judge(chains, recipe.agreement, likeness.name)
     unmatched = len(loader) - len(few)
     return matched, {key: F.pad(shares, (0, 0, 0, unmatched)).to(device) for key, shares in targets.items()}
 
@@ -101,13 +111,13 @@ class _Chains:
         self,
         constraint: Constraint,
         loader: Loader,
-        likeness: Mapping[str, Tensor],
+        affinities: Mapping[str, Tensor],
         chains: int,
         generator: torch.Generator,
     ):
         self.constraint, self.loader, self.generator = constraint, loader, generator
-        self.likeness, self.chains = likeness, chains
-        self.pull = {network: pairs.abs().sum(1).mean().clamp_min(1e-6) for network, pairs in likeness.items()}
+        self.affinities, self.chains = affinities, chains
+        self.pull = {network: pairs.abs().sum(1).mean().clamp_min(1e-6) for network, pairs in affinities.items()}
         start = constraint.sample(len(loader) * chains, generator)
         self.symbols: dict[str, Tensor] = {}  # one-hot [calls * examples, R, classes] for each network
         for network, calls in loader.calls.items():
@@ -124,7 +134,7 @@ class _Chains:
             self.symbols[network][rows[call.key]] = 0
         for network, _, call in self._calls():
             symbols = self.symbols[network]
-            pulls = self.likeness[network][rows[call.key]] @ symbols.flatten(1)
+            pulls = self.affinities[network][rows[call.key]] @ symbols.flatten(1)
             heat = temperature * self.pull[network]
             scores[call.key] = (pulls.view(-1, symbols.shape[-1]) / heat).log_softmax(-1)
         answers = self.loader.examples.answers
@@ -138,9 +148,33 @@ class _Chains:
         """Minus the affinity of all pairs that share a symbol, [R]."""
         total = torch.zeros(self.chains)
         for network, symbols in self.symbols.items():
-            pulls = (self.likeness[network] @ symbols.flatten(1)).view_as(symbols)
+            pulls = (self.affinities[network] @ symbols.flatten(1)).view_as(symbols)
             total -= (pulls * symbols).sum((0, 2)) / 2
         return total
+
+    def votes(self, chain: int) -> dict[Key, Tensor]:
+        """For each variable the symbol that the inputs of all other examples vote for, [examples]."""
+        n, votes = len(self.loader), {}
+        for network, k, call in self._calls():
+            pairs = self.affinities[network][k * n : (k + 1) * n].unflatten(1, (-1, n))  # [examples, calls, examples]
+            others = pairs * (1 - torch.eye(n)).unsqueeze(1)
+            votes[call.key] = (others.flatten(1) @ self.symbols[network][:, chain]).argmax(1)
+        return votes
+
+    def separation(self, chain: int) -> float:
+        """See `Matched`; what chance gives is measured with every variable's votes in a random order."""
+        votes, n = self.votes(chain), len(self.loader)
+        satisfied = self._satisfied(votes)
+        shuffled = {key: symbols[torch.randperm(n, generator=self.generator)] for key, symbols in votes.items()}
+        chance = self._satisfied(shuffled)
+        return (satisfied - chance) / max(1 - chance, 1e-6)
+
+    def _satisfied(self, symbols: Mapping[Key, Tensor]) -> float:
+        """The mean of P(rule | symbols) over the examples."""
+        sizes = {call.key: len(call.domain) for _, _, call in self._calls()}
+        certain = {key: F.one_hot(values, sizes[key]).float().log() for key, values in symbols.items()}
+        with warnings.catch_warnings(action="ignore"):  # that wrong symbols make the rule impossible
+            return self.constraint.log_prob(certain, self.loader.examples.answers).exp().mean().item()
 
     def targets(self, trusted: Tensor) -> Targets:
         """For each variable the share of the trusted chains that give it each symbol, [examples, classes]."""
@@ -154,11 +188,10 @@ class _Chains:
         return [(network, k, call) for network, calls in self.loader.calls.items() for k, call in enumerate(calls)]
 
 
-def _likeness(network: str, loader: Loader, settings: Matching) -> Tensor:
-    """The affinity of every two calls of a network, by the shapes of the images that they read, [calls, calls]."""
+def _affinities(network: str, loader: Loader, settings: Matching, likeness: Likeness) -> Tensor:
+    """The affinity of every two calls of a network, by the inputs that they read, [calls, calls]."""
     pool, places = _images_read(network, loader, settings).unique(return_inverse=True)
-    ink = loader.examples.pool[pool].float().mean(1) / 255
-    distances = deformation_distance(normalise_shape(ink))
+    distances = likeness.distances(pool)
     between = sum(distances[slot][:, slot] for slot in places)
     assert isinstance(between, Tensor)
     classes = len(loader.calls[network][0].domain)
@@ -186,7 +219,7 @@ def _images_read(network: str, loader: Loader, settings: Matching) -> Tensor:
     return images.cpu()
 
 
-def _judge(chains: _Chains, least_agreement: float) -> tuple[Matched, Targets]:
+def _judge(chains: _Chains, least_agreement: float, likeness: str) -> tuple[Matched, Targets]:
     energies = chains.energy()
     best = int(energies.argmin())
     symbols = torch.cat([one_hot.argmax(-1) for one_hot in chains.symbols.values()])  # [calls * examples, R]
@@ -195,4 +228,5 @@ def _judge(chains: _Chains, least_agreement: float) -> tuple[Matched, Targets]:
     others = energies[~trusted]
     energy = energies[best].item()
     margin = (others.min().item() - energy) / max(abs(energy), 1e-6) if len(others) else None
-    return Matched(energy, margin, int(trusted.sum())), chains.targets(trusted)
+    found = Matched(energy, margin, int(trusted.sum()), likeness, chains.separation(best))
+    return found, chains.targets(trusted)

@@ -3,54 +3,122 @@
 import contextlib
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from gedi_nesy.data.image_file import read_image
+from gedi_nesy.data.inputs import read_picture, read_vectors
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import read_regular
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.program import to_python
 from gedi_nesy.logic.query import parse_goal
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.inputs import Inputs, join
 
 
-def read_table(path: Path, constraint: Constraint, size: tuple[int, int] = (28, 28)) -> Examples:
-    """Read examples of a rule.
+class Table(NamedTuple):
+    """What a table says: the inputs, for each argument its N values, and the line that each example is in."""
+
+    inputs: Inputs
+    arguments: dict[str, list[object]]
+    lines: tuple[int, ...]
+
+
+def read_table(
+    path: Path, constraint: Constraint, size: tuple[int, int] | None = (28, 28), channels: int | None = 1
+) -> Examples:
+    """Read examples of a rule whose networks read pictures of one shape, by default grey ones of 28x28 pixels.
+
+    Raises:
+        UserError: as `read_inputs`, or networks read pictures of different shapes.
+    """
+    inputs, arguments, lines = read_inputs(path, constraint, size, channels)
+    pool = inputs.single_pool
+    uses = sum(len(column.unique()) for column in inputs.rows.values())
+    answers = constraint.number_arguments(arguments)
+    return Examples(pool, inputs.rows, answers, symbols={}, reused=uses > len(pool), lines=lines)
+
+
+def read_inputs(
+    path: Path,
+    constraint: Constraint,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    features: Path | None = None,
+) -> Table:
+    """Read examples of a rule whose networks may read different kinds of inputs.
 
     Args:
         path: a CSV file whose first line names the query's variables. Under an image's variable stand paths of image
             files, relative to the table; under an argument its values.
         constraint: the rule.
-        size: (height, width) to which the images are resized; they become grey.
+        size: (height, width) to which the pictures are resized; by default they keep their own.
+        channels: 1 makes them grey and 3 colour; by default they keep their own.
+        features: a feature file (`data.inputs.read_vectors`): its vectors are the inputs of the columns that it has.
 
     Raises:
-        UserError: if a column, a value or an image is missing, with the line it is missing from.
+        UserError: if a column, a value or an image is missing or unlike the others, with its line; or the feature file
+            does not fit the table.
     """
     lines = _read_lines(path, list(constraint.query.names))
-    images: dict[str, Tensor] = {}  # of each file
-    arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
-    possible = {name: constraint.argument_values(name)[0] for name in constraint.arguments}
+    cells = {image: [line[image] for line in lines.values()] for image in constraint.query.images}
+    vectors = read_vectors(features, cells) if features else {}
+    columns = _distinct(vectors)
+    columns |= _pictures(path, [image for image in cells if image not in vectors], lines, size, channels)
+    numbers = tuple(lines)
+    inputs = join(constraint, {image: columns[image] for image in cells}, lambda k: f"{path}, line {numbers[k]}")
+    return Table(inputs, _arguments(path, constraint, lines), numbers)
+
+
+def _pictures(
+    path: Path,
+    images: Sequence[str],
+    lines: Mapping[int, Mapping[str, str]],
+    size: tuple[int, int] | None,
+    channels: int | None,
+) -> dict[str, list[Tensor]]:
+    """For each image of the query its picture in every line; a file is read once."""
+    read: dict[str, Tensor] = {}
     for number, line in lines.items():
-        try:
-            for name in (line[image] for image in constraint.query.images):
-                if name not in images:
-                    images[name] = read_image(path.parent / name, size)
+        for name in (line[image] for image in images):
+            if name not in read:
+                with _in_line(path, number):
+                    read[name] = read_picture(path.parent / name, size, channels)
+    return {image: [read[line[image]] for line in lines.values()] for image in images}
+
+
+def _distinct(vectors: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
+    """The rows of each column, [N, D], as N tensors; equal ones are the same tensor."""
+    first: dict[bytes, Tensor] = {}
+    return {
+        image: [first.setdefault(row.numpy().tobytes(), row) for row in values] for image, values in vectors.items()
+    }
+
+
+def _arguments(path: Path, constraint: Constraint, lines: Mapping[int, Mapping[str, str]]) -> dict[str, list[object]]:
+    """For each argument its value in every line."""
+    possible = {name: constraint.argument_values(name)[0] for name in constraint.arguments}
+    arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
+    for number, line in lines.items():
+        with _in_line(path, number):
             values = tuple(_value(line[name], name, known) for name, known in possible.items())
             if values:
                 constraint.check_possible(values)
-        except UserError as error:
-            raise UserError(f"{path}, line {number}: {error}") from None
         for name, value in zip(constraint.arguments, values, strict=True):
             arguments[name].append(value)
-    pool, row_of = torch.stack([*images.values()]), {name: row for row, name in enumerate(images)}
-    rows = {name: torch.tensor([row_of[line[name]] for line in lines.values()]) for name in constraint.query.images}
-    uses = sum(len(column.unique()) for column in rows.values())
-    answers = constraint.number_arguments(arguments)
-    return Examples(pool, rows, answers, symbols={}, reused=uses > len(pool), lines=tuple(lines))
+    return arguments
+
+
+@contextlib.contextmanager
+def _in_line(path: Path, number: int) -> Iterator[None]:
+    """A UserError from inside says the line that it comes from."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}, line {number}: {error}") from None
 
 
 def count_rows(path: Path) -> int:

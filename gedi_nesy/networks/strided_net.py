@@ -28,12 +28,19 @@ class StridedNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, shape [batch, classes], of shape [batch, images, 28, 28]; ValueError for another shape."""
+        logits: Tensor = self.classifier[-1](self.features(images))
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer sees, shape [batch, 96 * width], of images as in `forward`."""
         if images.shape[1:] != (self.images, 28, 28):
             raise ValueError(
                 f"StridedNet reads images of shape [batch, {self.images}, 28, 28], not {list(images.shape)}."
             )
-        logits: Tensor = self.classifier(self.encoder(images).flatten(1))
-        return logits
+        hidden: Tensor = self.encoder(images).flatten(1)
+        for layer in self.classifier[:-1]:
+            hidden = layer(hidden)
+        return hidden
 
     def as_sequential(self) -> nn.Sequential:
         """The same network in eval mode, sharing its weights, as a stack of torch's own layers."""

@@ -14,6 +14,12 @@ def add_noise(x: Tensor, std: float, generator: torch.Generator) -> Tensor:
     return x + std * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
+def ground_of_each(x: Tensor) -> Tensor:
+    """What surrounds the drawing in each picture: the median of its border, [n, channels, 1, 1]."""
+    border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 1:-1, 0], x[..., 1:-1, -1]], -1)
+    return border.median(-1).values[..., None, None]
+
+
 @dataclass(frozen=True)
 class Warp:
     """A random affine map with a smooth elastic field on top: handwriting's own variation.
@@ -44,7 +50,8 @@ class Warp:
 
         Args:
             x: images, shape [batch, channels, height, width].
-            background: the value that comes in from outside the frame, one for all or [channels, 1, 1].
+            background: the value that comes in from outside the frame, one for all, [channels, 1, 1] or
+                [batch, channels, 1, 1].
             generator: on the device of x.
 
         Returns:

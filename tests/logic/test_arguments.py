@@ -80,8 +80,8 @@ def test_numbers_stand_for_the_arguments_values():
             r"int64 \[batch, 1\], as number_arguments returns them, not \[2, 1\]",
         ),
         (torch.tensor([0, 1]), r"not \[2\] torch.int64"),
-        (torch.tensor([[0], [3]]), r"the numbers of arguments lie between 0 and \[2\]"),
-        (torch.tensor([[-1], [0]]), r"between 0 and \[2\]"),
+        (torch.tensor([[0], [3]]), r"the numbers of arguments lie between -1 and \[2\]"),
+        (torch.tensor([[-2], [0]]), r"between -1 and \[2\]"),
         (torch.tensor([[0], [1], [1]]), r"inputs and arguments differ in their number of examples: \[2, 3\]"),
     ],
 )

@@ -64,7 +64,7 @@ def test_a_rule_s_own_names_come_before_numbers_and_may_be_written_as_in_the_pro
     )
     names = ["inf", "007", "Big Bird", "'Big Bird'", "who( cat )"]
     table = write(folder, "X , N \n" + "\n".join(f"images/1.png , {name} " for name in names))
-    found = [rule.answers[number][0] for number in read_table(table, rule).answers]
+    found = [rule.answer_of(number)[0] for number in read_table(table, rule).answers]
     assert found == ["inf", "007", "Big Bird", "Big Bird", "who(cat)"]
 
 

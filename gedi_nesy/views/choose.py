@@ -1,0 +1,130 @@
+"""The kind of some inputs, and the random views that go with it.
+
+| kind      | inputs                                        | view T(x'|x)                                            |
+| --------- | --------------------------------------------- | ------------------------------------------------------- |
+| "drawing" | pictures whose ground is of one colour        | an affine and elastic warp, the same to all channels    |
+| "picture" | other pictures                                | a crop, changes of colour, a flip only where asked for  |
+| "vector"  | feature vectors [D]                           | noise in units of each feature's deviation, dropout     |
+
+Pixel noise goes on top of the first two.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.views.drawings import Warp, add_noise, ground_of_each
+from gedi_nesy.views.features import drop_features, noise_features
+from gedi_nesy.views.pictures import augment
+
+Kind = Literal["drawing", "picture", "vector"]
+View = Callable[[Tensor, torch.Generator], Tensor]  # [batch, ...] and the source of chance -> the same shape
+
+LOOKED_AT = 200  # inputs of which the kind is told
+NEAR = 16  # of 255 levels: what still is a ground's colour, with JPEG's noise
+GROUND_SHARE = 0.4  # of a drawing's pixels, at least; photographs have .1 to .2, handwriting .8
+
+
+def kind_of(pool: Tensor) -> Kind:
+    """The kind of inputs, told from the first ones.
+
+    A picture is taken for a drawing where the colour of its border's median is that of many of its pixels.
+
+    Args:
+        pool: uint8 pictures [n, channels, height, width], or float vectors [n, D].
+    """
+    if pool.dim() == 2:
+        return "vector"
+    x = pool[:LOOKED_AT].float()
+    is_ground = ((x - ground_of_each(x)).abs() <= NEAR).all(1)  # [n, height, width]
+    share = is_ground.float().mean((1, 2)).median().item()
+    return "drawing" if share >= GROUND_SHARE else "picture"
+
+
+@dataclass(frozen=True)
+class DrawingView:
+    """Warped drawings.
+
+    Attributes:
+        warp: factor of `Warp`'s deviations; 0 leaves it out.
+        noise: standard deviation of pixel noise, in units of the inputs.
+    """
+
+    warp: float = 1.0
+    noise: float = 0.0
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A view of each drawing, [batch, channels, height, width]; its own ground comes in from outside the frame."""
+        if self.warp:
+            x = Warp().scaled(self.warp)(x, ground_of_each(x), generator)
+        return add_noise(x, self.noise, generator) if self.noise else x
+
+
+@dataclass(frozen=True)
+class PictureView:
+    """Cropped and recoloured pictures.
+
+    Attributes:
+        low, high: the inputs of black and white.
+        crop: least share of the area that is kept.
+        flip: probability of a mirror image; 0, for many symbols are not their mirror images' (an arrow, a 3).
+        jitter: probability of other brightness, contrast, saturation and hue.
+        desaturate: probability of losing the colour.
+        noise: standard deviation of pixel noise, in units of the inputs.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    crop: float = 0.5
+    flip: float = 0.0
+    jitter: float = 0.8
+    desaturate: float = 0.2
+    noise: float = 0.0
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A view of each picture, [batch, channels, height, width]."""
+        unit = ((x - self.low) / (self.high - self.low)).clamp(0, 1)
+        share = {"flip": self.flip, "jitter": self.jitter, "desaturate": self.desaturate}
+        changed = augment(unit, generator, crop=(self.crop, 1.0), **share)
+        x = self.low + (self.high - self.low) * changed
+        return add_noise(x, self.noise, generator) if self.noise else x
+
+
+@dataclass(frozen=True, eq=False)
+class VectorView:
+    """Noisy vectors with features left out.
+
+    Attributes:
+        mean, spread: of each feature over the data, [D].
+        noise: standard deviation of the noise, in those of the features.
+        dropout: share of the features that are left out.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    noise: float = 0.3
+    dropout: float = 0.2
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A view of each vector, [batch, D]."""
+        if self.dropout:
+            x = drop_features(x, self.mean, self.dropout, generator)
+        return noise_features(x, self.spread, self.noise, generator) if self.noise else x
+
+
+def choose_view(kind: Kind, data: Tensor) -> View:
+    """The view of inputs of a kind, with its ordinary strength.
+
+    Args:
+        kind: as from `kind_of`.
+        data: the inputs as the networks get them, [n, ...]; the mean and spread of vectors are theirs, and pictures
+            reach from their least value to their greatest.
+    """
+    if kind == "drawing":
+        return DrawingView()
+    if kind == "picture":
+        return PictureView(data.min().item(), data.max().item())
+    return VectorView(data.mean(0), data.std(0))

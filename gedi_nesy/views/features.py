@@ -1,0 +1,31 @@
+"""Random views of feature vectors, for which no picture can be distorted: noise, and features left out."""
+
+import torch
+from torch import Tensor
+
+from gedi_nesy.views.drawings import add_noise
+
+
+def noise_features(x: Tensor, spread: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    """Vectors with Gaussian noise.
+
+    Args:
+        x: [batch, D].
+        spread: the standard deviation of each feature over the data, [D].
+        noise: standard deviation of the noise, in those of the features.
+        generator: on the device of x.
+    """
+    return x + spread * add_noise(torch.zeros_like(x), noise, generator)
+
+
+def drop_features(x: Tensor, mean: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Vectors of which some features are left out, at their mean; the others move away from theirs to make up for it.
+
+    Args:
+        x: [batch, D].
+        mean: of each feature over the data, [D].
+        share: of the features that are left out, below 1; so the expectation of a view is x.
+        generator: on the device of x.
+    """
+    kept = torch.rand(x.shape, generator=generator, device=x.device) >= share
+    return mean + kept * (x - mean) / (1 - share)
