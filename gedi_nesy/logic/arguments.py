@@ -43,7 +43,8 @@ class ArgumentReader:
     ) -> None:
         self.query, self.variables, self.answers = query, variables, answers
         self.open_tests, self.has_answer = open_tests, has_answer
-        self._places = {name: [i for i, own in enumerate(variables) if own.name == name] for name in query.arguments}
+        names = (*query.arguments, *query.evidence)
+        self._places = {name: [i for i, own in enumerate(variables) if own.name == name] for name in names}
         self._numbers_of = [{value: number for number, value in enumerate(own.domain)} for own in variables]
         self._first = [0, *accumulate(own.size for own in variables)]  # literal of each
         self._refuted: set[Answer] = set()  # answers that were asked for and turned out impossible
@@ -60,8 +61,8 @@ class ArgumentReader:
         if isinstance(arguments, Tensor):
             return self._checked(arguments)
         given = arguments or {}
-        if given.keys() != set(self.query.arguments):
-            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.query.arguments)}")
+        if given.keys() != self._places.keys():
+            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self._places)}")
         return self.read_some(given) if given else None
 
     def read_some(self, arguments: Mapping[str, Sequence[Value]]) -> Tensor:
@@ -74,7 +75,7 @@ class ArgumentReader:
             raise UserError(f"arguments differ in their number of examples: {sorted(lengths)}")
         columns = {name: self._column(name, values) for name, values in arguments.items()}
         if self.open_tests and len(columns) == len(self._places):
-            rows = zip(*(columns[name] for name in self.query.arguments), strict=True)
+            rows = zip(*(columns[name] for name in self._places), strict=True)
             self._check_unknown({row for row in rows if self._numbers(row) not in self.answers})
         numbers = torch.full((*lengths, len(self.variables)), OPEN)
         for name, column in columns.items():
@@ -199,7 +200,7 @@ class ArgumentReader:
 
     def _check_unknown(self, answers: set[Answer]) -> None:
         """Whether answers that were not found while the arguments were open are impossible when they are given."""
-        for answer in answers - self._refuted:
+        for answer in {answer[: len(self.query.arguments)] for answer in answers} - self._refuted:
             if self.has_answer(answer):
                 raise UserError(
                     f"{self.query.given(answer)} has an answer, but the rule does not find it while "

@@ -60,6 +60,7 @@ def rule_key(program: Program, query: Query) -> str:
         str(query.goal),
         query.arguments,
         query.lengths,
+        list(query.evidence),
     ]
     return _hash(json.dumps(parts).encode())
 

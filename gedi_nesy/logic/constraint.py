@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -46,6 +46,8 @@ class Constraint(nn.Module):
         seconds: budget for parsing, and again for grounding and compiling.
         max_nodes: budget for the nodes of the decision diagram.
         folder: where a text may consult files.
+        evidence: goals about the query's images whose truth each example gives, under their text, as one of the
+            arguments; the rule is conditioned on it. `log_prob` makes such a rule itself where it is given evidence.
 
     Attributes:
         program: the program, parsed and checked.
@@ -74,6 +76,7 @@ class Constraint(nn.Module):
         seconds: float = SECONDS,
         max_nodes: int = 2_000_000,
         folder: str | Path = ".",
+        evidence: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if engine not in ("exact", "deepproblog"):
@@ -81,8 +84,10 @@ class Constraint(nn.Module):
         if isinstance(program, str):
             program = Source(program, "the program", Path(folder), seconds)
         self.program = Program(program)
-        self.query = Query(self.program, query, arguments)
+        self.query = Query(self.program, query, arguments, evidence)
         self.arguments = self.query.arguments
+        self._budget: dict[str, Any] = {"trust": trust, "seconds": seconds, "max_nodes": max_nodes}
+        self._with_evidence: dict[tuple[str, ...], Constraint] = {}
         self._compiler = Compiler(self.program, self.query, seconds, max_nodes, trust)
         self._ground, self.diagram = self._compiler.rule()
         self.variables: tuple[Variable, ...] = self._ground.variables
@@ -162,7 +167,12 @@ class Constraint(nn.Module):
         """UserError if no symbols satisfy the rule with these values of its arguments."""
         self._reader.check_possible(answer)
 
-    def log_prob(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None) -> Tensor:
+    def log_prob(
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Arguments | None = None,
+        evidence: Mapping[str, bool | Sequence[bool]] | None = None,
+    ) -> Tensor:
         """log P(rule | images), conditioned on the program's evidence.
 
         Args:
@@ -170,6 +180,8 @@ class Constraint(nn.Module):
             arguments: for each argument of the query its value in each example; 7 finds the answer 7.0, too (a
                 rule that has both is refused), and 42 or "042" the list [0,4,2]. Or what `number_arguments` returns
                 for them, on any device: quicker where the same examples come again.
+            evidence: for goals about the query's images whether they are true, in all examples or in each; it is
+                conditioned on, too. The first call with these goals compiles the rule with them.
 
         Returns:
             [batch] (of one example where the query reaches no image and has no arguments); differentiable, by
@@ -179,6 +191,8 @@ class Constraint(nn.Module):
         Raises:
             UserError: a key, shape or value is wrong, or the values are no log-probabilities.
         """
+        if evidence:
+            return self._observing(evidence).log_prob(inputs, self._joined(inputs, arguments, evidence))
         columns, numbers = self._read(inputs, arguments)
         if self._reference is None:
             result = self._circuits.get("sum", columns[0].device).log_prob(columns)
@@ -189,9 +203,14 @@ class Constraint(nn.Module):
         self._warn_if_impossible(result)
         return result
 
-    def forward(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None) -> Tensor:
+    def forward(
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Arguments | None = None,
+        evidence: Mapping[str, bool | Sequence[bool]] | None = None,
+    ) -> Tensor:
         """`log_prob`, for where a module is called."""
-        return self.log_prob(inputs, arguments)
+        return self.log_prob(inputs, arguments, evidence)
 
     @torch.no_grad()
     def most_probable(
@@ -398,6 +417,37 @@ class Constraint(nn.Module):
         if numbers is not None:
             columns.append(self._reader.log_weights(numbers.to(device), dtype))
         return columns
+
+    def _observing(self, goals: Iterable[str]) -> "Constraint":
+        """The same rule, with the same learnable probabilities, for examples that say whether these goals are true."""
+        goals = tuple(goals)
+        if goals not in self._with_evidence:
+            names = [f"{name}:{n}" if (n := self.query.lengths.get(name)) else name for name in self.arguments]
+            rule = Constraint(self.program.source, str(self.query.goal), names, evidence=goals, **self._budget)
+            rule.weights.logits = self.weights.logits
+            self._with_evidence[goals] = rule
+        return self._with_evidence[goals]
+
+    def _joined(
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Arguments | None,
+        evidence: Mapping[str, bool | Sequence[bool]],
+    ) -> dict[str, Sequence[Value]]:
+        """The arguments and the evidence, each with one value an example."""
+        if isinstance(arguments, Tensor):
+            raise UserError("with evidence the arguments are needed as values, not as numbers")
+        several: list[Any] = [
+            values for values in (*(arguments or {}).values(), *inputs.values()) if hasattr(values, "__len__")
+        ]
+        joined = dict(arguments or {})
+        for goal, truth in evidence.items():
+            values = [truth] * (len(several[0]) if several else 1) if isinstance(truth, bool) else truth
+            listed = values.tolist() if isinstance(values, Tensor) else values
+            if not isinstance(listed, list | tuple) or not all(isinstance(value, bool) for value in listed):
+                raise UserError(f"evidence {goal} needs True or False, or a list of them, not {truth}")
+            joined[goal] = listed
+        return joined
 
     def _known_answer(self, numbers: tuple[int, ...]) -> tuple[Value, ...] | None:
         """The answer with these numbers; None where the rule is impossible for it."""

@@ -25,7 +25,7 @@ from gedi_nesy.logic.ground import GroundProgram, Value
 from gedi_nesy.logic.predicates import calling_each_other, what_was_meant
 from gedi_nesy.logic.program import Program, Source
 from gedi_nesy.logic.query import Query
-from gedi_nesy.logic.reading import GIVEN, Reading
+from gedi_nesy.logic.reading import GIVEN, OBSERVED, Reading
 from gedi_nesy.logic.sublists import ground_possible_lists
 from gedi_nesy.logic.time_limit import TimeIsUp, time_limit
 from gedi_nesy.logic.token_clauses import Candidates
@@ -265,6 +265,8 @@ def with_goal(program: Program, query: Query) -> SimpleProgram:
     for statement in program.statements:
         statements.add_statement(statement)
     statements.add_statement(Clause(Term(GOAL, *(Var(name) for name in query.names)), query.goal))
+    for number, goal in enumerate(query.evidence.values()):
+        statements.add_statement(Clause(Term(f"{GOAL}_{number}", *map(Var, query.images)), goal))
     return statements
 
 
@@ -283,6 +285,9 @@ def _fill(
         for name in found[:: len(found) // CHECKED + 1]:
             del formula._cache  # or it would look up what it found while the arguments were open
             engine.ground(database, name, formula, label=GIVEN)
+    images = [Term("tensor", Term(name)) for name in query.images]
+    for number in range(len(query.evidence)):
+        engine.ground(database, Term(f"{GOAL}_{number}", *images), formula, label=OBSERVED)
     engine.ground_evidence(database, formula, _evidence(engine, database))
 
 

@@ -20,6 +20,7 @@ class Query:
         program: the program that is asked.
         goal: its text or its term; by default the program's own query/1.
         arguments: the variables whose value differs by example; `S:3` is an argument S whose values are lists of three.
+        evidence: goals about the same images whose truth differs by example.
 
     Attributes:
         goal: the goal.
@@ -27,12 +28,15 @@ class Query:
         images: of those that networks read.
         arguments: of those whose value differs by example.
         lengths: of the arguments that are lists.
+        evidence: the goals whose truth differs by example, by their text.
 
     Raises:
         UserError: the goal has an error, an argument is no variable of it, or the program has not one query/1.
     """
 
-    def __init__(self, program: Program, goal: str | Term | None, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, program: Program, goal: str | Term | None, arguments: Sequence[str], evidence: Sequence[str] = ()
+    ) -> None:
         if goal is None:
             goal = _goal_of(program.source)
         self.goal = parse_goal(goal) if isinstance(goal, str) else goal
@@ -46,6 +50,11 @@ class Query:
         for name in self.arguments:
             if name not in self.names:
                 raise UserError(f"argument {name} is no variable of the query {self.goal}")
+        self.evidence = {text: parse_goal(text, "evidence") for text in evidence}
+        for text, goal in self.evidence.items():
+            others = [name for name in _variable_names(goal) if name in self.arguments]
+            if others:
+                raise UserError(f"evidence {text} has the argument {others[0]}: it can tell about images only")
 
     def given(self, answer: Sequence[Value]) -> Term:
         """The goal with these values for its arguments."""

@@ -15,6 +15,7 @@ from gedi_nesy.logic.program import Program, is_compound, read_probability, to_p
 from gedi_nesy.logic.query import Query
 from gedi_nesy.logic.tokens import Condition, Token
 
+OBSERVED = "observed"  # label of the goals whose truth each example gives
 GIVEN = "given"  # label of an answer's goal, grounded with the answer's values
 
 
@@ -94,6 +95,8 @@ class Reading:
             else:
                 nodes.append(("and" if kind == "conj" else "or", node.children))
         root = self._root(answers, arguments, number, nodes)
+        evidence = [node for _, node in self.formula.evidence()]
+        evidence += self._observed(number, nodes)
         found = dict(self.formula.queries())
         return GroundProgram(
             tuple(variables.values()),
@@ -101,7 +104,7 @@ class Reading:
             tuple(arguments.values()),
             tuple(nodes),
             root,
-            tuple(node for _, node in self.formula.evidence()),
+            tuple(evidence),
             tuple(map(str, self.database.consulted)),
             self.open_tests,
             tuple((found[name], node) for name, node in self.formula.get_names(GIVEN)),
@@ -121,7 +124,24 @@ class Reading:
                 arguments[name, None] = Argument(name, None, _ordered(columns.get(name, ())))
             for token in self.tokens.get(name, ()):
                 arguments[name, token.place] = Argument(name, token.place, _ordered(token.terms))
+        for text in self.query.evidence:
+            arguments[text, None] = Argument(text, None, (False, True))
         return arguments
+
+    def _observed(self, number: Mapping[Any, int], nodes: list[tuple[Any, ...]]) -> list[int]:
+        """Nodes which say that the goals whose truth differs by example are as true as that; nodes are added for it."""
+        found = {goal.functor.rsplit("_", 1)[1]: node for goal, node in self.formula.get_names(OBSERVED)}
+        same = []
+        for i, text in enumerate(self.query.evidence):
+            holds = found.get(str(i))
+            absent = 0 if holds is None else None if holds == 0 else -holds  # 0 is true, None false
+            start = len(nodes)
+            for value, node in enumerate((absent, holds)):
+                nodes.append(("literal", number[text, None], value))
+                nodes.append(("and", (len(nodes), node)))
+            nodes.append(("or", (start + 2, start + 4)))
+            same.append(len(nodes))
+        return same
 
     def _root(
         self,
