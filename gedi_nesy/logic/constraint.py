@@ -43,7 +43,7 @@ class Constraint(nn.Module):
         arguments: variables of the query whose value differs by example; `S:3` is an S whose values are lists of three.
         engine: "exact", or "deepproblog": `log_prob` asks DeepProbLog's own solver, one example after the other.
         trust: allow the program to import Python and to consult files outside its folder.
-        seconds: budget for parsing, and again for grounding and compiling.
+        seconds: budget of CPU time for parsing, and again for grounding and compiling.
         max_nodes: budget for the nodes of the decision diagram.
         folder: where a text may consult files.
         evidence: goals about the query's images whose truth each example gives, under their text, as one of the
