@@ -43,6 +43,7 @@ from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_tabl
 from gedi_nesy.report.words import compared
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.runs.compare.scheduler import Stopped
+from gedi_nesy.runs.device import how_started, is_first_process
 from gedi_nesy.runs.settings import parse_setting
 
 QUICK = "gedi-nesy-quick"
@@ -72,7 +73,10 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--query", help="The goal of the program that every example satisfies.")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
 @click.option("--trust", is_flag=True, default=None, help=TRUST)
-@click.option("--data", help="Your own examples: a CSV table with a column for each variable of the query.")
+@click.option(
+    "--data",
+    help="Your own examples: a CSV table with a column for each variable of the query; images are scaled to fit 28x28.",
+)
 @click.option(
     "--dataset",
     help="mnist, digits, mnist+operators for the program formula, an .npz file or an image folder.  [default: mnist, "
@@ -98,8 +102,9 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
       gedi-nesy train --examples 1000
       gedi-nesy train --method paper --examples 10000 --seed 1 --out runs/paper
       gedi-nesy train --resume runs/paper
+      torchrun --nproc-per-node 2 -m gedi_nesy train --examples 10000
     """
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, quiet=not is_first_process())
     with ProgressDisplay(console) as display:
         shared: dict[str, Any] = {"data_dir": data_dir, "notify": display.notice, "progress": display.row}
         try:
@@ -110,8 +115,12 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
                 refuse_pairs(ctx)
                 run = _start(options, shared)
         except Interrupted as stopped:
-            again = f"gedi-nesy train --resume {stopped}" + " --trust" * bool(options["trust"])
+            if not is_first_process():
+                sys.exit(1)
+            again = f"{how_started()} train --resume {stopped}" + " --trust" * bool(options["trust"])
             raise click.ClickException(f"Stopped; continue with: {again}") from stopped
+    if not is_first_process():
+        return
     if as_json:
         click.echo(json.dumps(run.summary, indent=2))
         return
@@ -210,8 +219,12 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     """Predict the symbol on each image file, and say whether it is like the training images.
 
     Beside the symbol stand the second-best one, the energy (high: unlike the training images) and the percentile: how
-    many of the training images are less familiar. An image with fewer than 1% below it is called foreign, or inverted
-    where it would not be with light and dark swapped; one with fewer than 5% unusual.
+    many of the training images are less familiar, by energy and certainty together, on slightly changed copies. The
+    verdict goes by this percentile alone: an image with fewer than 1% below it is called foreign, or inverted where it
+    would not be with light and dark swapped; one with fewer than 5% unusual. One without any contrast is called blank.
+
+    An image is scaled to 28x28 pixels as a whole, its margins too; crop it where the symbol fills less than half of it.
+    One that is not square keeps its ratio of width to height, and is centred on the median of the pixels at its edge.
 
     \b
     Example:
@@ -220,9 +233,11 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     with working("looking at the images"):
         rows = predict_files(run, images, network)
     show(rows, prediction_table, as_json)
-    failed = [row["error"] for row in rows if "error" in row]
-    if failed:
-        raise click.ClickException(" ".join(failed))
+    errors = [row["error"] for row in rows if "error" in row]
+    for error in errors:
+        click.echo(f"Error: {error}", err=True)
+    if errors:
+        raise click.exceptions.Exit(1)
 
 
 @click.command()
@@ -233,6 +248,8 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
 @as_json
 def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Ask DeepProbLog's own solver about test images: tensor(test(I)) is the I-th.
+
+    Of a run on a table, tensor(x(2)) is the image in column X and line 2, the line after the heading.
 
     \b
     Example:

@@ -98,9 +98,8 @@ class Constraint(nn.Module):
         self._reader = ArgumentReader(
             self.query, self._ground.arguments, self._answers, self._ground.open_tests, self._compiler.has_answer
         )
-        self._analysis = Analysis(
-            str(self.query.goal), self._ground, self.diagram, [parameter.start for parameter in self.program.parameters]
-        )
+        starts = [parameter.start for parameter in self.program.parameters]
+        self._analysis = Analysis(str(self.query.goal), self._ground, self.diagram, starts, self._compiler.limited)
         self._circuits = Circuits(self.diagram, self._ground, partial(self._compiler.ordered, self._ground))
         rows = pairwise(accumulate(self._ground.sizes, initial=0))  # of each variable's literals
         every = [slice(*pair) for pair in rows]

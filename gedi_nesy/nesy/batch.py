@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from gedi_nesy.logic.ground import Key, Variable
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.recipe import Stage
+from gedi_nesy.runs.device import send
 from gedi_nesy.views.drawings import Warp, add_noise
 
 GROUND = 1000  # images whose median is the ground
@@ -28,16 +29,18 @@ class Batch:
             several of them as channels: [variables * B, images, height, width].
         keys: for each network its variables' keys, in that order.
         answers: the numbers of each example's arguments, int64 [B, arguments]; None where the query has none.
+        size: B.
     """
 
     images: dict[str, Tensor]
     keys: dict[str, list[Key]]
     answers: Tensor | None
+    size: int
 
     def view(self, stage: Stage, ground: Tensor, generator: torch.Generator) -> "Batch":
         """The same examples under the stage's augmentation."""
         images = {network: draw_view(x, stage, ground, generator) for network, x in self.images.items()}
-        return Batch(images, self.keys, self.answers)
+        return replace(self, images=images)
 
     def by_variable(self, outputs: Mapping[str, Tensor]) -> dict[Key, Tensor]:
         """Networks' outputs [K, variables * B, classes] -> {key: [K, B, classes]}."""
@@ -94,13 +97,13 @@ class Loader:
 
     def batch(self, rows: Tensor) -> Batch:
         """The examples with these numbers, int64 [B]."""
-        where = rows.to(self.inputs.device)
+        where = send(rows, self.inputs.device)
         images, keys = {}, {}
         for network, calls in self.calls.items():
             read = [torch.stack([self.rows[image][where] for image in call.inputs], 1) for call in calls]
             images[network] = self.inputs[torch.cat(read)].flatten(1, 2)
             keys[network] = [call.key for call in calls]
-        return Batch(images, keys, None if self.answers is None else self.answers[where])
+        return Batch(images, keys, None if self.answers is None else self.answers[where], len(rows))
 
 
 def predict(candidates: Candidates, batch: Batch, block: int | None = None) -> dict[str, Tensor]:

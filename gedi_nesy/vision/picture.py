@@ -1,7 +1,6 @@
 """The pictures and the report of a finished run of the vision track."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,19 +14,11 @@ from gedi_nesy.vision.density import Grid
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.run import Run, plane_around
 from gedi_nesy.vision.scale import Scale
+from gedi_nesy.vision.snapshots import Snapshot
 
 CELLS = 160  # of a picture, on each side
 SAMPLES, SAMPLE_STEPS = 300, 1000
 IMAGES, IMAGE_STEPS = 64, 500  # of samples.png; the paper's steps
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Weights of the networks at some step of a stage."""
-
-    stage: str
-    step: int
-    weights: dict[str, Tensor]
 
 
 def draw_pictures(
@@ -74,7 +65,7 @@ def _draw_samples(run: Run, points: Points) -> tuple[Tensor | None, str | None]:
 def draw_image_samples(run: Run, samples: Tensor) -> None:
     """Write samples.png of a run on images: chains from noise, a row for each cluster that the network sees in them."""
     confidence, clusters = run.log_probs(samples).exp().max(-1)
-    names = [str(k) for k in range(run.clusters)] if run.clusters <= IMAGES else None
+    names = [f"cluster {k}" for k in range(run.clusters)] if run.clusters <= IMAGES else None
     samples_png(run.folder / "samples.png", samples / 255, clusters, confidence, names)
 
 
