@@ -137,7 +137,7 @@ class ArgumentReader:
             return
         if self.open_tests:
             self._check_unknown({read})
-        given = ", ".join(f"{name} = {written(value)}" for name, value in zip(self._places, read, strict=True))
+        given = ", ".join(f"{name} = {quoted(value)}" for name, value in zip(self._places, read, strict=True))
         raise UserError(f"the rule is impossible for {given}; possible are {self._some_answers()}.")
 
     def _some_answers(self) -> str:
@@ -145,7 +145,7 @@ class ArgumentReader:
             return "too many to list"
         listed = self.answers.all() if self.answers.count <= LISTED else list(islice(self.answers, 9))
         answers = [self.answer(numbers) for numbers in listed]
-        return shortened([written(known[0] if len(known) == 1 else known) for known in answers]) or "none"
+        return shortened([quoted(known[0] if len(known) == 1 else known) for known in answers]) or "none"
 
     def _is_scalar(self, name: str) -> bool:
         return self.variables[self._places[name][0]].place is None
@@ -174,7 +174,7 @@ class ArgumentReader:
             raise UserError(f"argument {name} is a list of {len(value)}{where}: {length} are needed")
         text = str(value)
         if not text.isdecimal() or not all(self._is_digit(place) for place in self._places[name]):
-            raise UserError(f"argument {name} is {written(value)}{where}: a list of {length} is needed")
+            raise UserError(f"argument {name} is {quoted(value)}{where}: a list of {length} is needed")
         digits = text.lstrip("0").rjust(length, "0")
         if len(digits) > length:
             raise UserError(f"argument {name} is {text}{where}, of more than its {length} digits")
@@ -211,8 +211,13 @@ class ArgumentReader:
 
 
 def written(value: Value) -> str:
-    """A value as a user may write it, in a table or in Python."""
-    return f"[{', '.join(map(written, value))}]" if isinstance(value, tuple) else repr(value)
+    """A value as a user may write it in a table."""
+    return f"[{', '.join(map(written, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def quoted(value: Value) -> str:
+    """A value as a user may write it in Python."""
+    return f"[{', '.join(map(quoted, value))}]" if isinstance(value, tuple) else repr(value)
 
 
 def shortened(values: Sequence[Any]) -> str:
@@ -257,8 +262,8 @@ def read_values(name: str, values: Any, known: Collection[Value], others_possibl
         kinds = sorted({str(_kind(other)) for other in known})
         if kind not in kinds and not others_possible():
             raise UserError(
-                f"argument {name} is {written(value)} in example {example}, {kind}, and the rule's answers have "
-                f"{' or '.join(kinds)}: pass one value for each example, such as {written(next(iter(known)))}"
+                f"argument {name} is {quoted(value)} in example {example}, {kind}, and the rule's answers have "
+                f"{' or '.join(kinds)}: pass one value for each example, such as {quoted(next(iter(known)))}"
             )
     return column
 
