@@ -159,7 +159,14 @@ def unified(a: Any, b: Any, formula: Any) -> Answer | None:
     except UnifyError:
         return None
     node = formula.add_and(conditions) if conditions else formula.TRUE
-    return None if node is None else ((result, result), node)
+    return None if node is None else ((_bound(a, result), _bound(b, result)), node)
+
+
+def _bound(term: Any, result: Any) -> Any:
+    """The term with its variables as in the result, its constants as they are, which may be a token's in the result."""
+    if is_variable(term):
+        return result
+    return term.with_args(*map(_bound, term.args, result.args)) if term.args else term
 
 
 def _met(a: Any, b: Any, formula: Any, conditions: list[int]) -> tuple[Any, Any] | None:

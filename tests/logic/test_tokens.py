@@ -35,9 +35,9 @@ def value_of(text: str, value: object, query: str) -> float:
     """P(rule) where the argument S has this value."""
     try:
         rule = Constraint(text, query, ("S",))
+        return rule.log_prob({v.key: INPUTS[v.key] for v in rule.variables}, {"S": [value]}).exp().item()
     except UserError as error:
         raise LeftOpen if re.search("open|known yet", str(error)) else error from None
-    return rule.log_prob({v.key: INPUTS[v.key] for v in rule.variables}, {"S": [value]}).exp().item()
 
 
 def given_value(text: str, value: object, query: str) -> float:
