@@ -1,5 +1,6 @@
 """The names of the methods: one for each term of the family, and a recipe behind each."""
 
+import json
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from gedi_nesy.methods import FAMILY, PUBLISHED, WITH_RULE, WITHOUT_RULE
 from gedi_nesy.nesy import recipe as nesy
 from gedi_nesy.vision import recipe as vision
 
+FEW = ["examples=60", "restarts=1", "view.walk=4", "pretrain.steps=2", "train.steps=2", "refine.steps=2"]
 NEW = [name for name in WITHOUT_RULE if name not in PUBLISHED]
 
 
@@ -74,3 +76,19 @@ def test_the_paper_has_no_settings_for_the_rest_of_the_family():
     with pytest.raises(UserError, match=r"--recipe barlow-nesy-addition-1000,family/vicreg --examples 250"):
         nesy.recipe_for("vicreg+nesy", 250)
     assert nesy.load_recipe("barlow-nesy-addition-1000,family/vicreg", {"examples": 250}).train.epochs == 100
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "methods"),
+    [
+        (["compare", "--examples", "100"], ["dataset=digits", "train.epochs=1"], ["infonce+nesy", "protocpc+nesy"]),
+        (["vision", "compare", "--datasets", "moons"], FEW, ["vicreg", "ebclr+gen"]),
+    ],
+)
+def test_a_comparison_trains_them_all(command, settings, methods, tmp_path):
+    options = [text for setting in settings for text in ("--set", setting)]
+    options += ["--methods", ",".join(methods), "--seeds", "1", "--jobs", "1", "--out", str(tmp_path), "--json"]
+    result = CliRunner().invoke(main, [*command, *options])
+    assert result.exit_code == 0, result.output
+    lines = json.loads(result.stdout)["table"]
+    assert [(line["method"], line["finished"]) for line in lines] == [(method, 1) for method in methods]
