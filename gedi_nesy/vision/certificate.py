@@ -17,9 +17,9 @@ from gedi_nesy.vision.views import AnyInputs, ImageInputs
 # the lowest of a run that had not was .013.
 TOLERANCE = 0.01
 AGREED = 0.97  # of the points: two good restarts that differ on more have found two different clusterings
-# Of restarts on the features of images that walk, whose D has no warps in it. Of 24 on two seeds of MNIST the four below
-# it had 0.957 of the test digits right or more; all others had a D above 0.076 and 0.931 or fewer. The network learns on
-# after them, so that it agrees with good ones on less.
+# Of restarts on the features of images that walk, whose D has no warps in it. Of 24 on two seeds of MNIST the four
+# below it had 0.957 of the test digits right or more; all others had a D above 0.076 and 0.931 or fewer. The network
+# learns on after them, so that it agrees with good ones on less.
 TOLERANCE_OF_WALKS, AGREED_OF_WALKS = 0.07, 0.95
 
 
