@@ -15,6 +15,8 @@ from common import out_option, write_result
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.data.points import load_points
+from gedi_nesy.runs.phases import train_phases
+from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import Recipe, load_recipe
 
@@ -48,7 +50,8 @@ def learn(recipe: Recipe, number: int) -> float:
     """Seconds to train so many seeds side by side."""
     data = [load_points(recipe.dataset, recipe.examples, seed, recipe.data_noise).x_train for seed in range(number)]
     start = time.perf_counter()
-    Learner(recipe, data, 2).learn()
+    learner = Learner(recipe, data, 2)
+    learner.result(train_phases(learner, Rollback(recipe.guard)))
     return time.perf_counter() - start
 
 

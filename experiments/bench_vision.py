@@ -129,20 +129,10 @@ def reached(
 def steps(recipe: Any) -> Iterator[Any]:
     """Train on random images; a step is taken whenever the next one is asked for."""
     x = torch.randint(256, (1000, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    found: list[Any] = []
-
-    class Begun(Exception):
-        pass
-
-    def watch(stand: Any) -> Any:
-        found.append(stand)
-        raise Begun
-
     learner = Learner(recipe, [x], 10)
-    try:
-        learner.learn(watch)
-    except Begun:
-        training, losses = found[0].training, found[0].losses
+    phase = learner.phases[0]
+    training = learner.begin(phase, None)
+    losses = learner.losses(phase, training)
     while True:
         yield take_step(training, losses)
 

@@ -26,7 +26,7 @@ from gedi_nesy.core.energy_check import energy_failures
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import write_atomically
-from gedi_nesy.nesy import session
+from gedi_nesy.nesy import learner
 
 SHORT = {  # the guard is off, so that the check alone has to see what goes wrong
     "examples": 300, "train.steps": 300, "student.steps": 700, "views": 4, "dataset": "mnist",
@@ -108,7 +108,7 @@ def measured(runs: Path, name: str, seed: int, data_dir: Path, images: Images, j
         kind = WithoutThrees if name == "chains lose the threes" else Chains
         row: dict[str, Any] = {"setting": name, "seed": seed}
         try:
-            with mock.patch.object(session, "Chains", kind):
+            with mock.patch.object(learner, "Chains", kind):
                 run = run_once("gedi-nesy", folder, SHORT | SETTINGS[name] | {"seed": seed}, data_dir)
             check = run.summary["certificate"]["energies"]["digits"]
             row |= {"accuracy": run.summary["accuracy"], "check": {key: check[key] for key in FIGURES}}

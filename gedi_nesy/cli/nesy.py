@@ -43,6 +43,7 @@ from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_tabl
 from gedi_nesy.report.words import compared
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.runs.compare.scheduler import Stopped
+from gedi_nesy.runs.device import how_started, is_first_process
 from gedi_nesy.runs.settings import parse_setting
 
 QUICK = "gedi-nesy-quick"
@@ -98,8 +99,9 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
       gedi-nesy train --examples 1000
       gedi-nesy train --method paper --examples 10000 --seed 1 --out runs/paper
       gedi-nesy train --resume runs/paper
+      torchrun --nproc-per-node 2 -m gedi_nesy train --examples 10000
     """
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, quiet=not is_first_process())
     with ProgressDisplay(console) as display:
         shared: dict[str, Any] = {"data_dir": data_dir, "notify": display.notice, "progress": display.row}
         try:
@@ -110,8 +112,12 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
                 refuse_pairs(ctx)
                 run = _start(options, shared)
         except Interrupted as stopped:
-            again = f"gedi-nesy train --resume {stopped}" + " --trust" * bool(options["trust"])
+            if not is_first_process():
+                sys.exit(1)
+            again = f"{how_started()} train --resume {stopped}" + " --trust" * bool(options["trust"])
             raise click.ClickException(f"Stopped; continue with: {again}") from stopped
+    if not is_first_process():
+        return
     if as_json:
         click.echo(json.dumps(run.summary, indent=2))
         return

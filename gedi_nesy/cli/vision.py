@@ -76,7 +76,6 @@ def vision() -> None:
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--examples", type=SEVERAL, help="Training points.  [default: 1000 of a toy, else all]")
 @click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, 0.05]")
-@click.option("--scale", "data_scale", type=click.FloatRange(0, min_open=True), help="Of a toy's points.  [default: 1]")
 @click.option("--clusters", type=SEVERAL, help="How many to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=COUNT, help="Networks of which the certificate chooses one.")
 @click.option("--seed", type=SEED, help="Of points, weights and noise.  [default: 0]")
@@ -134,9 +133,8 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
     method, published, recipe, out, settings = (options.pop(name) for name in names)
     overrides = {key: value for key, value in options.items() if value is not None}
     dataset = overrides.get("dataset")
-    for option, key in {"--noise": "data_noise", "--scale": "data_scale"}.items():
-        if dataset and dataset not in TOYS and key in overrides:
-            raise UserError(f"{option} is that of a toy, and {dataset} is none; leave it out.")
+    if dataset and dataset not in TOYS and "data_noise" in overrides:
+        raise UserError(f"--noise is that of a toy, and {dataset} is none; leave it out.")
     overrides |= read_settings(settings)
     name = recipe or recipe_for(method, published, dataset)
     return train_seeds(name, out=out, **shared, **overrides)

@@ -48,11 +48,7 @@ class Chains:
         self._thread = _one_thread() if ahead else None
 
     def __call__(self) -> Tensor:
-        """This step's samples, [count, ...].
-
-        Raises:
-            FloatingPointError: when a chain has left the finite numbers.
-        """
+        """This step's samples, [count, ...]; where a chain has left the finite numbers, they show it."""
         indices, samples = self._finished() or self._launch().result()
         self.buffer.store(indices, samples)
         if self.ahead:
@@ -93,7 +89,7 @@ class Chains:
         indices, chains = self.buffer.draw(self.count, self.generator)
         if self.renew:
             chains = self.renew(chains, self.generator)
-        return indices, self.sgld(self._frozen, chains, self.generator)
+        return indices, self.sgld.advance(self._frozen, chains, self.generator)
 
 
 def _one_thread() -> ThreadPoolExecutor:

@@ -50,9 +50,7 @@ class Points:
         return self.x_train.dim() == 2 and self.x_train.shape[1] == 2
 
 
-def load_points(
-    name: str, n: int | None, seed: int, noise: float, scale: float = 1.0, data_dir: Path | None = None
-) -> Points:
+def load_points(name: str, n: int | None, seed: int, noise: float, data_dir: Path | None = None) -> Points:
     """A toy data set, images, or the user's own table.
 
     Args:
@@ -61,15 +59,14 @@ def load_points(
         n: training points of a toy data set, TOY_POINTS by default, which has TEST_POINTS test points of the same
             distribution; of images and tables, how many are drawn for training where there are more, by default all.
         seed: of the draw.
-        noise: standard deviation of a toy's noise, before it is scaled.
-        scale: factor of a toy's coordinates.
+        noise: standard deviation of a toy's noise.
         data_dir: where images are looked for first.
 
     Raises:
         UserError: for an unknown name, or a file without usable points.
     """
     if name in TOYS:
-        return _toy(name, TOY_POINTS if n is None else n, seed, noise, scale)
+        return _toy(name, TOY_POINTS if n is None else n, seed, noise)
     if holds_images(name):
         return _images(name, n, seed, data_dir)
     path = Path(name).expanduser()
@@ -107,9 +104,9 @@ def _numbered(*labels: Tensor | None) -> list[Tensor | None]:
     return [None if y is None else next(numbers) for y in labels]
 
 
-def _toy(name: str, n: int, seed: int, noise: float, scale: float) -> Points:
-    x_train, y_train = load_toy(name, n, seed, noise, scale)
-    x_test, y_test = load_toy(name, TEST_POINTS, TEST_SEED + seed, noise, scale)
+def _toy(name: str, n: int, seed: int, noise: float) -> Points:
+    x_train, y_train = load_toy(name, n, seed, noise)
+    x_test, y_test = load_toy(name, TEST_POINTS, TEST_SEED + seed, noise)
     return Points(name, x_train, x_test, y_train, y_test)
 
 

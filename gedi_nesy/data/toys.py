@@ -13,15 +13,14 @@ from gedi_nesy.errors import UserError
 BLOBS = ((-1.0, -0.6), (1.0, -0.6), (0.0, 1.0))  # centres, fixed so that every seed draws from one distribution
 
 
-def load_toy(name: str, n: int, seed: int, noise: float = 0.05, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def load_toy(name: str, n: int, seed: int, noise: float = 0.05) -> tuple[Tensor, Tensor]:
     """Draw n points of a toy distribution.
 
     Args:
         name: moons, circles (radii .5 and 1), spirals (2), rings (3, radii 1/3, 2/3 and 1) or blobs (3).
         n: number of points; the clusters' sizes differ by one at most.
         seed: of the draw; other seeds draw other points of the same distribution.
-        noise: standard deviation of the Gaussian noise on both coordinates, before they are scaled.
-        scale: factor of both coordinates.
+        noise: standard deviation of the Gaussian noise on both coordinates.
 
     Returns:
         Points float32 [n, 2] and labels int64 [n], in random order.
@@ -32,7 +31,7 @@ def load_toy(name: str, n: int, seed: int, noise: float = 0.05, scale: float = 1
     if name not in TOYS:
         raise UserError(f"no toy dataset {name!r}: take {', '.join(TOYS)}")
     points, labels = TOYS[name](n, seed, noise)
-    return torch.from_numpy(scale * points).float(), torch.from_numpy(labels).long()
+    return torch.from_numpy(points).float(), torch.from_numpy(labels).long()
 
 
 Draw = tuple[np.ndarray, np.ndarray]  # points [n, 2], labels [n]

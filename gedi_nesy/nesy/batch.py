@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,16 +28,18 @@ class Batch:
             several of them as channels: [variables * B, images, height, width].
         keys: for each network its variables' keys, in that order.
         answers: the number of each of the B examples' answers, int64 [B]; None where the query has no arguments.
+        size: B.
     """
 
     images: dict[str, Tensor]
     keys: dict[str, list[Key]]
     answers: Tensor | None
+    size: int
 
     def view(self, stage: Stage, ground: Tensor, generator: torch.Generator) -> "Batch":
         """The same examples under the stage's augmentation."""
         images = {network: draw_view(x, stage, ground, generator) for network, x in self.images.items()}
-        return Batch(images, self.keys, self.answers)
+        return replace(self, images=images)
 
     def by_variable(self, outputs: Mapping[str, Tensor]) -> dict[Key, Tensor]:
         """Networks' outputs [K, variables * B, classes] -> {key: [K, B, classes]}."""
@@ -100,7 +102,7 @@ class Loader:
             read = [torch.stack([self.rows[image][where] for image in call.inputs], 1) for call in calls]
             images[network] = self.inputs[torch.cat(read)].flatten(1, 2)
             keys[network] = [call.key for call in calls]
-        return Batch(images, keys, None if self.answers is None else self.answers[where])
+        return Batch(images, keys, None if self.answers is None else self.answers[where], len(rows))
 
 
 def predict(candidates: Candidates, batch: Batch, block: int | None = None) -> dict[str, Tensor]:

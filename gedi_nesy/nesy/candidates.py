@@ -29,13 +29,11 @@ class Build(NamedTuple):
 
     Attributes:
         network: "mnist_net" or "strided".
-        width: of its layers, in those of the published or described network.
         head: how MNIST_Net's last layer makes logits, one of `HEADS`.
         dropout: before StridedNet's linear layers.
     """
 
     network: str = "mnist_net"
-    width: int = 1
     head: str = "linear"
     dropout: float = 0.0
 
@@ -71,9 +69,7 @@ class Candidates(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.nets = nn.ModuleList(build_networks(shapes, build) for _ in range(restarts))
-            self.projectors = nn.ModuleList(
-                build_projectors(shapes, build.width) for _ in range(restarts if projected else 0)
-            )
+            self.projectors = nn.ModuleList(build_projectors(shapes) for _ in range(restarts if projected else 0))
         learns = rule is not None and any(True for _ in rule.parameters())
         self.own_rules = nn.ModuleList(copy.deepcopy(rule) for _ in range(restarts) if rule and learns)
 
@@ -104,16 +100,15 @@ class Candidates(nn.Module):
         """The logits of every candidate: [batch, channels, height, width] -> [K, batch, classes]."""
         return torch.stack([self.networks(k)[network](images) for k in range(len(self))])
 
-    def embed(self, network: str, images: Tensor) -> Tensor:
-        """Every candidate's projected features: [batch, channels, height, width] -> [K, batch, dim]."""
-        return torch.stack([self._embed(k, network, images) for k in range(len(self))])
+    def features(self, network: str, images: Tensor) -> Tensor:
+        """What every candidate's last layer reads: [batch, channels, height, width] -> [K, batch, features]."""
+        nets = [self.networks(k)[network] for k in range(len(self))]
+        return torch.stack([net.features(images) for net in nets if isinstance(net, MNIST_Net)])
 
-    def _embed(self, k: int, network: str, images: Tensor) -> Tensor:
-        net, projectors = self.networks(k)[network], self.projectors[k]
-        assert isinstance(net, MNIST_Net)
-        assert isinstance(projectors, nn.ModuleDict)
-        embeddings: Tensor = projectors[network](net.features(images))
-        return embeddings
+    def project(self, network: str, features: Tensor) -> Tensor:
+        """Every candidate's embeddings of its features: [K, batch, features] -> [K, batch, dim]."""
+        projectors = [each[network] for each in self.projectors if isinstance(each, nn.ModuleDict)]
+        return torch.stack([project(own) for project, own in zip(projectors, features, strict=True)])
 
 
 def build_networks(shapes: Mapping[str, Shape], build: Build) -> nn.ModuleDict:
@@ -123,18 +118,18 @@ def build_networks(shapes: Mapping[str, Shape], build: Build) -> nn.ModuleDict:
 
 def _build(shape: Shape, build: Build) -> nn.Module:
     if build.network == "strided":
-        return StridedNet(shape.classes, shape.images, build.width, build.dropout)
-    return HEADS[build.head](shape.classes, shape.images, build.width)
+        return StridedNet(shape.classes, shape.images, dropout=build.dropout)
+    return HEADS[build.head](shape.classes, shape.images)
 
 
-def build_projectors(shapes: Mapping[str, Shape], width: int = 1) -> nn.ModuleDict:
+def build_projectors(shapes: Mapping[str, Shape]) -> nn.ModuleDict:
     """For each of a rule's networks a projector 84-168-84 with batch normalisation, as the paper has it (App. M)."""
-    outer, inner = FEATURES * width, 2 * FEATURES * width
+    inner = 2 * FEATURES
 
     def activation() -> nn.Module:
         return nn.Sequential(nn.BatchNorm1d(inner, track_running_stats=False), nn.ReLU())
 
-    return nn.ModuleDict({name: mlp((outer, inner, outer), activation) for name in shapes})
+    return nn.ModuleDict({name: mlp((FEATURES, inner, FEATURES), activation) for name in shapes})
 
 
 def network_shapes(constraint: Constraint, image_shape: torch.Size) -> dict[str, Shape]:

@@ -7,15 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.published import TABLE_6
 from gedi_nesy.nesy.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.train import Notify, resume, settle, train
 from gedi_nesy.report.comparison import Comparison, write_comparison
 from gedi_nesy.report.words import compared
-from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.runs.compare.scheduler import Progress, Stopped, run_cells
-from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
+from gedi_nesy.runs.compare.comparison import refuse_own, run_comparison, train_or_resume
+from gedi_nesy.runs.compare.scheduler import Progress
+from gedi_nesy.runs.compare.trial import Cell, Outcome
 
 # settings that the comparison itself gives, and where they come from
 OWN = {
@@ -53,9 +52,7 @@ def plan_cells(
         UserError: for methods, settings or data that can't be used; nothing is written then.
     """
     methods, examples = list(methods), list(examples)
-    for key, option in OWN.items():
-        if key in overrides:
-            raise UserError(f"--set {key} has no place in a comparison; use {option}.")
+    refuse_own(overrides, OWN)
     names = {(method, n): recipe_for(method, n) for method in methods for n in examples}
     most = max(names, key=lambda kind: kind[1])  # if there is data for these examples, there is for all
     recipe = load_recipe(names[most], {**overrides, "examples": most[1]})
@@ -93,14 +90,14 @@ def compare(
         UserError: if the folder can't be used, or the cluster's scheduler is lost.
         Stopped: on Ctrl-C or SIGTERM.
     """
+
+    def record(outcomes: Sequence[Outcome]) -> Comparison:
+        comparison = gather(outcomes)
+        write_comparison(out / "comparison", comparison, {"command": command})
+        return comparison
+
     work = partial(train_cell, data_dir=data_dir and data_dir.absolute())
-    try:
-        comparison = gather(run_cells(cells, out, work, read_config, jobs=jobs, cluster=cluster, watch=watch))
-    except Stopped:
-        write_comparison(out / "comparison", gather([read_outcome(cell, out) for cell in cells]), {"command": command})
-        raise
-    write_comparison(out / "comparison", comparison, {"command": command})
-    return comparison
+    return run_comparison(cells, out, work, read_config, record, jobs=jobs, cluster=cluster, watch=watch)
 
 
 def gather(outcomes: Sequence[Outcome]) -> Comparison:
@@ -112,19 +109,10 @@ def gather(outcomes: Sequence[Outcome]) -> Comparison:
 
 def train_cell(cell: Cell, folder: Path, data_dir: Path | None = None) -> None:
     """Train a cell in its folder, or resume it."""
-    shared: dict[str, Any] = {
-        "data_dir": data_dir,
-        "notify": lambda text: None,
-        "progress": False,
-    }  # said by plan_cells, for all cells
-    try:
-        settings = tomllib.loads(cell.config)
-        if (folder / "config.toml").is_file():
-            resume(folder, trust=settings["trust"], **shared)
-        else:
-            train(settings.pop("recipe"), out=folder, **shared, **settings)
-    except Interrupted as stopped:
-        raise KeyboardInterrupt from stopped
+    shared: dict[str, Any] = {"data_dir": data_dir, "progress": False}
+    shared["notify"] = lambda text: None  # plan_cells has said it, for all cells
+    trust = tomllib.loads(cell.config)["trust"]
+    train_or_resume(cell, folder, partial(train, **shared), partial(resume, trust=trust, **shared))
 
 
 def read_config(config: Path) -> str:

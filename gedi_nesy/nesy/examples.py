@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from gedi_nesy.core.seeds import mix_seeds
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key, Variable
@@ -136,7 +136,5 @@ def batch_rows(n: int, batch: int, step: int, seed: int) -> Tensor:
     """
     per_epoch = -(-n // batch)
     epoch, position = divmod(step, per_epoch)
-    # torch's CPU generator keeps 32 bits of its seed, so the two numbers are mixed into 32
-    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(mixed))
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(mix_seeds(seed, epoch)))
     return order[position * batch : (position + 1) * batch]

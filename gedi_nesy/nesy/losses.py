@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from gedi_nesy.core import processes
 from gedi_nesy.core.chains import Renew
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
@@ -22,6 +22,7 @@ from gedi_nesy.core.losses import (
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
 from gedi_nesy.core.reference import Reference
+from gedi_nesy.core.seeds import mix_seeds, own_seed
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.core.terms import Term, optima, terms_with
 from gedi_nesy.data.scale import Scale
@@ -32,6 +33,7 @@ from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.examples import batch_rows
 from gedi_nesy.nesy.foreign import DistortedImages
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
+from gedi_nesy.nesy.shares import join_outputs, own_rows
 from gedi_nesy.networks.heads import TEMPERATURE
 from gedi_nesy.views.drawings import Warp
 
@@ -70,7 +72,10 @@ def _entropy(targets: Targets) -> float:
 
 
 class StepLosses:
-    """The losses of a step from its number: which examples, their views, the samples, and every active term."""
+    """The losses of a step from its number: which examples, their views, the samples, and every active term.
+
+    Several processes have a share of the batch and of the chains each, and all have the losses of the whole.
+    """
 
     def __init__(
         self,
@@ -86,8 +91,8 @@ class StepLosses:
         self.training, self.seed, self.targets = training, seed, targets
         self.objective = build_objective(stage, constraint, targets)
         self.steps = stage.length(len(loader), loader.calls_each)
-        count = recipe.sampler.distorted if recipe.sampler else 0
-        self.distorted = DistortedImages(loader, count, stage.noise, seed)
+        count = recipe.sampler.distorted // processes.count() if recipe.sampler else 0
+        self.distorted = DistortedImages(loader, count, stage.noise, own_seed(seed))
         device = loader.inputs.device
         self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
 
@@ -96,7 +101,7 @@ class StepLosses:
         weights = self.objective.weights(step / self.steps)
         batch = self.stage.examples_of(self.loader.calls_each)
         rows = batch_rows(len(self.loader), batch, step, self.seed)
-        clean = self.loader.batch(rows)
+        clean = self._share(rows)
         view = self._view(clean)
         others = self._others(step) if weights.get("gen") else {}
         with self._dropout_of(step):
@@ -113,6 +118,11 @@ class StepLosses:
         losses = {name: term() for name, term in terms.items() if weights.get(name)}
         return losses | (self._energy_terms(logits, at_others, weights) if others else {})
 
+    def _share(self, rows: Tensor) -> Batch:
+        """The images of this process's share of some examples, and the arguments of all."""
+        batch = self.loader.batch(rows)
+        return batch if processes.count() == 1 else replace(batch, images=self.loader.batch(own_rows(rows)).images)
+
     @contextmanager
     def _dropout_of(self, step: int) -> Iterator[None]:
         """What dropout draws inside, from torch's global generator, is a pure function of the step's number."""
@@ -121,19 +131,28 @@ class StepLosses:
             return
         device = self.loader.inputs.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0]))
+            torch.manual_seed(mix_seeds(own_seed(self.seed), step))
             yield
 
     def _logits(self, view: Batch, others: Others) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
-        """Each network's logits at its images of the view and, all in one go, at the others."""
+        """Each network's logits at its images of the view and, all in one go, at the others; of all processes."""
         joined = {name: torch.cat([x, *others.get(name, ())]) for name, x in view.images.items()}
         with torch.autocast(self.loader.inputs.device.type, torch.bfloat16, enabled=self.stage.bf16):
             outputs = {name: f.float() for name, f in predict(self.candidates, replace(view, images=joined)).items()}
         at_data, at_others = {}, {}
         for name, values in outputs.items():
             sizes = [len(x) for x in (view.images[name], *others.get(name, ()))]
-            at_data[name], *at_others[name] = values.split(sizes, 1)
-        return at_data, at_others
+            at_data[name], *foreign = values.split(sizes, 1)
+            at_others[name] = [processes.join(part, 1) for part in foreign]
+        return self._join(view, at_data), at_others
+
+    def _predict(self, batch: Batch) -> dict[str, Tensor]:
+        """Each network's logits at the images of a batch, of all processes."""
+        return self._join(batch, predict(self.candidates, batch))
+
+    def _join(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Networks' outputs at the shares of all processes from those at this one's."""
+        return {name: join_outputs(values, len(batch.keys[name]), batch.size) for name, values in outputs.items()}
 
     def _view(self, clean: Batch) -> Batch:
         """A fresh draw from the stage's T(x'|x)."""
@@ -161,7 +180,7 @@ class StepLosses:
         return torch.stack(losses).mean(0)
 
     def _invariance(self, view_log_probs: dict[str, Tensor], clean: Batch) -> Tensor:
-        log_probs = {network: values.log_softmax(-1) for network, values in predict(self.candidates, clean).items()}
+        log_probs = {network: values.log_softmax(-1) for network, values in self._predict(clean).items()}
         return torch.stack([invariance_loss(view_log_probs[name], log_probs[name]) for name in log_probs]).mean(0)
 
     def _teacher(self, log_probs: dict[str, Tensor], rows: Tensor) -> Tensor:
@@ -176,31 +195,35 @@ class StepLosses:
     def _compare_views(self, term: Term, logits: dict[str, Tensor], view: Batch, clean: Batch) -> Tensor:
         """A term that compares the view with these logits and another one, drawn for it."""
         assert term.loss is not None
-        other, nets = self._view(clean), self.candidates
+        other = self._view(clean)
         if "prototypes" in term.needs:
-            others = predict(nets, other)
+            others = self._predict(other)
             cosines = [(TEMPERATURE * logits[name], TEMPERATURE * others[name]) for name in logits]
             return torch.stack([term.loss(*pair, TEMPERATURE) for pair in cosines]).mean(0)
-        embeddings = [(nets.embed(name, x), nets.embed(name, other.images[name])) for name, x in view.images.items()]
-        return torch.stack([term.loss(*pair) for pair in embeddings]).mean(0)
+        first, second = self._embeddings(view), self._embeddings(other)
+        return torch.stack([term.loss(first[name], second[name]) for name in first]).mean(0)
+
+    def _embeddings(self, batch: Batch) -> dict[str, Tensor]:
+        """Each network's embeddings of the images of a batch, with the batch norm of the shares of all processes."""
+        features = {name: self.candidates.features(name, images) for name, images in batch.images.items()}
+        return {name: self.candidates.project(name, values) for name, values in self._join(batch, features).items()}
 
     def _others(self, step: int) -> Others:
         """What L_GEN holds against the data: for each network its samples, and distorted images."""
-        sampler = self.recipe.sampler
-        if sampler is None or (step + 1) % sampler.every:
-            return {}
-        others = {name: [chains()] for name, chains in self.training.chains.items()}
-        if sampler.distorted:
-            for name in others:
-                others[name].append(self.distorted(name, step))
-        return others
+        samples = {name: chains() for name, chains in self.training.chains.items()}
+        (gone,) = processes.anyone(not all(x.isfinite().all() for x in samples.values()))
+        if gone:
+            raise DivergedError(f"step {step}: chains have left the finite numbers")
+        if not self.distorted.count:
+            return {name: [x] for name, x in samples.items()}
+        return {name: [x, self.distorted(name, step)] for name, x in samples.items()}
 
     def _energy_terms(
         self, logits: Mapping[str, Tensor], others: Mapping[str, Sequence[Tensor]], weights: Mapping[str, float]
     ) -> dict[str, Tensor]:
         """L_GEN of the single candidate's networks, and what goes with it where it weighs anything."""
         gap = torch.stack([generative_loss(logits[name], others[name][0]) for name in others]).mean(0)
-        if gap.abs().item() > self.recipe.guard.largest_gap:
+        if not gap.abs().item() <= self.recipe.guard.largest_gap:
             raise DivergedError(
                 f"step {self.training.step}: the energies of data and samples are {gap.item():.3g} nats apart"
             )

@@ -23,7 +23,7 @@ def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores
     Where there are none, the images by symbol and the rows of the table that deserve a look: symbols.png and rows.png.
     """
     folder = run.folder
-    history = folder.read_metrics()
+    history = [row for row in folder.read_metrics() if "return" not in row]
     optima = {name: value for row in history for name, value in row["optimum"].items()}
     pictures = draw_table(run, summary, loader)
     if history:  # metrics.jsonl may have been deleted after the last step

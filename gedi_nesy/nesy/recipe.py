@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -18,9 +18,10 @@ from pydantic import (
 from gedi_nesy.core.terms import TERMS
 from gedi_nesy.errors import UserError, did_you_mean
 from gedi_nesy.nesy.candidates import Build
+from gedi_nesy.runs import recipe
 from gedi_nesy.runs.device import has_bf16
-from gedi_nesy.runs.rollback import Guard
-from gedi_nesy.runs.settings import ScheduleSetting, Settings, Threads, load_settings, names_in
+from gedi_nesy.runs.recipe import Probability
+from gedi_nesy.runs.settings import Settings, load_settings, names_in
 from gedi_nesy.runs.weights import TermWeights, with_terms
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -34,7 +35,7 @@ class Weights(TermWeights):
     """The weight of each term of the objective: a number, or [progress, value] points with lines between them."""
 
 
-class Sampler(Settings):
+class Sampler(recipe.Sampler):
     """SGLD (paper, Appendix O): x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
 
     Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` is the
@@ -44,17 +45,14 @@ class Sampler(Settings):
     chains in a second thread beside the next step (`core.chains`).
     """
 
-    chains: PositiveInt
-    distorted: NonNegativeInt = 0
-    steps: PositiveInt
+    retired: ClassVar[Mapping[str, Any]] = {"every": 1}
+
     step_size: PositiveFloat = 1.0
     noise: NonNegativeFloat = 0.01
     clamp: bool = True
-    buffer: PositiveInt = 10_000
-    reinit: Annotated[float, Field(ge=0, le=1)] = 0.05
-    every: PositiveInt = 1
+    distorted: NonNegativeInt = 0
     reference: PositiveFloat | None = None
-    warp: Annotated[float, Field(ge=0, le=1)] = 0.0
+    warp: Probability = 0.0
     ahead: bool = False
     engine: Literal["torch", "numba"]
 
@@ -63,23 +61,14 @@ class Sampler(Settings):
         """The steps that a chain lives in training, on average, 50 calls at most; samples are drawn with as many."""
         return round(self.steps / max(self.reinit, 0.02))
 
-    @model_validator(mode="after")
-    def _chains_fit(self) -> "Sampler":
-        if self.chains > self.buffer:
-            raise ValueError(f"sampler.chains = {self.chains} needs a sampler.buffer of at least as many")
-        return self
 
-
-class Stage(Settings):
-    """One training stage."""
+class Stage(recipe.Stage):
+    """One training stage; its batch is a number of examples."""
 
     steps: PositiveInt | None = None
     epochs: PositiveInt | None = None
-    batch: PositiveInt  # examples
     calls: PositiveInt | None = None  # of networks in a batch, at most: where a rule has many, fewer examples
-    learning_rate: ScheduleSetting
     l2: NonNegativeFloat = 0.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     network: Literal["mnist_net", "strided"] = "mnist_net"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the linear layers of "strided"
     bf16: bool = False  # networks compute in bfloat16 while they train; "auto" where the device is quick at it
@@ -128,12 +117,12 @@ class Matching(Settings):
     repulsion: PositiveFloat
 
 
-class Recipe(Settings):
-    """A complete description of a run."""
+class Recipe(recipe.RunRecipe):
+    """A complete description of a run on a rule."""
 
-    recipe: str
-    method: str
-    about: str
+    retired: ClassVar[Mapping[str, Any]] = {"rounds": 1, "width": 1}
+
+    track: Literal["rule"] = "rule"
     program: str = "addition"
     query: str | None = None
     arguments: tuple[str, ...] = ()
@@ -141,21 +130,12 @@ class Recipe(Settings):
     dataset: str | None = None
     data: str | None = None
     examples: PositiveInt = DEFAULT_EXAMPLES
-    seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
-    device: str = "cpu"
-    threads: Threads = 1  # on the CPU: networks this small gain nothing from more, and results stay the same
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
-    width: PositiveInt = 1  # of the networks' layers, in those of MNIST_Net
     head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"
-    restarts: PositiveInt = 1
-    rounds: PositiveInt = 1  # stage one begins anew, with fresh networks, while no other restart agrees with the best
     cycles: PositiveInt = 1
     views: PositiveInt = 25
-    agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
-    log_every: PositiveInt = 100
-    checkpoint_seconds: NonNegativeFloat = 20.0
+    agreement: Probability = 0.8
     sampler: Sampler | None = None
-    guard: Guard = Guard()
     matching: Matching | None = None
     train: Stage
     student: Stage | None = None
@@ -198,15 +178,13 @@ class Recipe(Settings):
             raise ValueError("[matching] names the symbols once, so cycles that forget their names must be 1")
         if self.train.weights.teacher.is_zero == (self.matching is not None):
             raise ValueError("train.weights.teacher goes with [matching], which is its teacher")
-        if self.matching and self.rounds > 1:
-            raise ValueError("[matching] gives the restarts of every round the same symbols, so rounds must be 1")
-        if max(self.restarts, self.rounds) > 1 and self.student is None:
-            raise ValueError("restarts > 1 or rounds > 1 needs a [student] that learns from the restarts kept")
+        if self.restarts > 1 and self.student is None:
+            raise ValueError("restarts > 1 needs a [student] that learns from the restarts kept")
         return self
 
     def build(self, stage: Stage) -> Build:
         """How a stage's networks are built."""
-        return Build(stage.network, self.width, self.head, stage.dropout)
+        return Build(stage.network, self.head, stage.dropout)
 
     @property
     def last(self) -> Stage:

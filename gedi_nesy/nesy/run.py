@@ -310,8 +310,9 @@ def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) ->
     Raises:
         UserError: if it is no run folder, the run is not finished, or a file is damaged.
     """
-    run_folder = RunFolder.open(Path(folder), has_rule=True)
-    recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
+    run_folder = RunFolder.open(Path(folder), tracks=["rule"])
+    # a trained network is the same after however many rounds of restarts, which older runs had
+    recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust, "rounds": 1})
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
     shapes = network_shapes(constraint, IMAGE_SHAPE)
     networks = build_networks(shapes, recipe.build(recipe.last)).float()

@@ -1,7 +1,7 @@
 """Which restart to trust, without labels: the rule's likelihood under augmentation, and whom the others agree with."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -37,12 +37,7 @@ class Judged:
     nll: list[float]
     posteriors: dict[Key, Tensor]
     rules: list[dict[str, Any]]
-    collapsed: list[bool] = field(default_factory=list)  # older checkpoints have none
-
-    def joined(self, others: "Judged") -> "Judged":
-        """These restarts, then others that saw the same views."""
-        posteriors = {key: torch.cat([values, others.posteriors[key]]) for key, values in self.posteriors.items()}
-        return Judged(self.nll + others.nll, posteriors, self.rules + others.rules, self.collapsed + others.collapsed)
+    collapsed: list[bool]
 
 
 @dataclass(frozen=True)
@@ -106,7 +101,7 @@ def check_not_collapsed(judged: Judged, selection: Selection) -> None:
     Raises:
         UserError: if the chosen restart has collapsed.
     """
-    if judged.collapsed and judged.collapsed[selection.best]:
+    if judged.collapsed[selection.best]:
         raise UserError(
             "The first stage has collapsed: its best network calls all images the same, which satisfies the rule and "
             "teaches nothing, so the run stops here. Start a new one with another --seed, more examples, longer "

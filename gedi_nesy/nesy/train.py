@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ from gedi_nesy.data import Images, default_images, load_images
 from gedi_nesy.data.load import DATASETS
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.program import Source, find_program, read_source
+from gedi_nesy.nesy.evaluate import draw_test_examples
 from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.learner import Learner
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
+from gedi_nesy.nesy.results import Results
 from gedi_nesy.nesy.run import Run, build_constraint, copied_files, saved_program
-from gedi_nesy.nesy.session import Session
 from gedi_nesy.nesy.table import count_rows, read_table
 from gedi_nesy.report.console import shown_progress
 from gedi_nesy.runs.callbacks import Progress, sign_of_life
-from gedi_nesy.runs.device import float32_default
+from gedi_nesy.runs.device import float32_default, is_first_process, joined_processes
 from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.session import Session
+from gedi_nesy.runs.start import new_folder, open_unfinished
 
 Notify = Callable[[str], None]
 
@@ -56,15 +61,9 @@ def train(
     if method and settings.method != method:
         raise UserError(f"The recipe {recipe} is of the method {settings.method}, not {method}; leave one of them out.")
     program = read_source(find_program(settings.program))
-    with shown_progress(progress) as tell:
-        session = _prepare(settings, program, data_dir, notify, tell)
-        files = copied_files(session.constraint, program)
-        folder = RunFolder.create(Path(out) if out else _default_folder(session.recipe), begun=files)
-        for name, text in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            folder.write(name, text)
-        folder.write("config.toml", session.recipe.to_toml())
-        return session.run(folder)
+    with joined_processes(settings.device), shown_progress(is_first_process() and progress) as tell:
+        prepared = _prepare(settings, program, data_dir, notify, tell)
+        return prepared.train(new_folder(out, prepared.name, prepared.files(program)), tell)
 
 
 def _recipe_for(method: str | None, overrides: Mapping[str, Any]) -> str:
@@ -99,15 +98,11 @@ def resume(
         UserError: if there is no run to continue, or its checkpoint is damaged.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    run_folder = RunFolder.open(Path(folder), has_rule=True)
-    if (run_folder / "summary.json").is_file():
-        raise UserError(
-            f"The run {folder} is finished, there is nothing to resume; look at it with `gedi-nesy evaluate {folder}`."
-        )
+    run_folder = open_unfinished(folder, ["rule"], f"it with `gedi-nesy evaluate {folder}`")
     settings = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
     program = saved_program(run_folder, settings)
-    with shown_progress(progress) as tell:
-        return _prepare(settings, program, data_dir, notify, tell).run(run_folder)
+    with joined_processes(settings.device), shown_progress(is_first_process() and progress) as tell:
+        return _prepare(settings, program, data_dir, notify, tell).train(run_folder, tell)
 
 
 def settle(recipe: Recipe, *, data_dir: str | Path | None = None, notify: Notify = warnings.warn) -> Recipe:
@@ -120,19 +115,47 @@ def settle(recipe: Recipe, *, data_dir: str | Path | None = None, notify: Notify
     return _prepare(recipe, program, data_dir, notify, lambda row: None).recipe
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What a run needs, and the recipe as its config.toml holds it."""
+
+    recipe: Recipe
+    learner: Learner
+    images: Images | None
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        data = Path(self.recipe.data or str(self.recipe.dataset)).stem
+        return f"{self.recipe.recipe}-{data}-{self.recipe.examples}-seed{self.recipe.seed}"
+
+    def files(self, program: Source) -> dict[str, str]:
+        """What the run's folder begins with."""
+        return copied_files(self.learner.constraint, program) | {"config.toml": self.recipe.to_toml()}
+
+    def train(self, folder: RunFolder, progress: Progress) -> Run:
+        """Train what is left of the run in this folder, and write its results."""
+        session = Session(self.learner, self.recipe, folder, progress)
+        return session.run(Results(session, self.recipe, self.learner, self.images).write)
+
+
 def _prepare(
     recipe: Recipe, program: Source, data_dir: str | Path | None, notify: Notify, progress: Progress
-) -> Session:
-    """What a run needs, checked before anything is written; the session's recipe names the data that was found."""
+) -> _Prepared:
+    """What a run needs, checked before anything is written; the recipe names the data that was found."""
     paths = {key: str(Path(value).resolve()) for key, value in _own_files(recipe).items()}
     recipe = recipe.model_copy(update=paths)  # so that config.toml means the same from any folder
-    progress(sign_of_life("compiling the rule"))
+
+    def tell(stage: str, step: int = 0, steps: int = 0) -> None:
+        progress(sign_of_life(stage, step, steps))
+
+    tell("compiling the rule")
     constraint = build_constraint(recipe, program)
-    progress(sign_of_life("reading the data"))
+    tell("reading the data")
     if recipe.data:
         examples = read_table(Path(recipe.data), constraint)
         recipe = recipe.model_copy(update={"examples": len(examples)})
-        return Session(recipe, constraint, examples, None, progress)
+        return _Prepared(recipe, Learner(recipe, constraint, examples, tell), None)
     images = _find_images(recipe, data_dir, notify)
     recipe = recipe.model_copy(update={"dataset": recipe.dataset or images.name})
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -140,7 +163,9 @@ def _prepare(
     examples = draw_examples(constraint, x, y, classes, recipe.examples, generator)
     if examples.reused:
         notify(f"{images.name} has too few images for {recipe.examples} examples; some are used more than once.")
-    return Session(recipe, constraint, examples, images, progress)
+    learner = Learner(recipe, constraint, examples, tell)
+    draw_test_examples(constraint, images)  # refuses a test set that can't be scored on
+    return _Prepared(recipe, learner, images)
 
 
 def _own_files(recipe: Recipe) -> dict[str, str]:
@@ -159,11 +184,3 @@ def _find_images(recipe: Recipe, data_dir: str | Path | None, notify: Notify) ->
     if notice:
         notify(notice)
     return images
-
-
-def _default_folder(recipe: Recipe) -> Path:
-    """The first free `runs/<recipe>-<data>-<examples>-seed<seed>[-<n>]`."""
-    data = Path(recipe.data or str(recipe.dataset)).stem
-    name = f"{recipe.recipe}-{data}-{recipe.examples}-seed{recipe.seed}"
-    candidates = [Path("runs") / name] + [Path("runs") / f"{name}-{n}" for n in range(2, 1000)]
-    return next(path for path in candidates if not path.exists())

@@ -1,19 +1,18 @@
-"""What happens after a training step, in both tracks: logging, saving, stopping; and how a stopped training goes on."""
+"""What happens after a training step, in both tracks: rows of metrics.jsonl, checkpoints, stopping."""
 
-import contextlib
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from threading import Event
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
-from gedi_nesy.core.objective import Diagnosis, Objective
-from gedi_nesy.errors import UserError
-from gedi_nesy.runs.folder import RunFolder, StopRequest
-from gedi_nesy.runs.records import check_checkpoint
+from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.phases import Callback, Learner, PhaseState
+from gedi_nesy.runs.rollback import Rollback
 
 SIGN_SECONDS = 0.5  # between two signs of life
 Progress = Callable[[dict[str, Any]], None]  # is told logged rows, and signs of life
@@ -28,73 +27,99 @@ class Interrupted(Exception):
     """The run was asked to stop; its state is saved."""
 
 
-class Logger:
-    """Logs every so many steps, and the last: losses, weights, diagnosis, speed.
+class Logger(Callback):
+    """Keeps metrics.jsonl: a row every so many steps and at a phase's last, and one for each return after a divergence.
 
     Args:
-        stage: the stage's name.
-        steps: the stage's length.
-        later: steps of the stages to come.
+        folder: the run's.
+        learner: whose phases and diagnosis.
+        rollback: whose returns.
         every: steps between two rows.
-        objective: the terms that are logged.
-        diagnose: gives the present diagnosis of each network (of the first restart, where there are several).
-        write: takes the row.
-        tell: takes signs of life between the rows.
+        seconds: gives what the run has taken so far.
+        tell: takes each row too, and signs of life between the rows.
     """
 
     def __init__(
         self,
-        stage: str,
-        steps: int,
-        later: int,
+        folder: RunFolder,
+        learner: Learner,
+        rollback: Rollback,
         every: int,
-        objective: Objective,
-        diagnose: Callable[[], Mapping[str, Diagnosis]],
-        write: Callable[[dict[str, Any]], None],
+        seconds: Callable[[], float],
         tell: Progress,
     ):
-        self.stage, self.steps, self.later, self.every, self.objective = stage, steps, later, every, objective
-        self.diagnose, self.write, self.tell = diagnose, write, tell
-        self.clock, self.step = time.monotonic(), -1
-        self.told = self.clock
+        self.folder, self.learner, self.rollback = folder, learner, rollback
+        self.every, self.seconds, self.tell = every, seconds, tell
+
+    def on_start(self, state: PhaseState) -> None:
+        """Let metrics.jsonl say what has led to here, and measure the speed from here on."""
+        self.state, self.step = state, state.training.step
+        self.clock = self.told = time.monotonic()
+        self._rewind()
+        self.tell(sign_of_life(state.phase.name, self.step, state.phase.steps))
 
     def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
         """Write this step's row if it is time."""
-        if self.step < 0:
-            self.step = training.step - 1  # where this process took over
-        now = time.monotonic()
-        if training.step % self.every and training.step != self.steps:
+        phase, now = self.state.phase, time.monotonic()
+        if training.step % self.every and training.step != phase.steps:
             if now - self.told >= SIGN_SECONDS:
                 self.told = now
-                self.tell(sign_of_life(self.stage, training.step, self.steps))
+                self.tell(sign_of_life(phase.name, training.step, phase.steps))
             return
         rate = (training.step - self.step) / max(now - self.clock, 1e-9)
         self.clock, self.step = now, training.step
-        found = self.diagnose().values()
-        self.write(
-            {
-                "stage": self.stage,
-                "step": training.step,
-                "steps": self.steps,
-                "loss": {name: loss.mean().item() for name, loss in losses.items()},
-                "each": {name: loss.tolist() for name, loss in losses.items() if loss.numel() > 1},  # network's
-                "total": total,
-                "weight": self.objective.weights((training.step - 1) / self.steps),
-                "optimum": self.objective.optima,
-                "D": max(diagnosis.certificate for diagnosis in found),
-                "failures": sorted({failure for diagnosis in found for failure in diagnosis.failures}),
-                "steps_per_second": round(rate, 2),
-                "seconds_left": round((self.steps + self.later - training.step) / rate, 1),
-            }
-        )
+        row = self._row(losses, total, rate)
+        self.folder.append_metrics(row)
+        self.tell(row)
+
+    def _row(self, losses: Mapping[str, Tensor], total: float, rate: float) -> dict[str, Any]:
+        """Losses, weights, diagnosis and speed at this step."""
+        phase, training, objective = self.state.phase, self.state.training, self.state.losses.objective
+        later = sum(other.steps for other in self.learner.phases[phase.number + 1 :])
+        found, returns = self.learner.diagnose(training).values(), self.rollback.returns
+        return {
+            "stage": phase.name,
+            "step": training.step,
+            "steps": phase.steps,
+            "loss": {name: loss.mean().item() for name, loss in losses.items()},
+            "each": {name: loss.tolist() for name, loss in losses.items() if loss.numel() > 1},  # network's
+            "total": total,
+            "weight": objective.weights((training.step - 1) / phase.steps),
+            "optimum": objective.optima,
+            "D": max(diagnosis.certificate for diagnosis in found),
+            "failures": sorted({failure for diagnosis in found for failure in diagnosis.failures}),
+            "steps_per_second": round(rate, 2),
+            "seconds_left": round((phase.steps + later - training.step) / rate, 1),
+            "seconds": round(self.seconds(), 2),
+            **({"returns": len(returns)} if returns else {}),
+        }
+
+    def _rewind(self) -> None:
+        """Keep the rows up to here and of every return; a resumed run will log the others again."""
+        places = {phase.name: phase.number for phase in self.learner.phases}
+        returns, now = self.rollback.returns, (self.state.phase.number, self.step)
+
+        def keep(row: dict[str, Any]) -> bool:
+            return row in returns if "return" in row else (places.get(row["stage"], math.inf), row["step"]) <= now
+
+        self.folder.rewind_metrics(keep)
+        for entry in returns[sum("return" in row for row in self.folder.read_metrics()) :]:
+            self.folder.append_metrics(entry)
 
 
-class Saver:
-    """Saves a checkpoint every so many seconds, and when the run is asked to stop; all its processes together."""
+class Saver(Callback):
+    """Saves a checkpoint when steps begin, every so many seconds, at a phase's end, and when the run is asked to stop.
 
-    def __init__(self, save: Callable[[], None], every: float, stop: StopRequest):
+    All processes of a run save together.
+    """
+
+    def __init__(self, save: Callable[[PhaseState], None], every: float, stop: Event):
         self.save, self.every, self.stop = save, every, stop
-        self.clock = time.monotonic()
+
+    def on_start(self, state: PhaseState) -> None:
+        """Save where the steps begin."""
+        self.state, self.clock = state, time.monotonic()
+        self.save(state)
 
     def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
         """Save if it is time.
@@ -102,61 +127,9 @@ class Saver:
         Raises:
             Interrupted: after saving, when a stop was asked for.
         """
-        stopping, due = processes.anyone(bool(self.stop), time.monotonic() - self.clock >= self.every)
-        if stopping:
-            self.save()
-            raise Interrupted
-        if due:
-            self.save()
+        stopping, due = processes.anyone(self.stop.is_set(), time.monotonic() - self.clock >= self.every)
+        if stopping or due or training.step == self.state.phase.steps:
+            self.save(self.state)
             self.clock = time.monotonic()
-
-
-def check_place(state: Mapping[str, Any] | None, phases: int, folder: RunFolder) -> None:
-    """Whether a checkpoint, if there is one, was taken in a training of so many phases.
-
-    Raises:
-        UserError: if it was not.
-    """
-    with fitting(folder):
-        if state is not None:
-            check_checkpoint(state)
-            if state["phase"] >= phases:
-                raise ValueError(f"phase {state['phase']} of {phases}")
-
-
-def restore(training: Training, state: Mapping[str, Any], folder: RunFolder) -> None:
-    """Put a training back to where `state`, one of its checkpoints, was taken.
-
-    Raises:
-        UserError: if the checkpoint is of a training with other settings.
-    """
-    before = _constants(training.optimizer)
-    with fitting(folder):
-        training.load_state_dict(state)
-        if _constants(training.optimizer) != before:
-            raise ValueError("the optimiser has other settings")
-        for parameter, moments in training.optimizer.state.items():
-            if any(moment.dim() and moment.shape != parameter.shape for moment in moments.values()):
-                raise ValueError("the optimiser is of another network")
-
-
-@contextlib.contextmanager
-def fitting(folder: RunFolder) -> Iterator[None]:
-    """Inside, a checkpoint is read; whatever it makes fail, it is no checkpoint of this run.
-
-    Raises:
-        UserError: if it is not.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"{folder / 'checkpoint.pt'} does not fit {folder / 'config.toml'}, which must be as the run wrote it."
-        ) from error
-
-
-def _constants(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """The settings of an optimiser that a training never changes."""
-    return [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]
+        if stopping:
+            raise Interrupted

@@ -106,7 +106,7 @@ def joined_processes(device: str) -> Iterator[None]:
 
 
 def how_started() -> str:
-    """The shell's words before "vision train" that start this run again with as many processes."""
+    """The shell's words before "train" or "vision train" that start this run again with as many processes."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return "gedi-nesy"
     if os.environ["LOCAL_WORLD_SIZE"] != os.environ["WORLD_SIZE"]:

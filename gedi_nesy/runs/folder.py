@@ -6,11 +6,9 @@ import io
 import json
 import os
 import platform
-import signal
 import stat
-import threading
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +22,7 @@ from torch import Tensor
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import OURS, PART, open_regular, read_regular, write_atomically
 from gedi_nesy.runs.records import check_row, check_summary
+from gedi_nesy.runs.track import KINDS, track_of
 
 PACKAGES = ("gedi-nesy", "torch", "torchvision", "deepproblog", "problog", "scikit-learn", "numpy")
 
@@ -67,12 +66,12 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def open(cls, path: Path, has_rule: bool | None = None) -> "RunFolder":
+    def open(cls, path: Path, tracks: Collection[str] = (*KINDS,)) -> "RunFolder":
         """An existing run folder.
 
         Args:
             path: of it.
-            has_rule: whether it must be that of a run on a rule, or must not be.
+            tracks: of one of which its run must be.
 
         Raises:
             UserError: if there is none at this path, or it is that of another kind of run.
@@ -84,10 +83,9 @@ class RunFolder:
         settings: dict[str, Any] = {}
         with contextlib.suppress(ValueError, RecursionError):  # whoever reads it says what is wrong
             settings = tomllib.loads(config)
-        if has_rule is False and "program" in settings:
-            raise UserError(f"{path} is a run on a rule: use the commands of gedi-nesy, without vision.")
-        if has_rule is True and "network" in settings:
-            raise UserError(f"{path} is a run of the vision track, without a rule: use gedi-nesy vision.")
+        found = track_of(settings)
+        if found in KINDS and found not in tracks:
+            raise UserError(f"{path} is {KINDS[found]}.")
         return folder
 
     def __truediv__(self, name: str) -> Path:
@@ -303,48 +301,6 @@ def _open_own(path: str, flags: int) -> int:
 
 def _holds(path: Path, text: str) -> bool:
     return path.is_file() and read_regular(path) == text.encode()
-
-
-class StopRequest:
-    """Whether Ctrl-C or SIGTERM asked the run to stop; the loop looks between steps, so that none is cut in two."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __bool__(self) -> bool:
-        return self.requested
-
-
-@contextlib.contextmanager
-def stop_on_signal(answer: Callable[[], None] = lambda: None) -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a request; a second one interrupts at once.
-
-    Signals reach the main thread only; elsewhere the request never comes.
-
-    Args:
-        answer: called when the request comes, so that whoever asked sees that it was heard.
-    """
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    def handle(number: int, frame: object) -> None:
-        request.requested = True
-        restore()
-        answer()
-
-    for number in previous:
-        signal.signal(number, handle)
-    try:
-        yield request
-    finally:
-        restore()
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

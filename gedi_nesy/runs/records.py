@@ -1,8 +1,10 @@
 """What a run writes about itself in JSON, as it is checked when it is read again: the file may come from anybody."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from gedi_nesy.runs.track import Track
 
 
 class _Record(BaseModel):
@@ -51,7 +53,7 @@ class _Summary(_Record):
     evaluation_seconds: Annotated[float, Field(ge=0)] = 0
     steps: int = 0
     dataset: str = ""
-    track: Literal["rule", "points", "images"] = "rule"
+    track: Track = "rule"
     accuracy: float | None = None
     nmi: float | None = None
     ami: float | None = None

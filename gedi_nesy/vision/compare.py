@@ -11,9 +11,9 @@ from gedi_nesy.data import DATASETS, TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, write_comparison
 from gedi_nesy.report.words import compared
-from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.runs.compare.scheduler import Progress, Stopped, run_cells
-from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
+from gedi_nesy.runs.compare.comparison import refuse_own, run_comparison, train_or_resume
+from gedi_nesy.runs.compare.scheduler import Progress
+from gedi_nesy.runs.compare.trial import Cell, Outcome
 from gedi_nesy.vision.evaluation import Evaluation
 from gedi_nesy.vision.published import NOISE, ON_IMAGES, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
@@ -48,9 +48,7 @@ def plan_cells(
         UserError: for methods, settings or data that can't be used; nothing is written then.
     """
     methods, datasets = list(methods), list(datasets)
-    for key, option in OWN.items():
-        if key in overrides:
-            raise UserError(f"--set {key} has no place in a comparison; use {option}.")
+    refuse_own(overrides, OWN)
     _check_names(datasets)
     kinds = [(recipe_for(method, published, dataset), method, dataset) for method in methods for dataset in datasets]
     settled = {
@@ -94,16 +92,14 @@ def compare(
     evaluation.check(data_dir)
     cells = [replace(cell, result=evaluation.file) if _is_on_images(cell) else cell for cell in cells]
     about = {"command": command} | ({"evaluation": evaluation.how} if any(map(_is_on_images, cells)) else {})
-    try:
-        trainer = partial(train_cell, evaluation=evaluation, data_dir=data_dir)
-        outcomes = run_cells(cells, out, trainer, read_config, jobs=jobs, cluster=cluster, watch=watch)
-    except Stopped:
-        so_far = gather([read_outcome(cell, out) for cell in cells], evaluation)
-        write_comparison(out / "comparison", so_far, about)
-        raise
-    comparison = gather(outcomes, evaluation)
-    write_comparison(out / "comparison", comparison, about)
-    return comparison
+
+    def record(outcomes: Sequence[Outcome]) -> Comparison:
+        comparison = gather(outcomes, evaluation)
+        write_comparison(out / "comparison", comparison, about)
+        return comparison
+
+    work = partial(train_cell, evaluation=evaluation, data_dir=data_dir)
+    return run_comparison(cells, out, work, read_config, record, jobs=jobs, cluster=cluster, watch=watch)
 
 
 def gather(outcomes: Sequence[Outcome], evaluation: Evaluation = USUAL) -> Comparison:
@@ -111,7 +107,7 @@ def gather(outcomes: Sequence[Outcome], evaluation: Evaluation = USUAL) -> Compa
     configs = [tomllib.loads(outcome.cell.config) for outcome in outcomes]
     kinds = {"images" if _is_on_images(outcome.cell) else "points" for outcome in outcomes}
     figures = compared(*kinds)
-    as_published = {(config["data_noise"], config["data_scale"]) for config in configs} == {(NOISE, 1.0)}
+    as_published = {config["data_noise"] for config in configs} == {NOISE}
     published = ON_IMAGES | (TABLES_2_AND_3 if as_published else {})
     if "images" not in kinds:
         return Comparison(outcomes, "dataset", figures, published)
@@ -123,14 +119,7 @@ def gather(outcomes: Sequence[Outcome], evaluation: Evaluation = USUAL) -> Compa
 
 def train_cell(cell: Cell, folder: Path, evaluation: Evaluation, data_dir: Path | None = None) -> None:
     """Train a cell in its folder, or resume it; then evaluate it, if it is on images."""
-    try:
-        if not (folder / "config.toml").is_file():
-            settings = tomllib.loads(cell.config)
-            train(settings.pop("recipe"), out=folder, data_dir=data_dir, **settings)
-        elif not (folder / "summary.json").is_file():
-            resume(folder, data_dir=data_dir)
-    except Interrupted as stopped:
-        raise KeyboardInterrupt from stopped
+    train_or_resume(cell, folder, partial(train, data_dir=data_dir), partial(resume, data_dir=data_dir))
     if _is_on_images(cell):
         evaluation(load_run(folder, tomllib.loads(cell.config)["device"]), data_dir)
 
@@ -154,4 +143,4 @@ def _cell(recipe: Recipe) -> Cell:
 
 
 def _is_on_images(cell: Cell) -> bool:
-    return "augment" in tomllib.loads(cell.config)
+    return tomllib.loads(cell.config)["track"] == "images"

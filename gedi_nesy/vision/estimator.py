@@ -17,6 +17,8 @@ from torch import Tensor
 from gedi_nesy.core.energy import energy
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.device import float32_default
+from gedi_nesy.runs.phases import train_phases
+from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.vision.certificate import certify
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
@@ -98,7 +100,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         overrides |= {"refine.steps": self.density_steps} if self.density_steps else {"refine": None}
         recipe = load_recipe("gedi", overrides)
         learner = Learner(recipe, [x], self.n_clusters)
-        networks, choices = learner.learn()
+        networks, choices = learner.result(train_phases(learner, Rollback(recipe.guard)))
         (self.certificate_,) = certify(networks, learner.inputs, choices)
         self.networks_ = networks.eval().requires_grad_(False).double()  # so that batches of any size agree
         self._recipe, self._scale, self._box = recipe, learner.scales[0], learner.box

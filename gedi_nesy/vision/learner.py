@@ -1,62 +1,28 @@
 """Learning from points or images: the stages of a recipe on K = seeds x restarts networks at once, without files."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gedi_nesy.core import processes
-from gedi_nesy.core.fit import DivergedError, Training, Watcher, fit, moving_average
+from gedi_nesy.core.fit import Training, moving_average
+from gedi_nesy.core.objective import Diagnosis
+from gedi_nesy.core.seeds import own_seed
 from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.device import check_room, find_device
-from gedi_nesy.runs.rollback import Rollback
-from gedi_nesy.vision.certificate import Choice, choose
+from gedi_nesy.runs.phases import Phase
+from gedi_nesy.vision.certificate import Choice, choose, diagnose_networks
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
-from gedi_nesy.vision.recipe import Recipe, Stage
+from gedi_nesy.vision.recipe import Recipe
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.views import AnyInputs, ImageInputs, build_inputs
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training: which one, its name and settings, the seed of its randomness."""
-
-    number: int
-    name: str
-    stage: Stage
-    seed: int
-
-
-@dataclass(frozen=True)
-class Stand:
-    """Where learning stands while a phase is trained: what a checkpoint holds and a watcher looks at."""
-
-    phase: Phase
-    training: Training
-    losses: StepLosses
-    choices: Sequence[Choice] | None
-    rollback: Rollback
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values only."""
-        choices = [asdict(choice) for choice in self.choices] if self.choices else None
-        return {
-            "phase": self.phase.number,
-            "training": self.training.state_dict(),
-            "choices": choices,
-            "rollback": self.rollback.state_dict(),
-        }
-
-
-Watch = Callable[[Stand], Sequence[Watcher]]
-Restore = Callable[[Training, Mapping[str, Any]], None]
 
 
 class Learner:
@@ -77,7 +43,7 @@ class Learner:
         self.scales = [find_scale(x.to(self.device), recipe.scale) for x in data]
         self.inputs = self._build_inputs(data)
         self.box = self.inputs.box(recipe.sampler.margin if recipe.sampler else 0.0)
-        self.rollback = Rollback(recipe.guard)
+        self.choices: list[Choice] | None = None  # once restarts were judged
         if recipe.sampler:
             build_sgld(recipe.sampler, self.box)  # its settings are refused now, not after the first stage
             check_room(recipe.sampler.buffer, self.inputs.shape, self.device)
@@ -107,74 +73,75 @@ class Learner:
 
     @property
     def phases(self) -> list[Phase]:
-        """The stretches of training, each with an optimiser and a random stream of its own."""
+        """One for each stage."""
         stages = self.recipe.stages
         first = self.recipe.seed * len(stages)
-        return [Phase(k, name, stages[name], first + k) for k, name in enumerate(stages)]
+        return [Phase(k, name, stages[name], first + k, stages[name].steps) for k, name in enumerate(stages)]
 
-    def learn(
-        self,
-        watch: Watch = lambda stand: (),
-        state: Mapping[str, Any] | None = None,
-        restore: Restore = Training.load_state_dict,
-    ) -> tuple[AnyNetworks, list[Choice]]:
-        """Train to the end.
+    def begin(self, phase: Phase, before: Training | None) -> Training:
+        """Fresh networks, those of the phase before, or in the last phase the best of them."""
+        refines = phase.name == "refine"
+        if before and refines:
+            self._fit_heads(networks_of(before))
+            self.choices = choose(networks_of(before), self.inputs)
+        networks = self._new_networks(len(self.scales) * (1 if refines else self.recipe.restarts), phase.seed)
+        if before:
+            kept = self._best(networks_of(before)) if refines else networks_of(before)
+            networks.load_state_dict(kept.state_dict())
+        rate = phase.stage.learning_rate(0)
+        optimizer = torch.optim.Adam(networks.parameters(), lr=rate, betas=(0.9, 0.999), fused=True)
+        if isinstance(networks, ImageNetworks):
+            networks.speed_up()
+        generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
+        buffers = before.buffers if before and not refines else {}
+        if not phase.stage.weights.gen.is_zero and not buffers:
+            buffers = {CHAINS: self._new_chains(networks.count, generator)}
+        return Training(networks, optimizer, generator, moving_average(networks, phase.stage.ema), buffers)
 
-        Args:
-            watch: gives the watchers of a phase when it begins.
-            state: a `Stand.state_dict()` to go on from.
-            restore: puts a training back to where its state was taken.
+    def losses(self, phase: Phase, training: Training) -> StepLosses:
+        """The losses of the phase's steps."""
+        return StepLosses(self.recipe, phase.stage, self.inputs, training, self.box, self.clusters)
+
+    def diagnose(self, training: Training) -> dict[str, Diagnosis]:
+        """That of the first data set's best restart at present."""
+        networks = training.model
+        assert isinstance(networks, AnyNetworks)
+        restarts = networks.count // len(self.scales)
+        return {"best": min(diagnose_networks(networks, self.inputs)[:restarts], key=lambda d: d.certificate)}
+
+    def result(self, training: Training) -> tuple[AnyNetworks, list[Choice]]:
+        """What the last phase's training came to.
 
         Returns:
-            For each seed the network with the lowest certificate, S of them side by side, and how it was chosen.
-
-        Raises:
-            DivergedError: when a loss or an energy leaves the numbers that make sense.
+            For each data set the network with the lowest certificate, S of them side by side, and how it was chosen.
         """
-        training: Training | None = None
-        choices = [Choice(**values) for values in state["choices"]] if state and state["choices"] else None
-        for phase in self.phases[state["phase"] if state else 0 :]:
-            if training and phase.name == "refine":
-                self._fit_heads(networks_of(training))
-                choices = choose(networks_of(training), self.inputs)
-            training = self._begin(phase, training, choices)
-            self.rollback.begin(phase.name, training)
-            if state:
-                restore(training, state["training"])
-                self.rollback.load_state_dict(state["rollback"])
-                state = None
-            self._fit(phase, training, choices, watch)
-        assert training is not None
         networks = networks_of(training)
         self._fit_heads(networks)
-        if choices is None:
-            choices = choose(networks, self.inputs)
-            networks = self._best(networks, choices)
-        return networks, choices
+        if self.choices is None:
+            self.choices = choose(networks, self.inputs)
+            networks = self._best(networks)
+        return networks, self.choices
+
+    def state_dict(self) -> dict[str, Any]:
+        """The restarts that were chosen."""
+        return {"choices": [asdict(choice) for choice in self.choices] if self.choices else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken.
+
+        Raises:
+            ValueError: if these are no choices of this training; or whatever else it fails with.
+        """
+        choices = [Choice(**values) for values in state["choices"] or ()]
+        best = [choice.best for choice in choices]
+        if best and (len(best) != len(self.scales) or not set(best) <= set(range(self.recipe.restarts))):
+            raise ValueError(f"the restarts {best} were chosen")
+        self.choices = choices or None
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
         """Give networks the clusters that Barlow Twins does not learn; without them none could be judged."""
         if self.recipe.train.weights.used("embeddings"):
             fit_heads(networks, self.inputs, self.clusters)
-
-    def _begin(self, phase: Phase, before: Training | None, choices: Sequence[Choice] | None) -> Training:
-        """Fresh networks, those of the phase before, or in the last phase the best of them."""
-        refines = phase.name == "refine"
-        networks = self._new_networks(len(self.scales) * (1 if refines else self.recipe.restarts), phase.seed)
-        if before:
-            kept = self._best(networks_of(before), choices or []) if refines else networks_of(before)
-            networks.load_state_dict(kept.state_dict())
-        stage = phase.stage
-        optimizer = torch.optim.Adam(
-            networks.parameters(), lr=stage.learning_rate(0), betas=(0.9, 0.999), weight_decay=stage.l2, fused=True
-        )
-        if isinstance(networks, ImageNetworks):
-            networks.speed_up()
-        generator = torch.Generator(self.device).manual_seed(seed_of_share(phase.seed))
-        buffers = before.buffers if before and not refines else {}
-        if not stage.weights.gen.is_zero and not buffers:
-            buffers = {CHAINS: self._new_chains(networks.count, generator)}
-        return Training(networks, optimizer, generator, moving_average(networks, stage.ema), buffers)
 
     def _new_chains(self, networks: int, generator: torch.Generator) -> ReplayBuffer:
         """This process's share of the chains."""
@@ -186,40 +153,16 @@ class Learner:
     def _new_networks(self, count: int, seed: int) -> AnyNetworks:
         return new_networks(self.recipe, count, self.inputs.shape, self.clusters, seed).to(self.device)
 
-    def _best(self, networks: AnyNetworks, choices: Sequence[Choice]) -> AnyNetworks:
-        restarts = networks.count // len(choices)
-        best = self._new_networks(len(choices), 0)
-        best.load_state_dict(networks.pick([seed * restarts + choice.best for seed, choice in enumerate(choices)]))
+    def _best(self, networks: AnyNetworks) -> AnyNetworks:
+        """The chosen restart of each data set."""
+        assert self.choices is not None
+        restarts = networks.count // len(self.choices)
+        best = self._new_networks(len(self.choices), 0)
+        best.load_state_dict(networks.pick([k * restarts + choice.best for k, choice in enumerate(self.choices)]))
         return best
-
-    def _fit(self, phase: Phase, training: Training, choices: Sequence[Choice] | None, watch: Watch) -> None:
-        """Train a phase to its end; after a divergence from an earlier state, as often as the guard allows."""
-        stage, rollback = phase.stage, self.rollback
-        losses = StepLosses(self.recipe, stage, self.inputs, training, self.box, self.clusters)
-        while training.step < stage.steps:
-            watchers = watch(Stand(phase, training, losses, choices, rollback))
-            rate = stage.learning_rate.scaled(rollback.factor)
-            try:
-                fit(
-                    training,
-                    losses.objective,
-                    losses,
-                    steps=stage.steps,
-                    learning_rate=rate,
-                    watchers=[rollback.keep, *watchers],
-                )
-            except DivergedError as error:
-                rollback.go_back(training, error)
 
 
 def networks_of(training: Training) -> AnyNetworks:
     """The networks to use: the moving average where there is one."""
     assert isinstance(training.result, AnyNetworks)
     return training.result
-
-
-def seed_of_share(seed: int) -> int:
-    """The seed of this process's randomness, given that of the first one's."""
-    if processes.rank() == 0:
-        return seed
-    return int(np.random.SeedSequence([seed, processes.rank()]).generate_state(1)[0])

@@ -66,8 +66,8 @@ class StepLosses:
         weights = self.objective.weights(step / self.stage.steps)
         networks, batch = self.networks, self.stage.batch
         x, views = self.inputs.draw(networks.count, batch // processes.count(), self.training.generator)
-        moves = self.sampler and weights.get("gen") and (step + 1) % self.sampler.every == 0
-        chains = self._advance_chains() if moves else None  # before the batch, whose graph then takes no room meanwhile
+        # before the batch, whose graph then takes no room meanwhile
+        chains = self._advance_chains() if weights.get("gen") else None
         features = networks.encode(torch.cat([x, views], 1)).unflatten(1, (2, -1))
         embeddings = networks.project(processes.join(features, 2).flatten(1, 2))  # [K, 2 * batch, dim]
         logits = networks.classify(embeddings)

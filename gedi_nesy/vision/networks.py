@@ -7,25 +7,26 @@ from torch import Tensor
 
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.network import Networks
-from gedi_nesy.vision.recipe import Network, Recipe
+from gedi_nesy.vision.recipe import Recipe
 
 AnyNetworks = Networks | ImageNetworks
 
 
 def new_networks(recipe: Recipe, count: int, shape: tuple[int, ...], clusters: int, seed: int) -> AnyNetworks:
     """Fresh networks on points [d] or images [C, H, W]."""
-    of = recipe.network
-    if of.reads_images:
-        return ImageNetworks(count, of, recipe.speed, shape[0], clusters, seed)
-    widths = [int(width) for width in of.encoder]
-    return Networks(count, shape[0], widths, of.projector, clusters, of.head, of.temperature, seed)
+    network = recipe.network
+    if recipe.track == "images":
+        return ImageNetworks(count, network, recipe.speed, shape[0], clusters, seed)
+    widths = [int(width) for width in network.encoder]
+    return Networks(count, shape[0], widths, network.projector, clusters, network.head, network.temperature, seed)
 
 
-def clusters_in(weights: Mapping[str, Tensor], network: Network) -> int:
-    """How many clusters networks of this kind with these weights tell apart."""
-    if network.reads_images:
-        return len(weights["networks.0.head.prototypes.weight" if network.head == "cosine" else "networks.0.head.bias"])
-    return weights["head.prototypes" if network.head == "cosine" else "head.weight"].shape[-1]
+def clusters_in(weights: Mapping[str, Tensor], recipe: Recipe) -> int:
+    """How many clusters a recipe's networks with these weights tell apart."""
+    cosine = recipe.network.head == "cosine"
+    if recipe.track == "images":
+        return len(weights["networks.0.head.prototypes.weight" if cosine else "networks.0.head.bias"])
+    return weights["head.prototypes" if cosine else "head.weight"].shape[-1]
 
 
 def in_parts(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:

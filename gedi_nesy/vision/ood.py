@@ -66,7 +66,7 @@ def _points(run: Run, against: Sequence[str], data_dir: Path | None) -> tuple[Te
 
 def _load(run: Run, name: str) -> Tensor:
     of = run.recipe
-    return load_points(name, of.examples, of.seed, of.data_noise, of.data_scale).x_test
+    return load_points(name, of.examples, of.seed, of.data_noise).x_test
 
 
 def _noise(run: Run, familiar: Tensor) -> Tensor:

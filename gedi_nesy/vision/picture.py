@@ -1,7 +1,6 @@
 """The pictures and the report of a finished run of the vision track."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,19 +14,11 @@ from gedi_nesy.vision.density import Grid
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.run import Run, plane_around
 from gedi_nesy.vision.scale import Scale
+from gedi_nesy.vision.snapshots import Snapshot
 
 CELLS = 160  # of a picture, on each side
 SAMPLES, SAMPLE_STEPS = 300, 1000
 IMAGES, IMAGE_STEPS = 64, 500  # of samples.png; the paper's steps
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Weights of the networks at some step of a stage."""
-
-    stage: str
-    step: int
-    weights: dict[str, Tensor]
 
 
 def draw_pictures(

@@ -19,11 +19,15 @@ from gedi_nesy.core.terms import terms_with
 from gedi_nesy.data.load import holds_images
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError, did_you_mean
+from gedi_nesy.runs import recipe
+from gedi_nesy.runs.recipe import Probability
 from gedi_nesy.runs.rollback import Guard
-from gedi_nesy.runs.settings import ScheduleSetting, Settings, Threads, load_settings, names_in
+from gedi_nesy.runs.settings import Settings, load_settings, names_in
+from gedi_nesy.runs.track import track_of
 from gedi_nesy.runs.weights import TermWeights, with_terms
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
+TRACKS = ("points", "images")
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
 CHARACTERS = ("mnist", "digits", "mnist+operators", "digits+operators")
 METHODS = ("gedi", "gedi-no-gen", "gedi-no-inv", "gedi-no-prior", "gedi-two-stage", "jem", "swav", "barlow")
@@ -40,9 +44,6 @@ def _read_encoder(value: Any) -> tuple[int, ...] | str:
     if isinstance(value, str) and re.fullmatch(r"resnet8-[1-9]\d*|resnet18|resnet18-groupnorm", value):
         return value
     raise ValueError("give a list of widths for points; resnet8-F, resnet18 or resnet18-groupnorm for images")
-
-
-Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Network(Settings):
@@ -62,11 +63,6 @@ class Network(Settings):
     temperature: PositiveFloat = 0.1
 
     @property
-    def reads_images(self) -> bool:
-        """Whether its inputs are images, or points."""
-        return isinstance(self.encoder, str)
-
-    @property
     def has_batch_norm(self) -> bool:
         """Whether the examples of a batch influence each other in training."""
         return self.batch_norm or self.encoder == "resnet18"
@@ -79,11 +75,12 @@ class View(Settings):
     walk but what `Augment` says, before the noise, and its `anchor`.
     """
 
+    retired: ClassVar[Mapping[str, float]] = {"shared": 0.5}
+
     noise: NonNegativeFloat
     anchor_noise: NonNegativeFloat = 0.0
     walk: NonNegativeInt = 0
     neighbours: PositiveInt = 20
-    shared: Probability = 0.5
 
 
 class Augment(Settings):
@@ -114,29 +111,17 @@ class Augment(Settings):
         return self
 
 
-class Sampler(Settings):
+class Sampler(recipe.Sampler):
     """SGLD: x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
 
     Chains start uniformly in a box: the range of the training points, and `margin` of its width more on each side.
     `clamp` keeps them there; with `jump` each step begins with a proposal from anywhere in the box.
     """
 
-    chains: PositiveInt
-    steps: PositiveInt
-    step_size: PositiveFloat
-    noise: NonNegativeFloat
-    clamp: bool = False
+    retired: ClassVar[Mapping[str, int]] = {"every": 1}
+
     jump: bool = False
     margin: NonNegativeFloat = 0.25
-    buffer: PositiveInt = 10_000
-    reinit: Probability = 0.05
-    every: PositiveInt = 1
-
-    @model_validator(mode="after")
-    def _chains_fit(self) -> "Sampler":
-        if self.chains > self.buffer:
-            raise ValueError(f"sampler.chains = {self.chains} needs a sampler.buffer of at least as many")
-        return self
 
 
 class ChainGuard(Guard):
@@ -164,14 +149,12 @@ class Speed(Settings):
     compile: Literal["none", "default", "reduce-overhead"] = "none"
 
 
-class Stage(Settings):
-    """One training stage; several processes share its batch and the sampler's chains among them."""
+class Stage(recipe.Stage):
+    """One training stage."""
+
+    retired: ClassVar[Mapping[str, float]] = {"l2": 0.0}
 
     steps: PositiveInt
-    batch: PositiveInt
-    learning_rate: ScheduleSetting
-    l2: NonNegativeFloat = 0.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weights: Weights
 
     @model_validator(mode="after")
@@ -182,25 +165,18 @@ class Stage(Settings):
         return self
 
 
-class Recipe(Settings):
+class Recipe(recipe.RunRecipe):
     """A complete description of a run: `restarts` networks through `pretrain` and `train`, the best one `refine`d."""
 
-    recipe: str
-    method: str
-    about: str
+    retired: ClassVar[Mapping[str, float]] = {"data_scale": 1.0}
+
+    track: Literal["points", "images"]
     dataset: str = "moons"
     examples: PositiveInt | None = None  # where it is left out, 1000 of a toy and all there are of the rest
     data_noise: NonNegativeFloat = 0.05  # of a toy, before it is scaled
-    data_scale: PositiveFloat = 1.0  # of a toy
     clusters: PositiveInt | None = None  # as many as there are labels, where it is left out
     scale: Literal["none", "standard", "symmetric"] = "standard"  # symmetric: pixels from -1 to 1
-    seed: Annotated[int, Field(ge=0, lt=2**28)] = 0
     seeds: PositiveInt = 1  # trained side by side: seed, seed + 1, ..., each with points and networks of its own
-    device: str = "cpu"
-    threads: Threads = 1
-    restarts: PositiveInt = 1
-    log_every: PositiveInt = 100
-    checkpoint_seconds: NonNegativeFloat = 20.0
     network: Network
     view: View
     augment: Augment | None = None
@@ -210,6 +186,11 @@ class Recipe(Settings):
     pretrain: Stage | None = None
     train: Stage
     refine: Stage | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_track(cls, values: Any) -> Any:
+        return {**values, "track": track_of(values)} if isinstance(values, dict) else values
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -224,7 +205,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":
-        self._check_images() if self.network.reads_images else self._check_points()
+        self._check_images() if self.track == "images" else self._check_points()
         for stage in self.stages.values():
             if self.network.has_batch_norm and not stage.weights.gen.is_zero:
                 raise ValueError("weights.gen needs a network without batch norm, which ties the energies of a batch")
@@ -244,12 +225,16 @@ class Recipe(Settings):
         return self
 
     def _check_images(self) -> None:
+        if not isinstance(self.network.encoder, str):
+            raise ValueError(f"images need a network.encoder for images, as resnet8-128, not {self.network.encoder}")
         if self.augment is None or self.view.walk or self.view.anchor_noise:
             raise ValueError("images need an [augment], and view.walk = view.anchor_noise = 0, which are for points")
         if self.scale == "none":
             raise ValueError('images need scale = "symmetric" or "standard"')
 
     def _check_points(self) -> None:
+        if isinstance(self.network.encoder, str):
+            raise ValueError(f'network.encoder = "{self.network.encoder}" is for images, which need an [augment] too')
         if self.augment is not None or self.scale == "symmetric" or self.speed != Speed():
             raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
         if self.network.batch_norm or self.network.l2_norm:

@@ -17,7 +17,7 @@ from gedi_nesy.vision.agreement import score_clusters
 from gedi_nesy.vision.density import Grid, kde_log_likelihood, log_likelihood
 from gedi_nesy.vision.losses import build_sgld
 from gedi_nesy.vision.networks import AnyNetworks, clusters_in, new_networks
-from gedi_nesy.vision.recipe import Recipe, load_recipe
+from gedi_nesy.vision.recipe import TRACKS, Recipe, load_recipe
 from gedi_nesy.vision.scale import Scale, find_box
 
 MARGIN = 0.25  # of the range of the training points, on each side of the box on which densities are normalised
@@ -58,7 +58,7 @@ class Run:
     @property
     def reads_images(self) -> bool:
         """Whether it is a run on images, and not on points."""
-        return self.scale.shift.dim() == 3
+        return self.recipe.track == "images"
 
     @torch.no_grad()
     def log_probs(self, x: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class Run:
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
         """Score on the test points of the data set that the run was trained on; images are looked for in `data_dir`."""
         of = self.recipe
-        return self.score(load_points(of.dataset, of.examples, of.seed, of.data_noise, of.data_scale, data_dir))
+        return self.score(load_points(of.dataset, of.examples, of.seed, of.data_noise, data_dir))
 
     def score(self, points: Points) -> dict[str, Any]:
         """Agreement with labels, and in the plane the log-likelihood of the test points, in nats a point.
@@ -176,7 +176,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     Raises:
         UserError: if it is no run folder, or that of several seeds, the run is not finished, or a file is damaged.
     """
-    run_folder = RunFolder.open(Path(folder), has_rule=False)
+    run_folder = RunFolder.open(Path(folder), tracks=TRACKS)
     recipe = load_recipe(str(run_folder / "config.toml"))
     if recipe.seeds > 1:
         raise UserError(f"{folder} holds {recipe.seeds} runs; name one of them, as {folder}/seed{recipe.seed}.")
@@ -186,7 +186,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
         scale = Scale(state.pop("scale.shift"), state.pop("scale.spread"))
         low, high = state.pop("box").tolist()
         weights = {name.removeprefix("networks."): tensor for name, tensor in state.items()}
-        networks = new_networks(recipe, 1, scale.shape, clusters_in(weights, recipe.network), 0)
+        networks = new_networks(recipe, 1, scale.shape, clusters_in(weights, recipe), 0)
         networks = networks.to(place, torch.float32)
         networks.load_state_dict(weights)
         if not (low < high and (scale.spread > 0).all()):

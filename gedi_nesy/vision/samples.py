@@ -45,7 +45,7 @@ def draw_samples(run: Run, path: Path, n: int, *, steps: int, seed: int = 0) -> 
         samples_png(path, draw_images(run, n, steps, seed) / 255)
         return
     of = run.recipe
-    points = load_points(of.dataset, of.examples, of.seed, of.data_noise, of.data_scale)
+    points = load_points(of.dataset, of.examples, of.seed, of.data_noise)
     if points.x_test.shape[1] != 2:
         raise UserError(f"Points of {points.x_test.shape[1]} columns can't be drawn; take them from Run.sample.")
     around = plane_around(run.scale.to_inputs(points.x_train.to(run.scale.shift)))

@@ -1,19 +1,23 @@
 """Start a run of the vision track, or continue one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gedi_nesy.core import processes
 from gedi_nesy.data import DATASETS, TOYS
-from gedi_nesy.data.points import load_points
+from gedi_nesy.data.points import Points, load_points
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.callbacks import Progress, sign_of_life
 from gedi_nesy.runs.device import float32_default, joined_processes
 from gedi_nesy.runs.folder import RunFolder
-from gedi_nesy.vision.recipe import Recipe, load_recipe
+from gedi_nesy.runs.session import Session
+from gedi_nesy.runs.start import new_folder, open_unfinished
+from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.recipe import TRACKS, Recipe, load_recipe
+from gedi_nesy.vision.results import Results
 from gedi_nesy.vision.run import Run
-from gedi_nesy.vision.session import Session
+from gedi_nesy.vision.snapshots import Snapshots
 
 
 def train(
@@ -30,7 +34,7 @@ def train(
         recipe: a recipe's name, or the path of a .toml file.
         out: the run folder, new or empty; by default `runs/vision-<recipe>-<dataset>-seed<seed>`.
         data_dir: where images are looked for first; then in $GEDI_NESY_DATA and the user's cache folder.
-        progress: told the row of each logged step, and signs of life: `watch.sign_of_life`.
+        progress: told the row of each logged step, and signs of life: `callbacks.sign_of_life`.
         overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
 
     Raises:
@@ -56,7 +60,7 @@ def train_seeds(
         recipe: a recipe's name, or the path of a .toml file.
         out: the folder, new or empty; each seed's run goes to a folder below it, if there is more than one.
         data_dir: where images are looked for first; then in $GEDI_NESY_DATA and the user's cache folder.
-        progress: told the row of each logged step, and signs of life: `watch.sign_of_life`.
+        progress: told the row of each logged step, and signs of life: `callbacks.sign_of_life`.
         overrides: settings to change, "seeds" among them.
 
     Raises:
@@ -65,8 +69,10 @@ def train_seeds(
     """
     settings = load_recipe(recipe, overrides)
     with joined_processes(settings.device):
-        session = _prepare(settings, progress, data_dir)
-        return session.run(_new_folder(session.recipe, out))
+        prepared = _prepare(settings, progress, data_dir)
+        settled = prepared.recipe
+        name = f"vision-{settled.recipe}-{Path(settled.dataset).stem}-seed{settled.seed}"
+        return prepared.train(new_folder(out, name, {"config.toml": settled.to_toml()}), progress)
 
 
 @float32_default()
@@ -77,12 +83,10 @@ def resume(folder: str | Path, *, data_dir: Path | None = None, progress: Progre
         UserError: if there is no run to continue, or its checkpoint is damaged.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
-    run_folder = RunFolder.open(Path(folder), has_rule=False)
-    if (run_folder / "summary.json").is_file():
-        raise UserError(f"The run {folder} is finished, there is nothing to resume; look at its report.html.")
+    run_folder = open_unfinished(folder, TRACKS, "its report.html")
     settings = load_recipe(str(run_folder / "config.toml"))
     with joined_processes(settings.device):
-        return _prepare(settings, progress, data_dir).run(run_folder)
+        return _prepare(settings, progress, data_dir).train(run_folder, progress)
 
 
 def settle(recipe: Recipe, data_dir: Path | None = None) -> Recipe:
@@ -94,38 +98,52 @@ def settle(recipe: Recipe, data_dir: Path | None = None) -> Recipe:
     return _prepare(recipe, lambda row: None, data_dir).recipe
 
 
-def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> Session:
+@dataclass(frozen=True)
+class _Prepared:
+    """What a run needs, and the recipe as its config.toml holds it."""
+
+    recipe: Recipe
+    data: Sequence[Points]
+    learner: Learner
+
+    def train(self, folder: RunFolder, progress: Progress) -> list[Run]:
+        """Train what is left of the run in this folder, and write its results."""
+        snapshots = Snapshots()
+        own = [snapshots] if self.data[0].in_plane else []
+        session = Session(self.learner, self.recipe, folder, progress, own)
+        return session.run(Results(session, self.recipe, self.learner, self.data, snapshots).write)
+
+
+def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> _Prepared:
     """What a run needs, checked before anything is written."""
     if recipe.dataset not in {**TOYS, **DATASETS} and Path(recipe.dataset).exists():
         recipe = recipe.model_copy(update={"dataset": str(Path(recipe.dataset).resolve())})
-    seeds: Sequence[int] = range(recipe.seed, recipe.seed + recipe.seeds)
-    of = (recipe.data_noise, recipe.data_scale, data_dir)
     progress(sign_of_life("reading the data"))
-    data = [load_points(recipe.dataset, recipe.examples, seed, *of) for seed in seeds]
-    if not len(data[0].x_train):
-        raise UserError(f"{data[0].name} has test images only, to compare others with; train on another data set.")
-    if not len(data[0].x_test):
-        raise UserError(f"{data[0].name} has no test images; give some, or leave x_test out where there are no labels.")
-    if data[0].are_images != recipe.network.reads_images:
-        found, other = ("images", "paper-cifar10-gedi") if data[0].are_images else ("points", "gedi")
-        raise UserError(
-            f"{data[0].name} are {found}, which the recipe {recipe.recipe} is not for; take one like {other}."
-        )
+    seeds = range(recipe.seed, recipe.seed + recipe.seeds)
+    data = [load_points(recipe.dataset, recipe.examples, seed, recipe.data_noise, data_dir) for seed in seeds]
+    _check_data(recipe, data[0])
     progress(sign_of_life("preparing the views"))
-    return Session(recipe, data, progress)
+    return _Prepared(recipe, data, Learner(recipe, [points.x_train for points in data], _clusters(recipe, data[0])))
 
 
-def _new_folder(recipe: Recipe, out: str | Path | None) -> RunFolder:
-    """A new run folder with its config.toml; the first process makes it for all."""
-    if processes.rank() > 0:
-        return RunFolder(processes.from_first(None))
-    folder = RunFolder.create(Path(out) if out else _default_folder(recipe))
-    folder.write("config.toml", recipe.to_toml())
-    return RunFolder(processes.from_first(folder.path))
+def _check_data(recipe: Recipe, points: Points) -> None:
+    """UserError where a recipe can't train on such points or images, or not be scored on them."""
+    if not len(points.x_train):
+        raise UserError(f"{points.name} has test images only, to compare others with; train on another data set.")
+    if not len(points.x_test):
+        raise UserError(f"{points.name} has no test images; give some, or leave x_test out where there are no labels.")
+    if points.are_images != (recipe.track == "images"):
+        found, other = ("images", "paper-cifar10-gedi") if points.are_images else ("points", "gedi")
+        raise UserError(
+            f"{points.name} are {found}, which the recipe {recipe.recipe} is not for; take one like {other}."
+        )
 
 
-def _default_folder(recipe: Recipe) -> Path:
-    """The first free `runs/vision-<recipe>-<data>-seed<seed>[-<n>]`."""
-    name = f"vision-{recipe.recipe}-{Path(recipe.dataset).stem}-seed{recipe.seed}"
-    candidates = [Path("runs") / name] + [Path("runs") / f"{name}-{n}" for n in range(2, 1000)]
-    return next(path for path in candidates if not path.exists())
+def _clusters(recipe: Recipe, points: Points) -> int:
+    """How many clusters are to be found; UserError where nothing says it, or it is one."""
+    clusters = recipe.clusters or points.classes
+    if clusters is None:
+        raise UserError(f"{recipe.dataset} has no labels to count; say how many clusters, as --set clusters=5.")
+    if clusters < 2:
+        raise UserError(f"One cluster of {recipe.dataset} is nothing to learn; ask for more, as --set clusters=5.")
+    return clusters

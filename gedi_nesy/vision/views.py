@@ -16,6 +16,9 @@ from gedi_nesy.vision.recipe import Augment, View
 from gedi_nesy.vision.scale import Scale, find_box
 
 WALKS = 128  # that are walked in advance from each point
+# The share of their nearest points, they themselves counted, that two neighbours have in common at least: at .6 the
+# graph of a thin cluster falls apart, at 0 stray points bridge gaps.
+SHARED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,11 +174,11 @@ def build_inputs(data: Sequence[Tensor], view: View, generator: torch.Generator)
     """
     walks = None
     if view.walk:
-        walks = torch.stack([random_walks(x, view.walk, view.neighbours, view.shared, generator) for x in data])
+        walks = torch.stack([random_walks(x, view.walk, view.neighbours, generator) for x in data])
     return Inputs(torch.stack(list(data)), walks, view.noise, view.anchor_noise)
 
 
-def random_walks(x: Tensor, steps: int, neighbours: int, shared: float, generator: torch.Generator) -> Tensor:
+def random_walks(x: Tensor, steps: int, neighbours: int, generator: torch.Generator) -> Tensor:
     """Where WALKS random walks from each point end, int64 [n, WALKS].
 
     A walk stays at each step or goes to a neighbour, all with equal probabilities. Two points are neighbours when each
@@ -187,7 +190,6 @@ def random_walks(x: Tensor, steps: int, neighbours: int, shared: float, generato
         x: points [n, d].
         steps: of a walk, one or more.
         neighbours: how many nearest points of each, itself apart.
-        shared: the share of them that two neighbours have in common at least, they themselves counted.
         generator: on the device of x.
 
     Raises:
@@ -195,7 +197,7 @@ def random_walks(x: Tensor, steps: int, neighbours: int, shared: float, generato
     """
     if len(x) <= neighbours:
         raise UserError(f"A graph of {neighbours} neighbours needs more than {len(x)} points; lower view.neighbours.")
-    doubled = _one_step(x, neighbours, shared, generator)
+    doubled = _one_step(x, neighbours, generator)
     ends: Tensor | None = None
     while steps:
         if steps % 2:
@@ -206,11 +208,11 @@ def random_walks(x: Tensor, steps: int, neighbours: int, shared: float, generato
     return ends
 
 
-def _one_step(x: Tensor, neighbours: int, shared: float, generator: torch.Generator) -> Tensor:
+def _one_step(x: Tensor, neighbours: int, generator: torch.Generator) -> Tensor:
     """Where WALKS single steps from each point end, [n, WALKS]."""
     nearest = kneighbors_graph(x.cpu().numpy(), neighbours + 1, include_self=True)
     mutual = nearest.minimum(nearest.T)
-    graph = mutual.multiply((nearest @ nearest.T) >= shared * (neighbours + 1))
+    graph = mutual.multiply((nearest @ nearest.T) >= SHARED * (neighbours + 1))
     graph = graph.maximum(identity(len(x))).tocsr()  # one of many equal points may not be among its own nearest
     graph.eliminate_zeros()
     first, count = graph.indptr[:-1], np.diff(graph.indptr)

@@ -78,11 +78,10 @@ def test_renewed_chains_start_elsewhere():
     assert moved.min() > 90
 
 
-def test_chains_that_explode_in_the_thread_are_an_error_of_the_next_call():
+def test_chains_that_explode_in_the_thread_show_it_in_the_next_call():
     model = network()
     ours = chains(model, True)
     ours()
     model.weight.data.fill_(math.nan)
     ours()
-    with pytest.raises(FloatingPointError, match="left the finite numbers"):
-        ours()
+    assert not ours().isfinite().all()

@@ -23,14 +23,6 @@ def test_a_seed_fixes_the_draw_and_clusters_are_balanced(name):
     assert (labels[1:] != labels[:-1]).any()  # in random order
 
 
-@pytest.mark.parametrize("name", TOYS)
-def test_scale_is_a_factor_of_everything(name):
-    points, labels = load_toy(name, 30, seed=1)
-    larger, same = load_toy(name, 30, seed=1, scale=4.0)
-    assert torch.equal(larger, 4 * points)
-    assert torch.equal(same, labels)
-
-
 @pytest.mark.parametrize(("name", "radii"), [("circles", [1, 1 / 2]), ("rings", [1 / 3, 2 / 3, 1])])
 def test_radii_without_noise(name, radii):
     points, labels = load_toy(name, 60, seed=0, noise=0)

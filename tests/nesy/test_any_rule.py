@@ -47,7 +47,6 @@ TINY = {
     "arguments": ["S"],
     "examples": 40,
     "restarts": 2,
-    "rounds": 1,
     "views": 1,
     "log_every": 3,
     "checkpoint_seconds": 0.0,
@@ -73,7 +72,7 @@ def noisy(tmp_path_factory):
 def three(tmp_path_factory):
     settings = {"student.weights.gen": 1.0, "sampler.chains": 4, "sampler.buffer": 8, "sampler.steps": 1}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gedi_nesy.nesy.session.draw_pictures", lambda *of_the_run: None)  # they take a minute
+        patch.setattr("gedi_nesy.nesy.results.draw_pictures", lambda *of_the_run: None)  # they take a minute
         return train_text(THREE, tmp_path_factory.mktemp("three"), **settings)
 
 

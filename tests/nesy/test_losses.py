@@ -60,15 +60,15 @@ def add_chains(losses, candidates, reinit):
     return buffer
 
 
-def test_chains_move_every_nth_step_and_only_then(addition, loader):
+def test_chains_move_where_l_gen_weighs_anything_and_only_then(addition, loader):
     candidates = Candidates({"digits": Shape(10)}, 1, seed=0)
-    rarely = {"train.weights.gen": 1.0, "sampler.steps": 1, "sampler.every": 5, "restarts": 1}
-    losses = step_losses(addition, loader, candidates, rarely)
+    late = {"train.weights.gen": [[0.0, 0.0], [0.5, 0.0], [1.0, 1.0]], "sampler.steps": 1, "restarts": 1}
+    losses = step_losses(addition, loader, candidates, late)
     buffer = add_chains(losses, candidates, 0.05)
     before = buffer.samples.clone()
     assert "gen" not in losses(0)
     assert torch.equal(buffer.samples, before)
-    assert "gen" in losses(4)
+    assert "gen" in losses(losses.steps - 1)
     assert (buffer.samples != before).flatten(1).any(1).sum() == 24
 
 
@@ -88,8 +88,7 @@ def test_an_exploding_energy_gap_stops_training(addition, loader):
     candidates = readers(RIGHT)
     candidates.nets[0]["digits"].sharpness.data.fill_(1e6)
     candidates.nets[0]["digits"].forward = lambda x: x.flatten(1)[:, :10] * 1e6
-    rarely = {"train.weights.gen": 1.0, "sampler.steps": 1, "sampler.every": 5, "restarts": 1}
-    losses = step_losses(addition, loader, candidates, rarely)
+    losses = step_losses(addition, loader, candidates, {"train.weights.gen": 1.0, "sampler.steps": 1, "restarts": 1})
     add_chains(losses, candidates, 0.05)
     with pytest.raises(DivergedError, match="energies of data and samples"):
         losses(4)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,6 @@ SMALL = {
     "dataset": "digits",
     "examples": 60,
     "restarts": 2,
-    "rounds": 1,
     "views": 2,
     "log_every": 10,
     "train.steps": 20,
@@ -216,3 +216,19 @@ def test_a_run_on_matched_symbols_resumes(place, tmp_path):
     assert resumed.summary["certificate"] == whole.summary["certificate"]
     weights = [load_file(run.folder / "model.safetensors") for run in (whole, resumed)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_older_run_folders_are_read(run, images, tmp_path):
+    """They don't say their track, and have settings that are none any more."""
+    folder = shutil.copytree(run[0].folder.path, tmp_path / "old")
+    config = (folder / "config.toml").read_text()
+    assert 'track = "rule"\n' in config
+    rest = config.replace('track = "rule"\n', "")
+    (folder / "config.toml").write_text("rounds = 2\nwidth = 1\n" + rest)
+    x = images.x_test[:20]
+    assert torch.equal(load_run(folder).log_probs(x), run[0].log_probs(x))
+    (folder / "summary.json").unlink()
+    with pytest.raises(UserError, match="rounds is no longer a setting; only 1"):
+        resume(folder)
+    (folder / "config.toml").write_text("rounds = 1\n" + rest)
+    assert resume(folder, progress=False).summary["accuracy"] == run[0].summary["accuracy"]

@@ -1,14 +1,13 @@
 import json
 import math
 import os
-import signal
 
 import pytest
 import torch
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import write_atomically
-from gedi_nesy.runs.folder import RunFolder, stop_on_signal
+from gedi_nesy.runs.folder import RunFolder
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
@@ -190,14 +189,3 @@ def test_weights_that_are_no_numbers_are_damaged(weight, foreign):
     foreign.save_model({"net.bias": weight})
     with pytest.raises(UserError, match=r"damaged: net.bias is not finite"):
         foreign.load_model()
-
-
-def test_the_first_signal_is_a_request_and_the_handler_is_put_back():
-    before = signal.getsignal(signal.SIGINT)
-    with stop_on_signal() as stop:
-        assert not stop
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)  # the second one interrupts at once
-    assert signal.getsignal(signal.SIGINT) is before

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 from gedi_nesy.data.load import load_pixels
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.runs.folder import StopRequest
-from gedi_nesy.vision import picture, session
+from gedi_nesy.runs.callbacks import Interrupted, Saver
+from gedi_nesy.runs.phases import Callback, train_phases
+from gedi_nesy.runs.rollback import Rollback
+from gedi_nesy.vision import picture
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.networks import new_networks
 from gedi_nesy.vision.recipe import IMAGES, METHODS, Augment, load_recipe, recipe_for
@@ -83,10 +84,12 @@ def learn(name, cifar, **overrides):
     data = load_points("cifar10", recipe.examples, recipe.seed, 0.0, data_dir=cifar)
     rows = []
 
-    def watch(stand):
-        return [lambda training, losses, total: rows.append({k: v.sum().item() for k, v in losses.items()})]
+    class Rows(Callback):
+        def __call__(self, training, losses, total):
+            rows.append({name: loss.sum().item() for name, loss in losses.items()})
 
-    networks, _ = Learner(recipe, [data.x_train], 10).learn(watch)
+    learner = Learner(recipe, [data.x_train], 10)
+    networks, _ = learner.result(train_phases(learner, Rollback(recipe.guard), [Rows()]))
     return networks, rows
 
 
@@ -273,7 +276,7 @@ def test_a_data_set_of_the_other_kind_is_refused(cifar, tmp_path):
 def test_the_paper_recipe_is_appendix_m():
     recipe = load_recipe("paper-cifar10-gedi")
     assert (recipe.network.encoder, recipe.network.projector) == ("resnet8-128", (256, 128))
-    assert (recipe.train.batch, recipe.train.learning_rate(0.5), recipe.train.l2) == (64, 1e-4, 0)
+    assert (recipe.train.batch, recipe.train.learning_rate(0.5)) == (64, 1e-4)
     assert recipe.train.steps == 200 * (50_000 // 64)
     on = {name: weight(0.5) for name, weight in recipe.train.weights if not weight.is_zero}
     assert on == {"gen": 1, "inv": 50, "prior": 25}
@@ -289,17 +292,14 @@ def test_the_paper_recipe_is_appendix_m():
 
 def stop_at(step, monkeypatch):
     """Let the run be asked to stop after this step."""
-    request = StopRequest()
 
-    class Stopping(session.Saver):
-        def __init__(self, save, every, stop):
-            super().__init__(save, every, request)
-
+    class Stopping(Saver):
         def __call__(self, training, losses, total):
-            request.requested = training.step == step
+            if training.step == step:
+                self.stop.set()
             super().__call__(training, losses, total)
 
-    monkeypatch.setattr(session, "Saver", Stopping)
+    monkeypatch.setattr("gedi_nesy.runs.session.Saver", Stopping)
 
 
 def assert_same_weights(first, second):

@@ -1,6 +1,7 @@
 """Runs of the vision track end to end, small enough for a test."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from safetensors.torch import load_file
 
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.runs.folder import RunFolder, StopRequest
-from gedi_nesy.vision import learner, session
+from gedi_nesy.runs.callbacks import Interrupted, Saver
+from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.phases import train_phases
+from gedi_nesy.runs.rollback import Rollback
+from gedi_nesy.vision import learner, results
 from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for, recipe_names
 from gedi_nesy.vision.run import load_run
 from gedi_nesy.vision.train import resume, train, train_seeds
@@ -69,19 +72,14 @@ def test_a_loaded_run_is_the_trained_one(run):
 
 @pytest.mark.parametrize("stop_at", [("pretrain", 3), ("train", 7), ("refine", 4)])
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(run, tmp_path, monkeypatch, stop_at):
-    request, stages = StopRequest(), iter(["pretrain", "train", "refine"])
-
-    class Stopping(session.Saver):
-        def __init__(self, save, every, stop):
-            super().__init__(save, every, request)
-            self.stage = next(stages)
-
+    class Stopping(Saver):
         def __call__(self, training, losses, total):
-            request.requested = (self.stage, training.step) == stop_at
+            if (self.state.phase.name, training.step) == stop_at:
+                self.stop.set()
             super().__call__(training, losses, total)
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "Saver", Stopping)
+        patch.setattr("gedi_nesy.runs.session.Saver", Stopping)
         with pytest.raises(Interrupted):
             train(out=tmp_path / "run", **SMALL)
     resume(tmp_path / "run")
@@ -103,8 +101,8 @@ def test_every_published_method_runs(method, tmp_path):
 
 
 def test_seeds_side_by_side_each_get_a_run(tmp_path, monkeypatch):
-    drawn, draw = [], session.draw_pictures
-    monkeypatch.setattr(session, "draw_pictures", lambda *args: drawn.append(args[3]) or draw(*args))
+    drawn, draw = [], results.draw_pictures
+    monkeypatch.setattr(results, "draw_pictures", lambda *args: drawn.append(args[3]) or draw(*args))
     runs = train_seeds("gedi", out=tmp_path / "both", seeds=2, seed=3, **SMALL)
     assert [run.summary["seed"] for run in runs] == [3, 4]
     first, second = (load_run(tmp_path / "both" / f"seed{seed}") for seed in (3, 4))
@@ -123,7 +121,9 @@ def test_restarts_of_barlow_are_judged_by_the_clusters_of_k_means(monkeypatch):
     for name in ("fit_heads", "choose"):
         done = getattr(learner, name)
         monkeypatch.setattr(learner, name, lambda *args, name=name, done=done: called.append(name) or done(*args))
-    learner.Learner(load_recipe("barlow", SMALL), [torch.randn(60, 2)], 2).learn()
+    recipe = load_recipe("barlow", SMALL)
+    barlow = learner.Learner(recipe, [torch.randn(60, 2)], 2)
+    barlow.result(train_phases(barlow, Rollback(recipe.guard)))
     assert called == ["fit_heads", "choose", "fit_heads"]  # before the choice, and of the one that was trained on
 
 
@@ -214,3 +214,16 @@ def test_the_paper_recipe_is_appendix_l():
     assert (sampler.steps, sampler.step_size, sampler.noise) == (1, pytest.approx(0.01**2 / 2), 0.01)
     assert (sampler.buffer, sampler.reinit) == (10_000, 0.05)
     assert load_recipe("paper-jem").sampler.steps == 10
+
+
+def test_older_run_folders_are_read(run, tmp_path):
+    """They don't say their track, and have settings that are none any more."""
+    folder = shutil.copytree(run.folder.path, tmp_path / "old")
+    config = (folder / "config.toml").read_text()
+    assert 'track = "points"\n' in config
+    (folder / "config.toml").write_text("data_scale = 1.0\n" + config.replace('track = "points"\n', ""))
+    x = torch.randn(9, 2)
+    assert torch.equal(load_run(folder).log_probs(x), run.log_probs(x))
+    (folder / "summary.json").unlink()
+    (resumed,) = resume(folder)
+    assert resumed.summary["nmi"] == run.summary["nmi"]

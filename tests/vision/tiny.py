@@ -38,7 +38,7 @@ def points_run(folder):
 
 def tiny_run(folder, dataset):
     torch.manual_seed(0)
-    recipe = load_recipe("gedi", {"dataset": str(dataset)})
+    recipe = load_recipe("paper-cifar10-gedi", {"dataset": str(dataset)})
     scale = Scale(torch.full((3, 8, 8), 127.5), torch.full((3, 8, 8), 127.5))
     return TinyRun(RunFolder(folder), recipe, TinyNetworks(), scale, (-1.0, 1.0))
 

@@ -7,10 +7,10 @@ import torch
 
 from gedi_nesy.core import processes
 from gedi_nesy.data.points import load_points
+from gedi_nesy.runs import session
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.runs.device import joined_processes
-from gedi_nesy.runs.folder import StopRequest
-from gedi_nesy.vision import session
+from gedi_nesy.vision import results
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.train import resume, train
@@ -37,15 +37,15 @@ class Stopping(session.Saver):
     """Asks the second process alone to stop after step 5."""
 
     def __call__(self, training, losses, total):
-        self.stop = StopRequest()
-        self.stop.requested = training.step == 5 and processes.rank() == 1
+        if training.step == 5 and processes.rank() == 1:
+            self.stop.set()
         super().__call__(training, losses, total)
 
 
 def main(rank: int, ports: list[int], data: Path, out: Path) -> None:
     """Compute gradients on the joined batch, then train a run as a whole, and once more with an interruption."""
     torch.set_num_threads(1)
-    session.draw_pictures = lambda *arguments: None  # matplotlib takes longer than all the rest
+    results.draw_pictures = lambda *arguments: None  # matplotlib takes longer than all the rest
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
     with joined(ports[0]):
         torch.save([record(*case, data) for case in CASES], out / f"gradients{rank}.pt")
@@ -87,19 +87,8 @@ def first_losses(name: str, overrides: dict, data: Path):
     """The losses of the first step, ready to be computed."""
     recipe = load_recipe(name, TINY | overrides)
     points = load_points("cifar10", recipe.examples, 0, 0.0, data_dir=data)
-    found = []
-
-    class Enough(Exception):
-        pass
-
-    def watch(stand):
-        found.append(stand.losses)
-        raise Enough
-
-    try:
-        Learner(recipe, [points.x_train], 10).learn(watch)
-    except Enough:
-        return in_doubles(found[0])
+    learner = Learner(recipe, [points.x_train], 10)
+    return in_doubles(learner.losses(learner.phases[0], learner.begin(learner.phases[0], None)))
 
 
 def in_doubles(losses):

@@ -8,7 +8,7 @@ from torch import nn
 
 from gedi_nesy.core.fit import Training
 from gedi_nesy.errors import UserError
-from gedi_nesy.runs.callbacks import check_place, restore
+from gedi_nesy.runs.checkpoint import check_place, restore
 from gedi_nesy.runs.folder import RunFolder
 
 

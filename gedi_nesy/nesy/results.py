@@ -1,0 +1,93 @@
+"""What a finished training on a rule leaves behind: a run with its figures, model and pictures."""
+
+from pathlib import Path
+from typing import Any
+
+from gedi_nesy.core import processes
+from gedi_nesy.core.fit import Training
+from gedi_nesy.core.metrics import Scores
+from gedi_nesy.data import Images
+from gedi_nesy.nesy.certificate import certificate, readings
+from gedi_nesy.nesy.energies import check_energies
+from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks
+from gedi_nesy.nesy.familiarity import familiarity_quantiles
+from gedi_nesy.nesy.learner import Learner, candidates_of
+from gedi_nesy.nesy.picture import draw_pictures
+from gedi_nesy.nesy.recipe import Recipe
+from gedi_nesy.nesy.rows import score_rows
+from gedi_nesy.nesy.run import Run
+from gedi_nesy.runs.folder import provenance
+from gedi_nesy.runs.session import Session
+
+NOT_MNIST = "These are scikit-learn's 8x8 digits, enlarged, not MNIST: the figures say nothing about MNIST."
+
+
+class Results:
+    """Evaluates what was trained and writes its results.
+
+    Args:
+        session: whose folder, returns and seconds.
+        recipe: every setting; its data set is `images`.
+        learner: what was trained.
+        images: labelled images to score on, or None where there are none.
+    """
+
+    def __init__(self, session: Session, recipe: Recipe, learner: Learner, images: Images | None):
+        self.session, self.recipe, self.learner, self.images = session, recipe, learner, images
+
+    def write(self, training: Training) -> Run:
+        """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
+        learner, trained, seconds = self.learner, candidates_of(training), round(self.session.seconds, 2)
+        rule, networks = trained.rules(learner.constraint)[0], trained.networks(0)
+        run = Run(self.session.folder, self.recipe, rule, networks, learner.device, learner.loader.ground)
+        if processes.rank() == 0:
+            self._write(run, seconds)
+        processes.anyone(True)  # the others wait until everything is written
+        return run
+
+    def _write(self, run: Run, seconds: float) -> None:
+        self.session.tell("evaluating")
+        folder, learner = run.folder, self.learner
+        figures, scores = self._evaluate(run)
+        summary = self._settings() | figures | self._verdict(run) | {"seconds": seconds} | provenance(learner.device)
+        run.save()
+        self.session.tell("drawing the pictures")
+        draw_pictures(run, summary, scores, learner.loader)
+        folder.write_json("summary.json", summary)
+
+    def _verdict(self, run: Run) -> dict[str, Any]:
+        """What can be said of the run without labels."""
+        learner, returns = self.learner, self.session.rollback.returns
+        diagnoses = diagnose_networks(run.networks, run.constraint, learner.loader)
+        energies = check_energies(run.networks, learner.loader, self.recipe)
+        learnt, left = run.probabilities, readings(learner.constraint, self.recipe)
+        return {
+            **({"probabilities": learnt} if learnt else {}),
+            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies),
+            **learner.findings(),
+            "familiarity": familiarity_quantiles(run, learner.loader),
+            **({"returns": returns} if returns else {}),
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        """What was run, for summary.json."""
+        return {
+            **({"notice": NOT_MNIST} if self.recipe.dataset in ("digits", "digits+operators") else {}),
+            "command": f"gedi-nesy train --recipe {self.session.folder / 'config.toml'}",
+            "track": self.recipe.track,
+            "recipe": self.recipe.recipe,
+            "method": self.recipe.method,
+            "dataset": self.images.name if self.images else Path(str(self.recipe.data)).stem,
+            **({"table": self.recipe.data} if self.recipe.data else {}),
+            "program": self.recipe.program,
+            "examples": self.recipe.examples,
+            "images_reused": self.learner.loader.examples.reused,
+            "seed": self.recipe.seed,
+            "steps": sum(phase.steps for phase in self.learner.phases),
+        }
+
+    def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
+        """The test figures; without labelled images only how the rule fares on the training examples."""
+        if self.images:
+            return evaluate_networks(run.networks, run.constraint, self.images, run.scale, run.device)
+        return score_rows(run.networks, run.constraint, self.learner.loader, "train_"), {}

@@ -1,0 +1,140 @@
+"""The life of a run, once for both tracks: one process's work on it, from wherever the checkpoint left it."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from threading import Event
+from typing import Any, TypeVar
+
+from gedi_nesy.core import processes
+from gedi_nesy.core.fit import DivergedError, Training
+from gedi_nesy.errors import UserError
+from gedi_nesy.runs.callbacks import Interrupted, Logger, Progress, Saver, sign_of_life
+from gedi_nesy.runs.checkpoint import check_place, fitting, join_shares, pick_share, restore
+from gedi_nesy.runs.device import cpu_threads
+from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.phases import Callback, Learner, PhaseState, train_phases
+from gedi_nesy.runs.recipe import RunRecipe
+from gedi_nesy.runs.rollback import Rollback
+from gedi_nesy.runs.signals import stop_on_signal
+
+Result = TypeVar("Result")
+
+
+class Session:
+    """One process's work on a run. Of several processes that share one, the first alone writes to its folder.
+
+    Args:
+        learner: what is trained.
+        recipe: every setting.
+        folder: the run's.
+        progress: told the row of each logged step, and signs of life: `callbacks.sign_of_life`.
+        callbacks: the track's own; what they must remember goes into the checkpoint.
+
+    Attributes:
+        rollback: the returns to an earlier state so far.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        recipe: RunRecipe,
+        folder: RunFolder,
+        progress: Progress,
+        callbacks: Sequence[Callback] = (),
+    ):
+        self.learner, self.recipe, self.folder, self.progress = learner, recipe, folder, progress
+        self.rollback, self.stop, self.own = Rollback(recipe.guard), Event(), callbacks
+        self.before = 0.0  # seconds that earlier processes spent on this run
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken so far, over all its processes."""
+        return self.before + time.monotonic() - self.started
+
+    def tell(self, stage: str) -> None:
+        """Say what is being done now."""
+        self.progress(sign_of_life(stage))
+
+    def run(self, finish: Callable[[Training], Result]) -> Result:
+        """Train what is left of the run, then let the track evaluate it and write its results.
+
+        Args:
+            finish: takes the last phase's training; called with the folder still locked.
+
+        Raises:
+            Interrupted: when a stop was asked for, with the folder's path; the state is saved.
+            UserError: when training diverged.
+        """
+        with self._locked(), cpu_threads(self.recipe.threads):
+            state = self._load()
+            try:
+                return finish(self._train(state))
+            except (Interrupted, KeyboardInterrupt) as stopped:
+                raise Interrupted(self.folder.path) from stopped
+            except (DivergedError, FloatingPointError) as error:
+                raise UserError(self._divergence(error)) from error
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return self.folder.locked() if processes.rank() == 0 else nullcontext()
+
+    def _load(self) -> dict[str, Any] | None:
+        """The checkpoint, if there is one, with everything taken from it that no phase is needed for."""
+        state = self.folder.load_checkpoint(self.learner.device)
+        check_place(state, len(self.learner.phases), self.folder)
+        if state is None:
+            return None
+        with fitting(self.folder):
+            state = pick_share(state)
+            self.learner.load_state_dict(state)
+            for callback in self.own:
+                callback.load_state_dict(state)
+        self.before = state["seconds"]
+        return state
+
+    def _train(self, state: dict[str, Any] | None) -> Training:
+        def put_back(training: Training) -> None:
+            if state:
+                restore(training, state["training"], self.folder)
+                with fitting(self.folder):  # runs of before there was a rollback kept nothing for it
+                    self.rollback.load_state_dict(state.get("rollback", self.rollback.state_dict()))
+
+        stepping = partial(stop_on_signal, self.stop, self._answer_stop)
+        first = state["phase"] if state else 0
+        return train_phases(
+            self.learner, self.rollback, self._callbacks(), first=first, restore=put_back, stepping=stepping
+        )
+
+    def _callbacks(self) -> list[Callback]:
+        """The track's own, metrics.jsonl, and last of all the checkpoint."""
+        saver = Saver(self._save, self.recipe.checkpoint_seconds, self.stop)
+        if processes.rank() > 0:
+            return [saver]
+
+        every = self.recipe.log_every
+        logger = Logger(self.folder, self.learner, self.rollback, every, lambda: self.seconds, self.progress)
+        return [*self.own, logger, saver]
+
+    def _save(self, at: PhaseState) -> None:
+        state = {"phase": at.phase.number, "training": at.training.state_dict(), "rollback": self.rollback.state_dict()}
+        state |= {"seconds": self.seconds} | self.learner.state_dict()
+        for callback in self.own:
+            state |= callback.state_dict()
+        if joined := join_shares(state):
+            self.folder.save_checkpoint(joined)
+
+    def _answer_stop(self) -> None:
+        self.tell("stopping after this step; Ctrl-C again stops at once")
+
+    def _divergence(self, error: ArithmeticError) -> str:
+        """What the user is told: how to start anew with half the learning rate of the phase that diverged."""
+        phases = self.learner.phases
+        phase = next((phase for phase in phases if phase.name == self.rollback.stage), phases[0])
+        half = max(rate for _, rate in phase.stage.learning_rate.points) / 2
+        setting = f"{phase.name.split()[0]}.learning_rate={half:g}"
+        return (
+            f"Training diverged ({error}); {self.folder.path} keeps the last good checkpoint. Start a new run with "
+            f"smaller learning rates, for example --set {setting}."
+        )
