@@ -4,7 +4,7 @@ import functools
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from gedi_nesy.cli.shared import (
     SEED,
     Commas,
     Picture,
+    Size,
     as_json,
     of_every_run,
     read_settings,
@@ -28,6 +29,7 @@ from gedi_nesy.cli.shared import (
     working,
 )
 from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.compare import compare as compare_cells
 from gedi_nesy.nesy.compare import plan_cells
@@ -47,7 +49,7 @@ from gedi_nesy.runs.device import how_started, is_first_process
 from gedi_nesy.runs.settings import parse_setting
 
 QUICK = "gedi-nesy-quick"
-TRUST = "Let the program load Python code and files outside its folder."
+TRUST = "Let the program load Python code and files outside its folder, and execute a network's file."
 
 
 def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
@@ -73,7 +75,20 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--query", help="The goal of the program that every example satisfies.")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
 @click.option("--trust", is_flag=True, default=None, help=TRUST)
-@click.option("--data", help="Your own examples: a CSV table with a column for each variable of the query.")
+@click.option(
+    "--data", help="Your own examples: a CSV table with a column for each variable of the query, or an .npz file."
+)
+@click.option("--features", help="An .npz file of vectors that say which images are alike, or that are the inputs.")
+@click.option("--size", type=Size(), help="Side, or HEIGHTxWIDTH, to which a table's images are resized.")
+@click.option("--channels", type=click.Choice(["1", "3"]), help="A table's images become grey, 1, or colour, 3.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="E",
+    help="mnist_net, resnet8-32, resnet18, mlp-256, ..., or your own as file.py:factory, with --trust; NAME=E, "
+    "repeatable, where the rule has several networks.  [default: by what the inputs are]",
+)
 @click.option(
     "--dataset",
     help="mnist, digits, mnist+operators for the program formula, an .npz file or an image folder.  [default: mnist, "
@@ -125,11 +140,25 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
     console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, markup=False)
 
 
+def _read_networks(texts: Sequence[str]) -> str | dict[str, str]:
+    """What --network says: one for all, or one for each that is named."""
+    named = {name: network for name, equals, network in (text.partition("=") for text in texts) if equals}
+    if named and len(named) == len(texts):
+        return named
+    if len(texts) > 1:
+        raise UserError("Give --network once for all, or as NAME=E for each of the rule's networks.")
+    return texts[0]
+
+
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
-    names = ("method", "recipe", "quick", "out", "settings")
-    method, recipe, quick, out, settings = (options.pop(name) for name in names)
+    names = ("method", "recipe", "quick", "out", "settings", "networks")
+    method, recipe, quick, out, settings, networks = (options.pop(name) for name in names)
     recipe = QUICK if quick else recipe
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
+    if "channels" in overrides:
+        overrides["channels"] = int(overrides["channels"])
+    if networks:
+        overrides["network"] = _read_networks(networks)
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
     overrides |= read_settings(settings)

@@ -10,6 +10,7 @@ from torch import Tensor
 from gedi_nesy.data.image_file import read_image
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.familiarity import percentiles, verdict
+from gedi_nesy.nesy.reading import GREY
 from gedi_nesy.nesy.run import Run
 
 
@@ -23,11 +24,15 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
         `report.words.VERDICTS` (both None for a run that has not measured its training images); where that is
         "inverted", `if_inverted`, the symbol of the image with light and dark swapped.
     """
+    name = network or next(iter(run.readings))
+    if name in run.readings and run.readings[name].is_vector:
+        raise UserError("This run reads vectors, not image files; ask run.predict(vectors) in Python.")
+    channels, height, width = run.readings[name].shape if name in run.readings else GREY
     read: dict[int, Tensor] = {}
     rows: list[dict[str, Any]] = [{"image": str(path)} for path in paths]
     for number, path in enumerate(paths):
         try:
-            read[number] = read_image(path, (28, 28))
+            read[number] = read_image(path, (height, width), channels)
         except UserError as error:
             rows[number]["error"] = str(error)
     if read:
@@ -37,7 +42,7 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
 
 
 def _predict(run: Run, images: Tensor, network: str | None) -> list[dict[str, Any]]:
-    """The answers for uint8 images [n, 1, 28, 28]."""
+    """The answers for uint8 images [n, C, H, W]."""
     rows, inverse = _symbols(run, images, network), _symbols(run, 255 - images, network)
     energies = run.energy(images, network).tolist()
     own, inverted = percentiles(run, images, network), percentiles(run, 255 - images, network)

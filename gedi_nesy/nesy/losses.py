@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gedi_nesy.core import processes
+from gedi_nesy.core.chain.plan import plan
 from gedi_nesy.core.chains import Renew
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
@@ -21,17 +22,17 @@ from gedi_nesy.core.losses import (
     prior_loss,
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
-from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.seeds import mix_seeds, own_seed
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.core.terms import Term, optima, terms_with
-from gedi_nesy.data.scale import Scale
+from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
-from gedi_nesy.nesy.candidates import Candidates
+from gedi_nesy.nesy.candidates import Candidates, Shape
 from gedi_nesy.nesy.examples import batch_rows
 from gedi_nesy.nesy.foreign import DistortedImages
+from gedi_nesy.nesy.reading import Reading
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.nesy.shares import join_outputs, own_rows
 from gedi_nesy.networks.heads import TEMPERATURE
@@ -93,7 +94,7 @@ class StepLosses:
         self.steps = stage.length(len(loader), loader.calls_each)
         count = recipe.sampler.distorted // processes.count() if recipe.sampler else 0
         self.distorted = DistortedImages(loader, count, stage.noise, own_seed(seed))
-        device = loader.inputs.device
+        device = loader.device
         self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
@@ -101,11 +102,15 @@ class StepLosses:
         weights = self.objective.weights(step / self.steps)
         batch = self.stage.examples_of(self.loader.calls_each)
         rows = batch_rows(len(self.loader), batch, step, self.seed)
+        with self._dropout_of(step):
+            return self._losses(step, rows, weights)
+
+    def _losses(self, step: int, rows: Tensor, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """Those of the terms that weigh anything, on these examples."""
         clean = self._share(rows)
         view = self._view(clean)
         others = self._others(step) if weights.get("gen") else {}
-        with self._dropout_of(step):
-            logits, at_others = self._logits(view, others)
+        logits, at_others = self._logits(view, others)
         log_probs = {network: values.log_softmax(-1) for network, values in logits.items()}
         terms: dict[str, Callable[[], Tensor]] = {
             "nesy": lambda: self._rule(log_probs, view),
@@ -126,10 +131,10 @@ class StepLosses:
     @contextmanager
     def _dropout_of(self, step: int) -> Iterator[None]:
         """What dropout draws inside, from torch's global generator, is a pure function of the step's number."""
-        if not self.stage.dropout:
+        if not (self.stage.dropout or self.recipe.network):
             yield
             return
-        device = self.loader.inputs.device
+        device = self.loader.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(mix_seeds(own_seed(self.seed), step))
             yield
@@ -137,7 +142,7 @@ class StepLosses:
     def _logits(self, view: Batch, others: Others) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
         """Each network's logits at its images of the view and, all in one go, at the others; of all processes."""
         joined = {name: torch.cat([x, *others.get(name, ())]) for name, x in view.images.items()}
-        with torch.autocast(self.loader.inputs.device.type, torch.bfloat16, enabled=self.stage.bf16):
+        with torch.autocast(self.loader.device.type, torch.bfloat16, enabled=self.stage.bf16):
             outputs = {name: f.float() for name, f in predict(self.candidates, replace(view, images=joined)).items()}
         at_data, at_others = {}, {}
         for name, values in outputs.items():
@@ -156,7 +161,7 @@ class StepLosses:
 
     def _view(self, clean: Batch) -> Batch:
         """A fresh draw from the stage's T(x'|x)."""
-        return clean.view(self.stage, self.loader.ground, self.training.generator)
+        return clean.view(self.stage, self.loader.readings, self.training.generator)
 
     @property
     def candidates(self) -> Candidates:
@@ -236,20 +241,31 @@ class StepLosses:
         return terms
 
 
-def build_sgld(settings: Sampler, scale: Scale, ground: Tensor) -> SGLD:
-    """The sampler that a recipe describes, for inputs of that scale on that ground, [1, 1, 1]."""
-    clamp = (scale.low, scale.high) if settings.clamp else None
-    reference = None if settings.reference is None else Reference(ground, settings.reference)
-    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, settings.engine, reference=reference)
+def build_sgld(settings: Sampler, reading: Reading, shape: Shape, network: nn.Module) -> SGLD:
+    """The sampler that a recipe describes, for a network of this shape; torch samples what compiled code can't."""
+    clamp = (reading.scale.low, reading.scale.high) if settings.clamp else None
+    reference = None if settings.reference is None else reading.reference(settings.reference, shape.images)
+    engine = settings.engine if compiles(network, shape.input) else "torch"
+    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, engine, reference=reference)
 
 
-def warp_some(share: float, ground: Tensor) -> Renew | None:
-    """What warps a share of the chains a little, so that they spread over the data's own variation."""
-    if not share:
+def compiles(network: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether the compiled engine of SGLD knows a network's layers."""
+    try:
+        plan(network, shape)
+    except UserError:
+        return False
+    return True
+
+
+def warp_some(share: float, reading: Reading) -> Renew | None:
+    """What warps a share of the chains a little, so that they spread over the data's own variation; drawings' only."""
+    if not share or reading.kind != "drawing":
         return None
 
     def warp(chains: Tensor, generator: torch.Generator) -> Tensor:
-        warped = LITTLE(chains.flatten(0, 1).unsqueeze(1), ground, generator).view_as(chains)
+        each = chains.reshape(-1, *reading.shape)
+        warped = LITTLE(each, reading.surroundings(each), generator).view_as(chains)
         chosen = torch.rand(len(chains), 1, 1, 1, generator=generator, device=chains.device) < share
         return torch.where(chosen, warped, chains)
 

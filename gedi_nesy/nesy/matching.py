@@ -20,13 +20,17 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.deformation import affinity
-from gedi_nesy.nesy.likeness import Likeness, by_shape
+from gedi_nesy.nesy.likeness import Likeness, by_cosine, by_shape
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Matching, Recipe
 
 LARGEST_POOL = 3000  # images; every two of them are compared
 BLOCKS = 20  # a sweep redraws the examples in this many blocks, the examples of one side by side
 HOT, COLD = 0.3, 0.006  # first and last temperature, in the pull of all other images on one
+
+
+class NoLikeness(UserError):
+    """Nothing says which inputs are alike."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def match(
     loader: Loader,
     recipe: Recipe,
     swept: Callable[[int, int], None] = lambda sweep, sweeps: None,
-    likeness: Likeness | None = None,
+    likeness: Mapping[str, Likeness] | None = None,
 ) -> tuple[Matched, Targets]:
     """Search for symbols that satisfy the rule in every example and give like images the same name.
 
@@ -71,7 +75,7 @@ def match(
         loader: the examples.
         recipe: its `matching` has the settings.
         swept: told after each sweep how many are done, and of how many.
-        likeness: of the inputs in the examples' pool, by default that of their shapes.
+        likeness: of the inputs in each network's pool, by default `find_likeness`.
 
     Returns:
         What was found, and for each variable the share of the trusted chains that give it each symbol,
@@ -83,22 +87,47 @@ def match(
     settings = recipe.matching
     assert settings is not None
     generator = torch.Generator().manual_seed(recipe.seed)
-    few, device = loader.first(settings.examples), loader.inputs.device
-    likeness = likeness or by_shape(few.examples.pool)
-    affinities = {network: _affinities(network, few, settings, likeness) for network in few.calls}
+    few, device = loader.first(settings.examples), loader.device
+    likeness = likeness or find_likeness(loader)
+    affinities = {network: _affinities(network, few, settings, likeness[network]) for network in few.calls}
     chains = _Chains(constraint, few, affinities, settings.chains, generator)
     for sweep in range(settings.sweeps):
         progress = sweep / max(settings.sweeps - 1, 1)
         for block in torch.randperm(len(few), generator=generator).chunk(BLOCKS):
             chains.redraw(block, HOT * (COLD / HOT) ** progress)
         swept(sweep + 1, settings.sweeps)
-    matched, targets = _judge(chains, recipe.agreement, likeness.name)
+    names = " and ".join(dict.fromkeys(one.name for one in likeness.values()))
+    matched, targets = _judge(chains, recipe.agreement, names)
     unmatched = len(loader) - len(few)
     return matched, {key: F.pad(shares, (0, 0, 0, unmatched)).to(device) for key, shares in targets.items()}
 
 
+def find_likeness(loader: Loader) -> dict[str, Likeness]:
+    """For each network how its inputs are compared: by given features, drawings by shape, vectors by their cosine.
+
+    Raises:
+        NoLikeness: a network reads pictures that come without features.
+    """
+    found = {}
+    for network, reading in loader.readings.items():
+        features = loader.features(network)
+        if features is not None:
+            found[network] = by_cosine(features)
+        elif reading.kind == "vector":
+            found[network] = by_cosine(loader.pool(network))
+        elif reading.kind == "drawing":
+            found[network] = by_shape(loader.pool(network))
+        else:
+            raise NoLikeness(
+                f"Nothing says which of the pictures that {network} reads are alike, so they can't be matched: give "
+                "--features, or take --recipe gedi-nesy-restarts, which does without."
+            )
+    return found
+
+
 def check_matchable(loader: Loader, settings: Matching) -> None:
     """UserError if `match` could not compare the examples' images."""
+    find_likeness(loader)
     few = loader.first(settings.examples)
     for network in few.calls:
         _images_read(network, few, settings)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
 from gedi_nesy.core.terms import TERMS
 from gedi_nesy.errors import UserError, did_you_mean
 from gedi_nesy.nesy.candidates import Build
+from gedi_nesy.networks.own import Network
 from gedi_nesy.runs import recipe
 from gedi_nesy.runs.device import has_bf16
 from gedi_nesy.runs.recipe import Probability
@@ -41,8 +43,9 @@ class Sampler(recipe.Sampler):
     Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` is the
     number of distorted training images that `weights.distorted` holds against the data: where the two are hard to tell
     apart, chains hardly ever come. `reference` is the variance of r(x) around the images' ground (`core.reference`);
-    left out, r is uniform. `warp` is the share of chains that are warped a little before a step. `ahead` advances
-    chains in a second thread beside the next step (`core.chains`).
+    left out, r is uniform. `warp` is the share of chains that are warped a little before a step.
+    `ahead` advances chains in a second thread beside the next step (`core.chains`). Networks that the compiled code
+    doesn't know are sampled by torch.
     """
 
     retired: ClassVar[Mapping[str, Any]] = {"every": 1}
@@ -107,8 +110,35 @@ class Stage(recipe.Stage):
         return self.steps or self.epochs * -(-examples // self.examples_of(calls))  # type: ignore[operator]
 
 
+class View(Settings):
+    """Random views of pictures and vectors, where a stage's `warp` is above 0; drawings are warped.
+
+    Attributes:
+        crop: least share of a picture's area that is kept.
+        flip: probability of a mirror image; 0, for many symbols are not their mirror images', as an arrow or a 3.
+        jitter: probability of other brightness, contrast, saturation and hue.
+        desaturate: probability that a picture loses its colour.
+        noise: standard deviation of a vector's noise, in those of its features.
+        dropout: share of a vector's features that are left out; networks called mlp-... leave out some themselves.
+    """
+
+    crop: Annotated[float, Field(gt=0, le=1)] = 0.5
+    flip: Probability = 0.0
+    jitter: Probability = 0.8
+    desaturate: Probability = 0.2
+    noise: NonNegativeFloat = 0.3
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Read(Settings):
+    """What one of the rule's networks reads: the shape of an image, (C, H, W), or of a vector, (D,), and its kind."""
+
+    shape: tuple[PositiveInt, ...]
+    kind: Literal["drawing", "picture", "vector"]
+
+
 class Matching(Settings):
-    """The search for symbols by the images' shapes, without a network (`nesy.matching`)."""
+    """The search for symbols by the likeness of the inputs, without a network (`nesy.matching`)."""
 
     examples: PositiveInt  # at most so many are matched
     chains: PositiveInt
@@ -126,10 +156,16 @@ class Recipe(recipe.RunRecipe):
     program: str = "addition"
     query: str | None = None
     arguments: tuple[str, ...] = ()
-    trust: bool = False  # let the program import Python, and files outside its folder
+    trust: bool = False  # let the program import Python, and files outside its folder; let a network's file be run
     dataset: str | None = None
     data: str | None = None
     examples: PositiveInt = DEFAULT_EXAMPLES
+    size: tuple[PositiveInt, PositiveInt] | None = None  # height and width that a table's images are resized to
+    channels: Literal[1, 3] | None = None  # a table's images become grey or colour
+    features: str | None = None  # a file of vectors: which inputs are alike, or the inputs themselves (`nesy.table`)
+    network: str | dict[str, str] | None = None  # of all stages, or for some of the rule's networks, by their names
+    inputs: dict[str, Read] = Field(default_factory=dict)  # what each of the rule's networks reads, told from the data
+    view: View = View()
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
     head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"
     cycles: PositiveInt = 1
@@ -182,9 +218,11 @@ class Recipe(recipe.RunRecipe):
             raise ValueError("restarts > 1 needs a [student] that learns from the restarts kept")
         return self
 
-    def build(self, stage: Stage) -> Build:
-        """How a stage's networks are built."""
-        return Build(stage.network, self.head, stage.dropout)
+    def build(self, stage: Stage, own: Mapping[str, Network] = MappingProxyType({})) -> Build:
+        """How a stage's networks are built; `own` has classes and functions of Python by their descriptions."""
+        named = self.network if isinstance(self.network, dict) else {}
+        others = {network: own.get(name, name) for network, name in named.items()}
+        return Build(stage.network, self.head, stage.dropout, others, self.trust)
 
     @property
     def last(self) -> Stage:

@@ -75,7 +75,7 @@ class Selection:
 @torch.no_grad()
 def judge(candidates: Candidates, constraint: Constraint, loader: Loader, recipe: Recipe) -> Judged:
     """Judge restarts on augmented views of the training examples, the same views each time; no label is looked at."""
-    generator = torch.Generator(loader.inputs.device).manual_seed(recipe.seed)
+    generator = torch.Generator(loader.device).manual_seed(recipe.seed)
     nll = torch.zeros(len(candidates))
     posteriors: dict[Key, Tensor] = {}  # [K, examples, classes], summed over views
     for _ in range(recipe.views):
@@ -131,7 +131,7 @@ def _one_view(
     """On one view of all examples: log P(rule), [K, examples], and the posteriors {key: [K, examples, classes]}."""
     log_probs, posteriors = [], []
     for rows in torch.arange(len(loader)).split(CHUNK):
-        view = loader.batch(rows).view(recipe.train, loader.ground, generator)
+        view = loader.batch(rows).view(recipe.train, loader.readings, generator)
         logits = view.by_variable(predict(candidates, view, BLOCK))
         inputs = {key: values.log_softmax(-1) for key, values in logits.items()}
         rules = candidates.rules(constraint)

@@ -52,10 +52,10 @@ def test_the_prior_has_its_forms_optimum(form, optimum, addition, loader):
 
 def add_chains(losses, candidates, reinit):
     """Chains of the single network, as a session makes them; their buffer."""
-    recipe, generator, scale = losses.recipe, losses.training.generator, losses.loader.scale
+    recipe, generator, reading = losses.recipe, losses.training.generator, losses.loader.readings["digits"]
     buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, reinit, generator, torch.device("cpu"))
-    sgld = build_sgld(recipe.sampler, scale, losses.loader.ground)
     net = candidates.networks(0)["digits"]
+    sgld = build_sgld(recipe.sampler, reading, Shape(10), net)
     losses.training.chains["digits"] = Chains(net, sgld, buffer, recipe.sampler.chains, generator)
     return buffer
 
