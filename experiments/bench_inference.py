@@ -1,7 +1,8 @@
 """Exact inference: speed of addition beside DeepProbLog, KLay and closed forms.
 
 Run `python experiments/bench_inference.py`: it prints its table and stores it in experiments/results/. One thread; the
-contestants take turns. How inference grows with a rule's size is measured by growth.py.
+contestants take turns. How inference grows with a rule's size is measured by growth.py. With `--device cuda` the rule
+and the closed forms are timed on a GPU, in larger batches too, by the clock; the table is stored under another name.
 """
 
 import statistics
@@ -24,6 +25,7 @@ from gedi_nesy.logic.diagram import FALSE, TRUE
 from gedi_nesy.logic.program import find_program
 from gedi_nesy.networks.mnist_net import MNIST_Net
 
+BATCHES = (20, 60, 1024, 16384)  # the first two on the CPU
 PAIRS = torch.tensor([(a, b) for a in range(10) for b in range(10 - a)])
 
 
@@ -36,7 +38,7 @@ def closed_form(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 def table_of_solutions(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """log P(addition) as a sum over its 55 solutions, [batch]."""
-    a, b = PAIRS.unbind(1)
+    a, b = PAIRS.to(x.device, non_blocking=True).unbind(1)
     return (x[:, a] + y[:, b] + z[:, a + b]).logsumexp(1)
 
 
@@ -94,6 +96,28 @@ def take_turns(contestants: dict[str, Callable[[], object]], rounds: int) -> dic
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def speed_on(device: torch.device, batch: int, rounds: int) -> dict[str, float]:
+    """Forward and backward of addition on a GPU, milliseconds by the clock; KLay and DeepProbLog are left out."""
+    rule = Constraint.from_file("addition")
+    logits = torch.randn(batch, 3, 10, device=device, requires_grad=True)
+
+    def ours(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        return rule.log_prob({"X": x, "Y": y, "Z": z})
+
+    def milliseconds(log_prob: Callable[..., Tensor]) -> float:
+        times = []
+        for _ in range(rounds + 1):
+            start = time.perf_counter()
+            for _ in range(20):
+                (-log_prob(*logits.log_softmax(-1).unbind(1)).mean()).backward()
+            torch.cuda.synchronize(device)
+            times.append((time.perf_counter() - start) / 20 * 1e3)
+        return statistics.median(times[1:])
+
+    contestants = {"closed form": closed_form, "table of solutions": table_of_solutions, "ours": ours}
+    return {name: milliseconds(log_prob) for name, log_prob in contestants.items()}
+
+
 def speed(batch: int, rounds: int) -> dict[str, float]:
     """Forward and backward of addition, milliseconds."""
     rule = Constraint.from_file("addition")
@@ -128,16 +152,20 @@ def speed(batch: int, rounds: int) -> dict[str, float]:
 
 @click.command()
 @click.option("--rounds", default=7, show_default=True, help="Turns of each contestant.")
-def main(rounds: int) -> None:
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
+def main(rounds: int, device: str) -> None:
     """Measure, print and store."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    on_gpu = torch.device(device).type == "cuda"
     table: dict[str, dict[str, float]] = {}
-    for batch in (20, 60):
-        table[str(batch)] = times = speed(batch, rounds)
+    for batch in BATCHES if on_gpu else BATCHES[:2]:
+        times = speed_on(torch.device(device), batch, rounds) if on_gpu else speed(batch, rounds)
+        table[str(batch)] = times
+        yardstick = times["closed form" if on_gpu else "DeepProbLog"]
         for name, milliseconds in times.items():
-            print(f"batch {batch:3}  {name:28} {milliseconds:10.3f} ms  {times['DeepProbLog'] / milliseconds:9.1f}x")
-    write_result(RESULTS / "inference_speed.json", table)
+            print(f"batch {batch:5}  {name:28} {milliseconds:10.3f} ms  {yardstick / milliseconds:9.1f}x")
+    write_result(RESULTS / ("inference_speed_cuda.json" if on_gpu else "inference_speed.json"), table, device)
 
 
 if __name__ == "__main__":

@@ -33,16 +33,16 @@ def open_regular(path: Path, *, follow_links: bool = True) -> BinaryIO:
     return file
 
 
-def read_regular(path: Path, *, follow_links: bool = True) -> bytes:
-    """All bytes of a regular file of at most BYTES.
+def read_regular(path: Path, *, follow_links: bool = True, most: int = BYTES) -> bytes:
+    """All bytes of a regular file that has at most so many.
 
     Raises:
         OSError: as `open_regular`, or the file is larger.
     """
     with open_regular(path, follow_links=follow_links) as file:
-        data = file.read(BYTES + 1)
-    if len(data) > BYTES:
-        raise OSError(errno.EFBIG, f"it is larger than {BYTES >> 20} MB", str(path))
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 20:,} MB", str(path))
     return data
 
 

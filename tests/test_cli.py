@@ -9,7 +9,6 @@ from PIL import Image
 
 from gedi_nesy.cli import MODULES, main
 from gedi_nesy.data import DataUnavailable
-from gedi_nesy.report.words import VERDICTS
 
 TINY = ["--set=restarts=1", "--set=views=1", "--set=train.steps=2", "--set=student.steps=2", "--set=sampler.steps=1"]
 
@@ -65,14 +64,17 @@ def test_a_file_that_is_no_image_does_not_lose_the_others_answers(run, tmp_path,
     monkeypatch.setenv("COLUMNS", "300")  # for a path in one line
     Image.new("L", (56, 56)).save(tmp_path / "black.png")
     (tmp_path / "text.png").write_text("no image")
+    paths = [tmp_path / name for name in ("text.png", "black.png", "missing.png")]
     for form in ([], ["--json"]):
-        result = invoke("predict", run[0], tmp_path / "text.png", tmp_path / "black.png", *form)
+        result = invoke("predict", run[0], *paths, *form)
         assert result.exit_code == 1
-        assert "text.png is not an image" in " ".join(result.stderr.split())
-        assert "black" in result.stdout
+        first, second = result.stderr.splitlines()
+        assert "text.png is not an image" in first
+        assert "There is no image file" in second
+        assert "blank image: nothing to read" in result.stdout or form
     rows = json.loads(result.stdout)
-    assert [row.keys() & {"error", "symbol"} for row in rows] == [{"error"}, {"symbol"}]
-    assert rows[1]["verdict"] in VERDICTS
+    assert [row.keys() & {"error", "symbol"} for row in rows] == [{"error"}, {"symbol"}, {"error"}]
+    assert rows[1]["verdict"] == "blank"
     assert 0 <= rows[1]["percentile"] <= 100
 
 

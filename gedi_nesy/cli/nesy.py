@@ -245,8 +245,12 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     """Predict the symbol on each image file, and say whether it is like the training images.
 
     Beside the symbol stand the second-best one, the energy (high: unlike the training images) and the percentile: how
-    many of the training images are less familiar. An image with fewer than 1% below it is called foreign, or inverted
-    where it would not be with light and dark swapped; one with fewer than 5% unusual.
+    many of the training images are less familiar, by energy and certainty together, on slightly changed copies. The
+    verdict goes by this percentile alone: an image with fewer than 1% below it is called foreign, or inverted where it
+    would not be with light and dark swapped; one with fewer than 5% unusual. One without any contrast is called blank.
+
+    An image is scaled to 28x28 pixels as a whole, its margins too; crop it where the symbol fills less than half of it.
+    One that is not square keeps its ratio of width to height, and is centred on the median of the pixels at its edge.
 
     \b
     Example:
@@ -255,9 +259,11 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     with working("looking at the images"):
         rows = predict_files(run, images, network)
     show(rows, prediction_table, as_json)
-    failed = [row["error"] for row in rows if "error" in row]
-    if failed:
-        raise click.ClickException(" ".join(failed))
+    errors = [row["error"] for row in rows if "error" in row]
+    for error in errors:
+        click.echo(f"Error: {error}", err=True)
+    if errors:
+        raise click.exceptions.Exit(1)
 
 
 @click.command()
@@ -268,6 +274,8 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
 @as_json
 def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Ask DeepProbLog's own solver about test images: tensor(test(I)) is the I-th.
+
+    Of a run on a table, tensor(x(2)) is the image in column X and line 2, the line after the heading.
 
     \b
     Example:

@@ -2,8 +2,9 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.chains import Chains
+from gedi_nesy.core.checks import Checks
 from gedi_nesy.core.objective import Objective
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.core.sgld import ReplayBuffer
@@ -70,6 +72,7 @@ class Training:
         buffers: a replay buffer of SGLD samples for each energy model whose losses advance the chains themselves.
         chains: those of the energy models whose chains advance themselves; their names are not among the buffers'.
         step: optimiser steps taken so far.
+        checks: of the numbers by which a step is known to have diverged.
     """
 
     model: nn.Module
@@ -79,6 +82,7 @@ class Training:
     buffers: dict[str, ReplayBuffer] = field(default_factory=dict)
     chains: dict[str, Chains] = field(default_factory=dict)
     step: int = 0
+    checks: Checks = field(default_factory=Checks)
 
     @property
     def result(self) -> nn.Module:
@@ -86,7 +90,14 @@ class Training:
         return self.model if self.average is None else self.average.module
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values only, so that it loads with `weights_only=True`."""
+        """Tensors and plain values only, so that it loads with `weights_only=True`.
+
+        Chains are float32, four times the room of bytes: rounded, a resumed run would go on from other chains.
+
+        Raises:
+            DivergedError: when a step up to here has diverged, as a GPU says only now; such a state is not given away.
+        """
+        self.checks.settle()
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -98,6 +109,7 @@ class Training:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken; the shapes must be those of this training."""
+        self.checks.clear()
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
@@ -119,8 +131,11 @@ def moving_average(model: nn.Module, decay: float) -> MovingAverage | None:
 class Watcher(Protocol):
     """What is told of every step."""
 
-    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
-        """After a step: the state and that step's losses; may raise to end the training."""
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
+        """After a step: the state and that step's losses; may raise to end the training.
+
+        To read a loss, or the total, on a GPU is to wait for it.
+        """
 
 
 def fit(
@@ -147,8 +162,8 @@ def fit(
         watchers: called in order after every step.
 
     Raises:
-        DivergedError: when the total is no longer finite; the parameters of the step before are lost, so resume from
-            the last checkpoint.
+        DivergedError: when the total is no longer finite, on a GPU one step late (`core.checks`); the parameters of the
+            step before are lost, so resume from the last checkpoint.
     """
     watchers = tuple(watchers)
     while training.step < steps:
@@ -158,18 +173,20 @@ def fit(
         training.optimizer.zero_grad(set_to_none=True)  # now, so that old gradients take no room beside the chains
         losses = compute_losses(training.step)
         total = objective(losses, progress)
-        value = total.item()
-        if not math.isfinite(value):
-            raise DivergedError(f"step {training.step}: {_describe(losses)}")
+        found = {name: loss.detach() for name, loss in losses.items()}
+        training.checks.expect(total.detach().view(1), partial(_check_total, training.step, found))
         total.backward()
         processes.average_gradients(training.model)
         training.optimizer.step()
         if training.average is not None:
             training.average.update()
         training.step += 1
+        training.checks.turn()
         for watch in watchers:
-            watch(training, losses, value)
+            watch(training, found, total.detach())
 
 
-def _describe(losses: Mapping[str, Tensor]) -> str:
-    return ", ".join(f"{name} = {loss.mean().item():.4g}" for name, loss in losses.items())
+def _check_total(step: int, losses: Mapping[str, Tensor], total: Sequence[float]) -> None:
+    if not math.isfinite(total[0]):
+        values = ", ".join(f"{name} = {loss.mean().item():.4g}" for name, loss in losses.items())
+        raise DivergedError(f"step {step}: {values}")

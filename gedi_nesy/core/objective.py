@@ -125,6 +125,6 @@ def diagnose(log_probs: Tensor, view_log_probs: Tensor, log_prior: Tensor) -> Di
     )
 
 
-def uniform_log_prior(classes: int) -> Tensor:
-    """log of the uniform distribution, shape [classes]."""
-    return torch.full((classes,), -math.log(classes))
+def uniform_log_prior(classes: int, device: torch.device | None = None) -> Tensor:
+    """log of the uniform distribution, shape [classes]; made on the device, by default the CPU."""
+    return torch.full((classes,), -math.log(classes), device=device)

@@ -58,6 +58,15 @@ def anyone(*flags: bool) -> list[bool]:
     return [vote > 0 for vote in votes.tolist()]
 
 
+@torch.no_grad()
+def greatest(value: Tensor) -> Tensor:
+    """The greatest of a number, [], over the processes, which stays on the device; nan is an error of the caller's."""
+    if count() > 1:
+        value = value.clone()
+        distributed.all_reduce(value, distributed.ReduceOp.MAX)
+    return value
+
+
 def gather(value: Any) -> list[Any]:
     """A value of each process, in the first process; in the others an empty list. Tensors must be on CPU."""
     if count() == 1:

@@ -27,7 +27,8 @@ class SGLD:
         noise: standard deviation of the noise of a step.
         clamp: (low, high) to which x is clipped after every step, or None. Without it pixels drift far outside.
         engine: "numba" runs whole chains in compiled code, several times faster, for float32 on CPU and plain stacks of
-            layers (`core.chain`); it takes the same noise and gives the same samples up to rounding.
+            layers (`core.chain`); it takes the same noise and gives the same samples up to rounding. "graph" records
+            the steps on a GPU as one CUDA graph, for networks that look at no value on their way.
         jump: each step begins with a jump (`core.jumps`) inside the clamp, between regions that gradients keep apart.
         reference: r(x), so that chains sample exp(-E(x)) r(x); without it r is uniform, as in the paper.
 
@@ -39,7 +40,7 @@ class SGLD:
     step_size: float = 1.0
     noise: float = 0.01
     clamp: tuple[float, float] | None = None
-    engine: Literal["torch", "numba"] = "torch"
+    engine: Literal["torch", "numba", "graph"] = "torch"
     jump: bool = False
     reference: Reference | None = None
 
@@ -52,8 +53,8 @@ class SGLD:
             raise UserError(f"SGLD needs a noise of 0 or more, not {self.noise}.")
         if self.clamp is not None and not self.clamp[0] < self.clamp[1]:
             raise UserError(f"SGLD clamps to (low, high) with low < high, not {self.clamp}.")
-        if self.engine not in ("torch", "numba"):
-            raise UserError(f'The engine of SGLD is "torch" or "numba", not {self.engine!r}.')
+        if self.engine not in ("torch", "numba", "graph"):
+            raise UserError(f'The engine of SGLD is "torch", "numba" or "graph", not {self.engine!r}.')
         if self.engine == "numba" and find_spec("numba") is None:
             raise UserError("SGLD's numba engine needs numba: pip install 'gedi-nesy[fast]'.")
         if self.jump and (self.clamp is None or self.engine == "numba"):
@@ -85,7 +86,8 @@ class SGLD:
 
     def advance(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         """As a call, for callers that look themselves whether every chain is still finite."""
-        return (self._by_numba if self.engine == "numba" else self._by_torch)(model, x, generator)
+        engines = {"torch": self._by_torch, "numba": self._by_numba, "graph": self._by_graph}
+        return engines[self.engine](model, x, generator)
 
     def _by_torch(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         with torch.no_grad():
@@ -104,6 +106,11 @@ class SGLD:
         from gedi_nesy.core.chain.run import run_chains  # here, because it needs an optional package
 
         return run_chains(model, x, generator, self)
+
+    def _by_graph(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+        from gedi_nesy.core.chain.graph import replay_chains  # here, because few need it
+
+        return replay_chains(self._by_torch, self, model, x, generator)
 
 
 class ReplayBuffer:

@@ -10,9 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gedi_nesy.data.files import corrupt, read_bytes
-
-MOST = 2**30  # bytes, unzipped: a small file can hold any number of zeros
+from gedi_nesy.data.files import MOST, corrupt, read_bytes
 
 
 def read_idx(path: Path, md5: str | None = None) -> Tensor:

@@ -21,7 +21,9 @@ MAX_PIXELS = 64_000_000  # decoded in all its forms, an image takes ten bytes of
 
 
 def read_image(path: Path, size: tuple[int, int], channels: int = 1) -> Tensor:
-    """An image file, resized to (height, width): uint8 [channels, height, width].
+    """An image file, scaled to fit (height, width): uint8 [channels, height, width].
+
+    An image of another shape keeps its ratio of width to height, with a warning, and is centred on its own ground.
 
     Args:
         path: of a file in one of FORMATS.
@@ -32,9 +34,7 @@ def read_image(path: Path, size: tuple[int, int], channels: int = 1) -> Tensor:
         UserError: as `open_image`.
     """
     picture = open_image(path, "L" if channels == 1 else "RGB")
-    wanted = size[::-1]  # PIL says width first
-    resized = picture if picture.size == wanted else picture.resize(wanted, Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(resized))  # [height, width] or [height, width, 3]
+    pixels = torch.from_numpy(np.array(_fit(picture, *size)))  # [height, width] or [height, width, 3]
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
 
 
@@ -49,6 +49,28 @@ def read_pixels(path: Path) -> Tensor:
         raise UserError(f"{path} has pixels of kind {image.mode}: save it as an 8-bit grey or RGB image")
     pixels = torch.from_numpy(np.array(image.convert(COLOURS[image.mode])))
     return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def _fit(picture: Image.Image, height: int, width: int) -> Image.Image:
+    """The whole picture at that size; what it does not fill gets its ground, the median of the pixels at its edge."""
+    if picture.size == (width, height):  # PIL says width first
+        return picture
+    scale = min(width / picture.width, height / picture.height)
+    inner = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
+    resized = picture.resize(inner, Image.Resampling.BILINEAR)
+    if inner == (width, height):
+        return resized
+    warnings.warn(
+        f"images that are not of the shape {width}x{height} keep their ratio of width to height: they are scaled to "
+        "fit, and centred on the median of the pixels at their edge",
+        stacklevel=3,
+    )
+    pixels = np.asarray(picture)
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    ground = np.median(edge, axis=0).round().astype(np.uint8)
+    sheet = Image.fromarray(np.broadcast_to(ground, (height, width, *ground.shape)).copy())
+    sheet.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return sheet
 
 
 def open_image(path: Path, mode: str | None = None) -> Image.Image:

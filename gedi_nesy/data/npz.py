@@ -1,15 +1,16 @@
 """Images from a NumPy .npz file: x_train, y_train, x_test, y_test and, if given, classes; or images alone."""
 
-import io
+import math
 import zipfile
-import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.data.files import corrupt, read_bytes
+from gedi_nesy.data.files import corrupt, open_zip
 from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
 
@@ -35,12 +36,12 @@ def read_npz(path: Path, name: str | None = None) -> Images:
     if missing := [key for key in ARRAYS if key not in arrays]:
         raise UserError(f"{path} has no {', '.join(missing)}: save them with numpy.savez(path, x_train=..., ...)")
     y_train, y_test = _labels(path, "y_train", arrays), _labels(path, "y_test", arrays)
-    names = arrays["classes"] if "classes" in arrays else np.arange(_count_classes(path, y_train, y_test))
+    names = _classes(path, arrays, _count_classes(path, y_train, y_test))
     name = name or path.stem
     if len(y_train) < FULL.get(name, 0):
         name = f"{name}-{len(y_train)}"
     x_train, x_test = _images(path, "x_train", arrays), _images(path, "x_test", arrays)
-    return Images(name, x_train, y_train, x_test, y_test, tuple(str(c) for c in np.atleast_1d(names)))
+    return Images(name, x_train, y_train, x_test, y_test, names)
 
 
 def read_unlabelled_npz(path: Path) -> tuple[Tensor, Tensor]:
@@ -65,42 +66,57 @@ def read_unlabelled_npz(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file.
+    """All arrays of an .npz file; none is read before all sizes are known to fit.
 
     Raises:
-        UserError: the file is missing, corrupt, or has Python objects in it.
+        UserError: the file is missing, corrupt, unzips to more than the memory may hold, or has Python objects in it.
     """
-    data = io.BytesIO(read_bytes(path))
-    if not zipfile.is_zipfile(data):
-        raise corrupt(path, "it is no .npz file, or cut short")
-    try:
-        with np.load(data, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
-        if "allow_pickle" in str(error):
-            raise UserError(f"{path} holds Python objects: save arrays of numbers, and labels as integers") from error
-        raise corrupt(path, str(error)) from error
+    with open_zip(path) as archive:
+        members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+        for member in members:
+            _check_size(path, archive, member)
+        return {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
 
 
 def has_images(path: Path) -> bool:
     """Whether x_train of an .npz file is images, uint8 with three axes or four; only its header is read."""
-    try:
-        with zipfile.ZipFile(path) as file, file.open("x_train.npy") as array:
-            version = np.lib.format.read_magic(array)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(array)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return False  # whoever reads it says what is wrong with it
-    return bool(dtype == np.uint8 and len(shape) in (3, 4))
+    with suppress(UserError), open_zip(path) as archive, archive.open("x_train.npy") as file:
+        shape, dtype = _read_header(file)
+        return dtype == np.uint8 and len(shape) in (3, 4)
+    return False  # whoever reads it says what is wrong with it
 
 
 def lacks_labels(path: Path) -> bool:
     """Whether an .npz file has neither y_train nor y_test."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return not {"y_train.npy", "y_test.npy"} & set(file.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return False  # whoever reads it says what is wrong with it
+    with suppress(UserError), open_zip(path) as archive:
+        return not {"y_train.npy", "y_test.npy"} & set(archive.namelist())
+    return False  # whoever reads it says what is wrong with it
+
+
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def _check_size(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """UserError unless a member has as many bytes as its header promises: NumPy allocates what the header says."""
+    with archive.open(member) as file:
+        shape, dtype = _read_header(file)
+        rest = member.file_size - file.tell()
+    if dtype.hasobject:
+        raise UserError(f"{path} holds Python objects: save arrays of numbers, and labels as integers")
+    if dtype.itemsize == 0 or rest != (promised := math.prod(shape) * dtype.itemsize):
+        found = "items of no size" if dtype.itemsize == 0 else f"{rest:,} bytes where its header promises {promised:,}"
+        raise corrupt(path, f"{member.filename} has {found}")
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and the type of a .npy file's array."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
 
 
 def _count_classes(path: Path, *labels: Tensor) -> int:
@@ -112,6 +128,16 @@ def _count_classes(path: Path, *labels: Tensor) -> int:
             "numpy.unique(labels, return_inverse=True)[1] does"
         )
     return largest + 1
+
+
+def _classes(path: Path, arrays: dict[str, np.ndarray], count: int) -> tuple[str, ...]:
+    """The classes' names; by default their numbers."""
+    if "classes" not in arrays:
+        return tuple(map(str, range(count)))
+    names = np.atleast_1d(arrays["classes"])
+    if names.ndim > 1 or len(names) > max(MOST_CLASSES, count):
+        raise UserError(f"{path}: classes is {names.dtype} {list(names.shape)}; save one name for each class")
+    return tuple(map(str, names))
 
 
 def _images(path: Path, key: str, arrays: dict[str, np.ndarray]) -> Tensor:

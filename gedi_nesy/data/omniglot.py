@@ -1,14 +1,13 @@
 """Omniglot: handwritten characters of many alphabets (Lake et al., 2015); a test of what is foreign to MNIST."""
 
 import io
-import zipfile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from gedi_nesy.data.files import corrupt
+from gedi_nesy.data.files import open_zip
 from gedi_nesy.data.image_file import decode_image
 from gedi_nesy.data.images import Images
 from gedi_nesy.data.places import find
@@ -39,12 +38,9 @@ def _read(place: Path) -> Images | None:
 
 def _read_archive(archive: Path) -> list[tuple[str, np.ndarray]]:
     """(alphabet, uint8 [28, 28]) for each SET/ALPHABET/CHARACTER/*.png."""
-    try:
-        with zipfile.ZipFile(archive) as file:
-            names = sorted(name for name in file.namelist() if name.endswith(".png"))
-            return [(PurePosixPath(name).parts[-3], _pixels(file.read(name), f"{archive}/{name}")) for name in names]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise corrupt(archive, str(error)) from error
+    with open_zip(archive) as file:
+        names = sorted(name for name in file.namelist() if name.endswith(".png"))
+        return [(PurePosixPath(name).parts[-3], _pixels(file.read(name), f"{archive}/{name}")) for name in names]
 
 
 def _pixels(png: bytes, name: str) -> np.ndarray:

@@ -1,8 +1,9 @@
 """What a rule says before any input: its solutions, its own distribution over them, and P(rule | symbols)."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -13,7 +14,11 @@ from gedi_nesy.logic.ground import GroundProgram, Key
 from gedi_nesy.logic.likelihood import Likelihood
 from gedi_nesy.logic.renaming import Renamings
 from gedi_nesy.logic.solutions import Row, Solutions
+from gedi_nesy.logic.time_limit import OutOfBudget
 from gedi_nesy.logic.worlds import OwnDistribution
+
+T = TypeVar("T")
+Limited = Callable[[Callable[[], Any], str, str], Any]  # work, what it is, how to mend it -> what it returns
 
 
 class Analysis:
@@ -24,16 +29,19 @@ class Analysis:
         ground: the ground program.
         compiled: its diagrams.
         starts: the start value of each learnable probability.
+        limited: runs work on diagrams within the budget of a compilation: `Compiler.limited`.
     """
 
-    def __init__(self, goal: str, ground: GroundProgram, compiled: Compiled, starts: Sequence[float]) -> None:
-        self.goal, self.ground, self.compiled = goal, ground, compiled
+    def __init__(
+        self, goal: str, ground: GroundProgram, compiled: Compiled, starts: Sequence[float], limited: Limited
+    ) -> None:
+        self.goal, self.ground, self.compiled, self.limited = goal, ground, compiled, limited
         self.weights = [fact.start_weights(starts) for fact in ground.facts]
 
     @cached_property
     def solutions(self) -> Solutions:
         """The satisfying assignments."""
-        return Solutions(neural_solutions(self.ground, self.compiled))
+        return self._in_budget(lambda: Solutions(neural_solutions(self.ground, self.compiled)))
 
     @cached_property
     def distribution(self) -> OwnDistribution:
@@ -44,7 +52,7 @@ class Analysis:
         """
         if not self.solutions.total:
             raise UserError(f"no assignment satisfies {self.goal}")
-        return OwnDistribution(self.ground, self.compiled, self.weights)
+        return self._in_budget(lambda: OwnDistribution(self.ground, self.compiled, self.weights))
 
     @cached_property
     def renamings(self) -> Renamings:
@@ -64,10 +72,21 @@ class Analysis:
 
     def _likelihood(self) -> Likelihood:
         try:
-            return Likelihood(self.ground, self.compiled, self.weights)
-        except TooLarge:
+            return self._in_budget(lambda: Likelihood(self.ground, self.compiled, self.weights))
+        except (TooLarge, OutOfBudget):
             warnings.warn(
                 f"P({self.goal}) takes too many values to tell symbols apart by it: they are by what is possible",
                 stacklevel=5,
             )
-            return Likelihood(self.ground, neural_solutions(self.ground, self.compiled), ())
+            return self._in_budget(lambda: Likelihood(self.ground, neural_solutions(self.ground, self.compiled), ()))
+
+    def _in_budget(self, work: Callable[[], T]) -> T:
+        """What `work` makes of the diagrams, in a child process if there are random variables of the rule's own.
+
+        Raises:
+            OutOfBudget: it takes more than the seconds, or the memory, of a compilation.
+        """
+        if not self.ground.facts:
+            return work()
+        what = f", with {len(self.ground.facts):,} random variables of its own,"
+        return self.limited(work, what, "give it fewer, or raise seconds")

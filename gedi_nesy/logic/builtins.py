@@ -23,7 +23,8 @@ class Formula(LogicFormula):
     """A ground program whose findall/3 lists its answers in the order they were found in.
 
     ProbLog sorts them by the latest node below each, so that one that rests on earlier facts, or on what does not hold,
-    comes too early. Where an answer has several proofs only ProbLog's order can tell them apart, and stays.
+    comes too early. Where an answer has several proofs only ProbLog's order can tell them apart, and stays, although it
+    may differ from Prolog's: the list is then right but for its order.
     """
 
     _asked = 0

@@ -18,7 +18,7 @@ from gedi_nesy.logic.ground_graph import check_negation, components, flattened, 
 from gedi_nesy.logic.grounder import answer_terms, ground, ground_given
 from gedi_nesy.logic.program import Program
 from gedi_nesy.logic.query import Query
-from gedi_nesy.logic.time_limit import MEMORY, ChildDied, TimeIsUp, run_limited, time_limit
+from gedi_nesy.logic.time_limit import TimeIsUp, in_budget, time_limit
 
 FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first round of a race between them
 GROWTH = 4  # of that limit from round to round
@@ -77,18 +77,12 @@ class Compiler:
         return self._limited(lambda: answer_terms(self.program, self.query, self.seconds, self.trust))
 
     def _limited(self, work: Callable[[], T]) -> T:
-        try:
-            return run_limited(work, max(self.seconds, 1.0))
-        except TimeIsUp:
-            what = f"takes more than its budget of {self.seconds:g} s in a single operation"
-        except MemoryError:
-            what = f"needs more than {MEMORY / 2**30:g} GiB of memory"
-        except ChildDied:
-            what = "nests so deeply, or needs so much memory, that the process died"
-        raise UserError(
-            f"{self.program.source.name}: {self.query.goal} {what}: let the rule make no numbers of millions of digits "
-            "and no lists of millions of elements, and take one step at a time"
-        )
+        mend = "let the rule make no numbers of millions of digits and no lists of millions of elements, and take one "
+        return self.limited(work, "", f"{mend}step at a time")
+
+    def limited(self, work: Callable[[], T], what: str, mend: str) -> T:
+        """What `work` returns, from a child process within the budget of seconds; see `time_limit.in_budget`."""
+        return in_budget(work, self.seconds, f"{self.program.source.name}: {self.query.goal}{what}", mend)
 
 
 def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, facts_last: bool = False) -> Compiled:

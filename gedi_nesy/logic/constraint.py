@@ -95,7 +95,7 @@ class Constraint(nn.Module):
         first_row = [0, *accumulate(self._ground.sizes)]  # of each variable's literals
         self._rows = {v.key: slice(*rows) for v, rows in zip(self.variables, pairwise(first_row), strict=False)}
         starts = [parameter.start for parameter in self.program.parameters]
-        self._analysis = Analysis(str(self.query.goal), self._ground, self.diagram, starts)
+        self._analysis = Analysis(str(self.query.goal), self._ground, self.diagram, starts, self._compiler.limited)
         facts_last = partial(self._compiler.facts_last, self._ground)
         self._circuits = Circuits(self.diagram, facts_last, first_row, len(self.variables), bool(self.arguments))
         self._reference = DeepProbLogRule(self._compiler, self.variables) if engine == "deepproblog" else None

@@ -21,7 +21,7 @@ from gedi_nesy.logic.ground import Key, Value, Variable
 from gedi_nesy.logic.grounder import GOAL, Engine, with_goal
 from gedi_nesy.logic.program import Declaration, Program, Source, is_compound, read_source, to_python
 from gedi_nesy.logic.query import parse_goal
-from gedi_nesy.logic.time_limit import MEMORY, ChildDied, TimeIsUp, run_limited
+from gedi_nesy.logic.time_limit import in_budget
 
 
 class Probabilities(nn.Module):
@@ -149,7 +149,7 @@ def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
     for name in _source_names(term):
         if name not in model.tensor_sources:
             raise UserError(f"{goal}: there are no tensors {name}, only {', '.join(model.tensor_sources) or 'none'}")
-    _check_that_it_ends(model, term, seconds)
+    _check_that_it_ends(model, Query(term), goal, seconds)
     try:
         with model.solver.engine.engine.errors_named(goal, (NonGroundProbabilisticClause,)):
             result = model.solve([Query(term)])[0].result
@@ -159,28 +159,29 @@ def query(model: Model, goal: str, seconds: float = 30.0) -> dict[str, float]:
     return {str(answer): float(probability) for answer, probability in result.items()} or {str(term): 0.0}
 
 
-def _check_that_it_ends(model: Model, goal: Term, seconds: float) -> None:
-    """Raise a UserError where compiling a goal takes too much; other errors come again in the parent."""
+def _check_that_it_ends(model: Model, query: Query, name: str, seconds: float) -> None:
+    """Compile a query in a child process, where that can be stopped; errors of other kinds come again.
+
+    Args:
+        model: as for `query`.
+        query: with the tensors that its images stand for.
+        name: what errors call the query.
+        seconds: the budget.
+
+    Raises:
+        UserError: it takes more time or memory than there is.
+    """
 
     def compile_goal() -> None:
         try:
-            model.solver.build_ac(Query(goal))
+            model.solver.build_ac(query)
         except MemoryError:
             raise
         except Exception:  # it comes again, and is named then
             return
 
-    try:
-        run_limited(compile_goal, seconds)
-    except TimeIsUp:
-        what = f"was not grounded and compiled within its budget of {seconds:g} s"
-    except MemoryError:
-        what = f"needs more than {MEMORY / 2**30:g} GiB of memory"
-    except ChildDied:
-        what = "nests so deeply, or needs so much memory, that the process died"
-    else:
-        return
-    raise UserError(f"{goal} {what}: ask about fewer images or values, or let the recursion end")
+    mend = "ask about fewer images or values, or let the recursion end"
+    in_budget(compile_goal, seconds, f"{name}, grounded and compiled by DeepProbLog,", mend)
 
 
 def _source_names(term: Any) -> set[str]:
@@ -215,7 +216,9 @@ class DeepProbLogRule:
         program, self.query, self.variables = compiler.program, compiler.query, variables
         _refuse_evidence(program.source)
         self.terms = compiler.answer_terms()
+        self.seconds = compiler.seconds
         self.rows: dict[Any, Tensor] = {}  # for each call the present example's probabilities, [values]
+        self.compiled: set[tuple[Value, ...]] = set()  # answers that DeepProbLog's own cache holds
         given = [_Given(self.rows, declaration) for declaration in program.declarations]
         self.model = Model("", [Network(module, f"net{i}") for i, module in enumerate(given)], load=False)
         self.model.program = with_goal(program, self.query)
@@ -253,6 +256,10 @@ class DeepProbLogRule:
             name: term.apply_term(names) for name, term in zip(self.query.arguments, self.terms[answer], strict=True)
         }
         goal = Term(GOAL, *(given.get(name, Term(name)) for name in self.query.names))
-        (solved,) = self.model.solve([Query(goal, images)])
+        query = Query(goal, images)
+        if answer not in self.compiled:
+            _check_that_it_ends(self.model, query, str(self.query.given(answer)), self.seconds)
+            self.compiled.add(answer)
+        (solved,) = self.model.solve([query])
         (probability,) = solved.result.values()
         return torch.as_tensor(probability)

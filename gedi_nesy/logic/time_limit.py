@@ -12,12 +12,15 @@ import pickle
 import selectors
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, NoReturn, TypeVar
+
+from gedi_nesy.errors import UserError
 
 T = TypeVar("T")
 
@@ -26,6 +29,7 @@ GRACE = 2.0  # seconds for a child whose time is up to say how far it came
 AGAIN = 0.2  # seconds after which an exception that got lost, as in a finaliser, is raised again
 
 _is_child = False
+_forking = threading.Lock()  # filelock, where it is loaded, refuses a fork during another one
 
 
 class TimeIsUp(BaseException):
@@ -34,6 +38,10 @@ class TimeIsUp(BaseException):
 
 class ChildDied(Exception):
     """The child ended without a result: it crashed, or was killed."""
+
+
+class OutOfBudget(UserError):
+    """What was asked for takes more time or memory than its budget."""
 
 
 @contextmanager
@@ -62,7 +70,8 @@ def run_limited(work: Callable[[], T], seconds: float) -> T:
     """Call `work` in a child process, or directly inside one, and return or raise what it does.
 
     Args:
-        work: must leave torch alone, whose threads a fork does not copy; its result is pickled, what it prints printed.
+        work: must leave torch alone, whose threads a fork does not copy; its result is pickled, what it prints printed,
+            and what it warns of, as a UserWarning, warned of again.
         seconds: after which the child is killed, not counting a grace.
 
     Raises:
@@ -73,7 +82,7 @@ def run_limited(work: Callable[[], T], seconds: float) -> T:
     if _is_child or not hasattr(os, "fork"):
         return work()
     reader, writer = os.pipe()
-    with warnings.catch_warnings(action="ignore"):  # of threads: none of theirs is needed in the child
+    with _forking, warnings.catch_warnings(action="ignore"):  # of threads: none of theirs is needed in the child
         pid = os.fork()
     if not pid:
         os.close(reader)
@@ -84,13 +93,38 @@ def run_limited(work: Callable[[], T], seconds: float) -> T:
     finally:
         os.close(reader)
         _end(pid)
-    is_value, outcome, printed = pickle.loads(message)
+    is_value, outcome, printed, warned = pickle.loads(message)
     if printed:
         sys.stdout.write(printed)
+    for text in warned:
+        warnings.warn(text, stacklevel=2)
     if not is_value:
         raise outcome
     value: T = outcome
     return value
+
+
+def in_budget(work: Callable[[], T], seconds: float, what: str, mend: str) -> T:
+    """As `run_limited`, with one sentence where the budget was not enough.
+
+    Args:
+        work: as for `run_limited`.
+        seconds: the budget; what is below one counts as one second.
+        what: begins the sentence, before "takes more than ...".
+        mend: ends it: what the user can do.
+
+    Raises:
+        OutOfBudget: it took more time, memory or depth than there is.
+    """
+    try:
+        return run_limited(work, max(seconds, 1.0))
+    except TimeIsUp:
+        why = f"takes more than its budget of {seconds:g} s"
+    except MemoryError:
+        why = f"needs more than {MEMORY / 2**30:g} GiB of memory"
+    except (ChildDied, RecursionError):
+        why = "nests so deeply, or needs so much memory, that the process died"
+    raise OutOfBudget(f"{what} {why}: {mend}")
 
 
 def _end(pid: int) -> None:
@@ -145,23 +179,27 @@ def _limit(seconds: float) -> None:
 
 
 def _outcome(work: Callable[[], Any]) -> bytes:
-    """Whether it is a value, the value or the exception, and what was printed; pickled."""
-    printed = io.StringIO()
+    """Whether it is a value, the value or the exception, what was printed, and what was warned of; pickled."""
+    printed, caught = io.StringIO(), list[warnings.WarningMessage]()
     try:
-        with redirect_stdout(printed):
+        with redirect_stdout(printed), warnings.catch_warnings(record=True) as caught:
             value = work()
-        return pickle.dumps((True, value, printed.getvalue()))
+        return pickle.dumps((True, value, printed.getvalue(), _texts(caught)))
     except BaseException as error:
-        return _pickled_error(error, printed.getvalue())
+        return _pickled_error(error, printed.getvalue(), _texts(caught))
 
 
-def _pickled_error(error: BaseException, printed: str) -> bytes:
+def _texts(caught: list[warnings.WarningMessage]) -> list[str]:
+    return [str(warning.message) for warning in caught if warning.category is UserWarning]
+
+
+def _pickled_error(error: BaseException, printed: str, warned: list[str]) -> bytes:
     """With the traceback as a note; as text where the exception can't be pickled."""
     text = "".join(traceback.format_exception(error))
     try:
         error.add_note(f"in a child process:\n{text}")
-        pickled = pickle.dumps((False, error, printed))
+        pickled = pickle.dumps((False, error, printed, warned))
         pickle.loads(pickled)
     except Exception:
-        return pickle.dumps((False, RuntimeError(text), printed))
+        return pickle.dumps((False, RuntimeError(text), printed, warned))
     return pickled

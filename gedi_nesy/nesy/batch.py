@@ -14,6 +14,7 @@ from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.reading import Readings, check_inputs, find_readings
 from gedi_nesy.nesy.recipe import Stage
+from gedi_nesy.runs.device import send
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Loader:
 
     def batch(self, rows: Tensor) -> Batch:
         """The examples with these numbers, int64 [B]."""
-        where = rows.to(self.device)
+        where = send(rows, self.device)
         images, keys = {}, {}
         for network, calls in self.calls.items():
             read = [torch.stack([self.rows[image][where] for image in call.inputs], 1) for call in calls]

@@ -45,7 +45,7 @@ def percentiles(run: Run, images: Tensor, network: str | None = None) -> list[fl
 
 
 def verdict(percentile: float, inverted: float) -> str:
-    """One of `report.words.VERDICTS`, from the percentiles of an image and of its inverse."""
+    """One of `report.words.VERDICTS`, from the percentiles of an image that is not blank and of its inverse."""
     if percentile >= FOREIGN:
         return "familiar" if percentile >= UNUSUAL else "unusual"
     return "inverted" if inverted >= FOREIGN else "foreign"

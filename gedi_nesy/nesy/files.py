@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gedi_nesy.data.blank import are_blank
 from gedi_nesy.data.image_file import read_image
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.familiarity import percentiles, verdict
 from gedi_nesy.nesy.reading import GREY
 from gedi_nesy.nesy.run import Run
+
+LITTLE = 0.5  # of an image's height and width; MNIST's digits fill 20 pixels of 28
 
 
 def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -> list[dict[str, Any]]:
@@ -21,8 +24,10 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
         For each file `image`, its path, and either `error`, why it can't be read, or: `symbol` and `probability`; the
         `second` most probable symbol and its `second_probability`; `energy` (high: unlike the training images);
         `percentile`, the share of the training images that are less familiar, in percent, and `verdict`, one of
-        `report.words.VERDICTS` (both None for a run that has not measured its training images); where that is
-        "inverted", `if_inverted`, the symbol of the image with light and dark swapped.
+        `report.words.VERDICTS` (both None for a run that has not measured its training images, but a blank image is
+        called so by any run); where that is "inverted", `if_inverted`, the symbol of the image with light and dark
+        swapped; and `fills`, the share of its height or width that the drawing fills, where the image is unlike the
+        training images and that is little.
     """
     name = network or next(iter(run.readings))
     if name in run.readings and run.readings[name].is_vector:
@@ -44,15 +49,33 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
 def _predict(run: Run, images: Tensor, network: str | None) -> list[dict[str, Any]]:
     """The answers for uint8 images [n, C, H, W]."""
     rows, inverse = _symbols(run, images, network), _symbols(run, 255 - images, network)
+    blank = are_blank(images / 255).tolist()
     energies = run.energy(images, network).tolist()
     own, inverted = percentiles(run, images, network), percentiles(run, 255 - images, network)
     for k, row in enumerate(rows):
         row["energy"] = energies[k]
         row["percentile"] = own[k] if own else None
-        row["verdict"] = verdict(own[k], inverted[k]) if own and inverted else None
+        row["verdict"] = "blank" if blank[k] else verdict(own[k], inverted[k]) if own and inverted else None
         if row["verdict"] == "inverted":
             row["if_inverted"] = inverse[k]["symbol"]
+        if row["verdict"] in ("unusual", "foreign", "inverted") and (share := _filled(images[k, 0])) < LITTLE:
+            row["fills"] = share
     return rows
+
+
+def _filled(image: Tensor) -> float:
+    """The share of its height or width, the larger one, that differs from the ground, [height, width] in bytes."""
+    pixels = image.float()
+    edge = torch.cat([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    away = (pixels - edge.median()).abs()
+    ink = away > away.max() / 4
+    return max(_extent(ink.any(1)), _extent(ink.any(0)))
+
+
+def _extent(inked: Tensor) -> float:
+    """From the first line with ink to the last, as a share of all."""
+    lines = inked.nonzero()
+    return (int(lines.max() - lines.min()) + 1) / len(inked) if len(lines) else 0.0
 
 
 def _symbols(run: Run, images: Tensor, network: str | None) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ from gedi_nesy.nesy.reading import Reading
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.nesy.shares import join_outputs, own_rows
 from gedi_nesy.networks.heads import TEMPERATURE
+from gedi_nesy.runs.rollback import Guard
 from gedi_nesy.views.drawings import Warp
 
 LITTLE = Warp(rotation=8.0, scale=0.08, shear=0.1, shift=0.07, elastic=0.04)  # what `sampler.warp` does to a chain
@@ -181,7 +182,7 @@ class StepLosses:
             return torch.stack([negative_entropy_loss(values) for values in log_probs.values()]).mean(0)
         losses = []
         for values in log_probs.values():
-            losses.append(prior_loss(values, uniform_log_prior(values.shape[-1]).to(values)))
+            losses.append(prior_loss(values, uniform_log_prior(values.shape[-1], values.device)))
         return torch.stack(losses).mean(0)
 
     def _invariance(self, view_log_probs: dict[str, Tensor], clean: Batch) -> Tensor:
@@ -216,9 +217,9 @@ class StepLosses:
     def _others(self, step: int) -> Others:
         """What L_GEN holds against the data: for each network its samples, and distorted images."""
         samples = {name: chains() for name, chains in self.training.chains.items()}
-        (gone,) = processes.anyone(not all(x.isfinite().all() for x in samples.values()))
-        if gone:
-            raise DivergedError(f"step {step}: chains have left the finite numbers")
+        if samples:
+            gone = torch.stack([~x.isfinite().all() for x in samples.values()]).any().float().view(1)
+            self.training.checks.expect(processes.greatest(gone), partial(_check_chains, step))
         if not self.distorted.count:
             return {name: [x] for name, x in samples.items()}
         return {name: [x, self.distorted(name, step)] for name, x in samples.items()}
@@ -228,10 +229,7 @@ class StepLosses:
     ) -> dict[str, Tensor]:
         """L_GEN of the single candidate's networks, and what goes with it where it weighs anything."""
         gap = torch.stack([generative_loss(logits[name], others[name][0]) for name in others]).mean(0)
-        if not gap.abs().item() <= self.recipe.guard.largest_gap:
-            raise DivergedError(
-                f"step {self.training.step}: the energies of data and samples are {gap.item():.3g} nats apart"
-            )
+        self.training.checks.expect(gap.detach(), partial(_check_gap, self.recipe.guard, self.training.step))
         terms = {"gen": gap}
         if weights.get("distorted"):
             foreign = [generative_loss(logits[name], others[name][1]) for name in others]
@@ -239,6 +237,16 @@ class StepLosses:
         if weights.get("energy_l2"):
             terms["energy_l2"] = torch.stack([energy_l2_loss(logits[name], *others[name]) for name in others]).mean(0)
         return terms
+
+
+def _check_chains(step: int, gone: Sequence[float]) -> None:
+    if gone[0]:
+        raise DivergedError(f"step {step}: chains have left the finite numbers")
+
+
+def _check_gap(guard: Guard, step: int, gap: Sequence[float]) -> None:
+    if not abs(gap[0]) <= guard.largest_gap:  # nor a number at all
+        raise DivergedError(f"step {step}: the energies of data and samples are {gap[0]:.3g} nats apart")
 
 
 def build_sgld(settings: Sampler, reading: Reading, shape: Shape, network: nn.Module) -> SGLD:

@@ -1,5 +1,6 @@
 """A trained run: its folder, its networks, and what they can be asked."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from gedi_nesy.core.energy import log_density, ood_score
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data import Images, load_images
+from gedi_nesy.data.blank import are_blank
 from gedi_nesy.data.given_images import GivenImages
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
@@ -27,12 +29,13 @@ from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.reading import Readings, reading_state, saved_readings
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.nesy.rows import score_rows
-from gedi_nesy.nesy.settle import own_networks
+from gedi_nesy.nesy.settle import as_it_was, own_networks
 from gedi_nesy.nesy.table import read_own
 from gedi_nesy.networks.own import Network
 from gedi_nesy.runs.device import float32_default
 from gedi_nesy.runs.folder import RunFolder
 
+Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
 CHUNK = 250  # images at a time; what the memory of so many holds stays in the cache
 VIEWS = 8
 DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise
@@ -111,9 +114,16 @@ class Run:
         return predict_log_probs(self._network(network), self._inputs(images, network))
 
     def predict(self, images: GivenImages, network: str | None = None) -> list[object]:
-        """The most probable symbol of each image, from the network's domain in the program."""
-        domain = self.domains[self._name(network)]
-        return [domain[index] for index in self.log_probs(images, network).argmax(-1).tolist()]
+        """The most probable symbol of each image, from the network's domain in the program; blank images, of which it
+        means nothing, are named in a warning.
+        """
+        domain, inputs = self.domains[self._name(network)], self._inputs(images, network)
+        is_vector = self.readings[self._name(network)].is_vector
+        blank = [] if is_vector else are_blank(self.scale.to_unit(inputs)).nonzero().flatten().tolist()
+        if blank:
+            which = ", ".join(map(str, blank[:8])) + ", ..." * (len(blank) > 8)
+            warnings.warn(f"{len(blank)} of {len(inputs)} images are blank: nothing to read on {which}", stacklevel=2)
+        return [domain[index] for index in predict_log_probs(self._network(network), inputs).argmax(-1).tolist()]
 
     def reference(self, network: str | None = None) -> Reference | None:
         """r(x) of a network's p(x), proportional to exp(logsumexp f(x)) r(x); None where it is uniform."""
@@ -220,23 +230,18 @@ class Run:
         images = self.images(data_dir)
         return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device)[0]
 
-    def deepproblog_model(
-        self, program: str | Path | None = None, sources: Mapping[str, Sequence[Tensor] | Tensor] | None = None
-    ) -> Model:
+    def deepproblog_model(self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None) -> Model:
         """A DeepProbLog model in which the trained networks answer the program's neural predicates.
 
         Args:
             program: a ProbLog program, its path or its text; by default the one the run was trained on.
             sources: images by the name that a goal gives them: `tensor(test(0))` is `sources["test"][0]`; uint8, or
-                floats in [0, 1], [images, 1, 28, 28].
+                floats in [0, 1], each [1, 28, 28].
 
         Returns:
             The model with DeepProbLog's exact engine set.
         """
-        inputs = {
-            name: self._sourced(images if isinstance(images, Tensor) else torch.stack(list(images)))
-            for name, images in (sources or {}).items()
-        }
+        inputs = {name: self._source(images) for name, images in (sources or {}).items()}
         networks = {name: _Joined(network) for name, network in self.networks.items()}
         model = deepproblog_model(program or self.source, networks, inputs, trust=self.recipe.trust)
         if program is None:
@@ -246,6 +251,8 @@ class Run:
     def query(self, goal: str, program: str | None = None, data_dir: Path | None = None) -> dict[str, float]:
         """Answer a goal with DeepProbLog's own solver; `tensor(test(0))` is the first test image.
 
+        Of a run on a table, `tensor(x(2))` is the image in column X and line 2, the line after the heading.
+
         Args:
             goal: a goal of the program, with or without variables.
             program: a file, or the name of one of ours; by default the one the run was trained on.
@@ -254,9 +261,21 @@ class Run:
         Returns:
             The probability of each answer.
         """
+        return query(self.deepproblog_model(program, self._own_sources(data_dir)), goal)
+
+    def _own_sources(self, data_dir: Path | None) -> dict[str, Named]:
+        """What `query` calls images: train and test, or the columns of a table in small letters, by line."""
+        if self.recipe.data:
+            table = read_own(self.recipe, self.constraint, self.folder.path)
+            columns = {name.lstrip("_").lower(): table.pool[rows] for name, rows in table.rows.items()}
+            return {name: dict(zip(table.lines, images, strict=True)) for name, images in columns.items()}
         images = self.images(data_dir)
-        model = self.deepproblog_model(program, sources={"train": images.x_train, "test": images.x_test})
-        return query(model, goal)
+        return {"train": images.x_train, "test": images.x_test}
+
+    def _source(self, images: Named) -> Mapping[Any, Tensor] | Tensor:
+        if isinstance(images, Mapping):
+            return dict(zip(images, self._sourced(torch.stack([*images.values()])), strict=True))
+        return self._sourced(images if isinstance(images, Tensor) else torch.stack(list(images)))
 
     def images(self, data_dir: Path | None = None) -> Images:
         """The data set that the run was trained on; UserError if it was trained on a table of one's own."""
@@ -330,7 +349,7 @@ def load_run(
     """
     run_folder = RunFolder.open(Path(folder), tracks=["rule"])
     # a trained network is the same after however many rounds of restarts, which older runs had
-    recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust, "rounds": 1})
+    recipe = as_it_was(load_recipe(str(run_folder / "config.toml"), {"trust": trust, "rounds": 1}))
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
     shapes = network_shapes(constraint, {name: read.shape for name, read in recipe.inputs.items()})
     networks = build_networks(shapes, recipe.build(recipe.last, own_networks(recipe, network))).float()

@@ -23,7 +23,7 @@ from gedi_nesy.nesy.matching import NoLikeness
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.results import Results
 from gedi_nesy.nesy.run import Run, build_constraint, copied_files, saved_program
-from gedi_nesy.nesy.settle import own_networks, say_networks
+from gedi_nesy.nesy.settle import as_it_was, own_networks, say_networks
 from gedi_nesy.nesy.table import count_rows, examples_of, read_own
 from gedi_nesy.networks.own import Network, describe
 from gedi_nesy.report.console import shown_progress
@@ -157,7 +157,7 @@ def resume(
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
     run_folder = open_unfinished(folder, ["rule"], f"it with `gedi-nesy evaluate {folder}`")
-    settings = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
+    settings = as_it_was(load_recipe(str(run_folder / "config.toml"), {"trust": trust}))
     program = saved_program(run_folder, settings)
     own = Own(None, own_networks(settings, network), Path(data_dir) if data_dir else None, notify, run_folder.path)
     with joined_processes(settings.device), shown_progress(is_first_process() and progress) as tell:

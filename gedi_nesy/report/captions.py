@@ -30,7 +30,8 @@ CAPTIONS = {
     ),
     "training": (
         "Over training",
-        "The clusters, above, and the density, below, at the beginning, in the middle and at the end of each stage.",
+        "The clusters, above, and logsumexp f(x), below, at the beginning, in the middle and at the end of each stage: "
+        "a density once L_GEN is on.",
     ),
     "comparison": (
         "Plot",

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from gedi_nesy.report.words import SCORES, SECTIONS, TEST, VERDICTS, duration, written
+from gedi_nesy.report.words import SCORES, SCORES_EXPLAINED, SECTIONS, TEST, VERDICTS, duration, written
 from gedi_nesy.runs.callbacks import Progress
 
 QUIET_SECONDS = 10.0  # between two lines where there is no screen
@@ -101,8 +101,8 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def ood_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    """The AUROC of each score that there is against each kind of foreign examples."""
+def ood_table(rows: Mapping[str, Mapping[str, Any]]) -> Group:
+    """The AUROC of each score that there is against each kind of foreign examples, and what the scores are."""
     titles = SCORES | {"published": "in the paper"}  # of the column before
     scores = [key for key in titles if any(key in row for row in rows.values())]
     table = Table("AUROC against", box=None, padding=(0, 2, 0, 0))
@@ -110,14 +110,15 @@ def ood_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
         table.add_column(title, justify="right")
     for name, row in rows.items():
         table.add_row(Text(name), f"{row['images']:,}", *(f"{row[key]:.4f}" if key in row else "" for key in scores))
-    return table
+    lines = [Text(f"{titles[score]}: {SCORES_EXPLAINED[score]}") for score in scores]
+    return Group(table, Text(), *lines, Text("AUROC 1: all foreign ones score lower; 0.5: no better than chance."))
 
 
 def prediction_table(rows: Sequence[Mapping[str, Any]]) -> Group:
     """What `predict` saw in each image, then a sentence on each that is not like the training images."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("image", overflow="fold")
-    for title in ("symbol", "p", "second", "p", "energy", "percentile", "verdict"):
+    for title in ("symbol", "p", "second", "p", "energy", "familiarity", "verdict"):
         table.add_column(title, no_wrap=True)
     notes = []
     for row in rows:
@@ -131,7 +132,7 @@ def prediction_table(rows: Sequence[Mapping[str, Any]]) -> Group:
             Text(row["second"] or ""),
             "" if second is None else f"{second:.4f}",
             f"{row['energy']:.2f}",
-            "" if percentile is None else f"{percentile:.1f}%",
+            "" if percentile is None else f"above {percentile:.1f}%",
             row["verdict"] or "",
         )
         notes += [] if row["verdict"] in (None, "familiar") else [Text(_note(row))]
@@ -140,7 +141,8 @@ def prediction_table(rows: Sequence[Mapping[str, Any]]) -> Group:
 
 def _note(row: Mapping[str, Any]) -> str:
     swapped = f"; inverted it would be {row['if_inverted']}" if "if_inverted" in row else ""
-    return f"{row['image']}: {VERDICTS[row['verdict']]}{swapped}."
+    crop = f"; its drawing fills {row['fills']:.0%} of it: crop it" if "fills" in row else ""
+    return f"{row['image']}: {VERDICTS[row['verdict']]}{swapped}{crop}."
 
 
 def rule_table(rule: Mapping[str, Any]) -> Group:
@@ -164,11 +166,12 @@ def rule_table(rule: Mapping[str, Any]) -> Group:
 
 def _certificate(certificate: Mapping[str, Any]) -> str:
     agreement, margin = certificate["restart_agreement"], certificate.get("matching_margin")
-    restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%} of the images"
+    restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%}"
     restarts = restarts if margin is None else f"the symbols found by shape lead all others by {margin:.1%}"
-    found = ", ".join(certificate["failures"]) or "no reason for doubt"
-    verdict = "given" if certificate["certified"] else "withheld"
-    return f"{verdict}: D = {certificate['D']:.3f} nats, {found}, {restarts}"
+    facts = f"final D = {certificate['D']:.3f} nats, {restarts}"
+    if certificate["certified"]:
+        return f"given: no reason for doubt, {facts}"
+    return f"withheld: {', '.join(certificate['failures']) or 'nothing to confirm the result'} (beside that: {facts})"
 
 
 def _head(row: dict[str, Any]) -> str:
@@ -184,10 +187,12 @@ def _line(row: dict[str, Any]) -> str:
     if "loss" not in row:
         return _head(row)
     losses = "  ".join(f"{name} {value:.3f}" for name, value in row["loss"].items())
-    return f"{_head(row)}  {losses}  D {row['D']:.3f}  {_verdict(row)}"
+    return f"{_head(row)}  {losses}  running D {row['D']:.3f}  {_verdict(row)}"
 
 
 def _verdict(row: dict[str, Any]) -> str:
+    if "barlow" in row["loss"] and "prior" not in row["loss"]:
+        return "of features alone, which have no clusters yet"
     found = ", ".join(row["failures"]) or "no reason for doubt"
     return f"{found}; went back {row['returns']} times after a divergence" if "returns" in row else found
 
@@ -202,7 +207,7 @@ def _losses(row: dict[str, Any]) -> list[RenderableType]:
     for name, value in row["loss"].items():
         optimum = row["optimum"].get(name)
         table.add_row(name, f"{value:.4f}", "" if optimum is None else f"{optimum:.4f}", f"{row['weight'][name]:.4g}")
-    return [table, Text(f"D = {row['D']:.3f} nats: {_verdict(row)}")]
+    return [table, Text(f"running D = {row['D']:.3f} nats: {_verdict(row)}")]
 
 
 def in_lines(*parts: RenderableType) -> list[RenderableType]:

@@ -67,7 +67,7 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
 def _draw_term(axes: Axes, term: str, stages: Mapping[str, Curve], optimum: float | None) -> None:
     quiet(axes)
     having = {stage: [(step, row) for step, row in curve if term in row["loss"]] for stage, curve in stages.items()}
-    for stage, curve in having.items():
+    for place, (stage, curve) in enumerate(having.items()):
         if curve:
             _draw_curve(
                 axes,
@@ -75,7 +75,7 @@ def _draw_term(axes: Axes, term: str, stages: Mapping[str, Curve], optimum: floa
                 np.array([row["loss"][term] for _, row in curve], dtype=float),
             )
         if len(stages) > 1:
-            _mark_stage(axes, stage, stages[stage][0][0])
+            _mark_stage(axes, stage, stages[stage][0][0], place)
     if optimum is not None:
         axes.axhline(optimum, color=ORANGE, linewidth=1.2, dashes=(4, 3))
     axes.set_title(f"L_{term.upper()}   {TERMS.get(term, OTHER).meaning}\n", loc="left", fontsize=9.5, color=INK)
@@ -85,7 +85,7 @@ def _draw_term(axes: Axes, term: str, stages: Mapping[str, Curve], optimum: floa
 
 
 def _label(axes: Axes, first: int, last: int, unit: str) -> None:
-    margin = 0.01 * max(last - first, 1)
+    margin = max(0.01 * (last - first), 0.5)  # around a single step, too, no other whole number
     axes.set_xlim(first - margin, last + margin)
     axes.margins(y=0.08)
     axes.set_xlabel("training step", fontsize=8, color=MUTED)
@@ -95,10 +95,11 @@ def _label(axes: Axes, first: int, last: int, unit: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
-def _mark_stage(axes: Axes, stage: str, start: int) -> None:
+def _mark_stage(axes: Axes, stage: str, start: int, place: int) -> None:
+    """A line where a stage begins; the names take turns in two rows, for a stage may be short."""
     axes.axvline(start, color=FAINT, linewidth=0.8)
     where = axes.get_xaxis_transform()
-    axes.text(start, 0.97, f" {stage}", transform=where, fontsize=8, color=MUTED, va="top")
+    axes.text(start, 0.97 - 0.08 * (place % 2), f" {stage}", transform=where, fontsize=8, color=MUTED, va="top")
 
 
 def _draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from gedi_nesy.report.figure import INK, MUTED, new_figure, save
 # of Okabe and Ito's palette, which the colour-blind can tell apart
 CLUSTERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 DEPTH = 12.0  # nats below the highest density where a picture is white
+WIDTH = 5.2  # inches of a panel
 GAP = 6  # cells between two panels of training.png
 
 
@@ -36,7 +37,7 @@ class Plane:
 
 def clusters_png(path: Path, plane: Plane, points: np.ndarray) -> None:
     """The clusters as colours of the plane, with the points [n, 2] on it."""
-    figure = new_figure(5.2, 5)
+    figure = new_figure(WIDTH, _height(plane))
     _draw_clusters(figure.subplots(), plane, points)
     save(figure, path)
 
@@ -44,7 +45,7 @@ def clusters_png(path: Path, plane: Plane, points: np.ndarray) -> None:
 def density_png(path: Path, plane: Plane, points: np.ndarray, samples: np.ndarray | None = None) -> None:
     """The log-density over the plane, with the points [n, 2] and beside it the model's own samples [m, 2], if any."""
     panels = 1 if samples is None else 2
-    figure = new_figure(5.2 * panels, 5)
+    figure = new_figure(WIDTH * panels, _height(plane))
     axes = list(np.atleast_1d(figure.subplots(1, panels)))
     _draw_density(axes[0], plane, points)
     if samples is not None:
@@ -96,6 +97,12 @@ def _draw_density(axes: Axes, plane: Plane, points: np.ndarray) -> None:
     lightness = _lightness(plane)
     axes.imshow(lightness, origin="lower", extent=plane.extent, cmap="Blues", vmin=0, vmax=1, interpolation="bilinear")
     axes.scatter(points[:, 0], points[:, 1], s=2, color="#D55E00", alpha=0.5, linewidths=0)
+
+
+def _height(plane: Plane) -> float:
+    """Inches that a panel of WIDTH needs for its plane, its title and its numbers."""
+    left, right, bottom, top = plane.extent
+    return float(np.clip(WIDTH * (top - bottom) / (right - left), 1, 2 * WIDTH)) + 0.5
 
 
 def _frame(axes: Axes, plane: Plane) -> None:

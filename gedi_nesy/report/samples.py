@@ -28,7 +28,7 @@ def samples_png(
         samples: float [N, C, H, W] in [0, 1], C 1 or 3.
         labels: the predicted classes, int64 [N]; without them the images fill the rows in their order.
         confidence: p(y|x) of the predicted class, [N].
-        classes: the classes' names; by default "0" up to the highest label. Each has its row, if an empty one.
+        classes: the classes' names; by default "cluster 0" up to the highest label. Each has its row, if an empty one.
 
     Raises:
         ValueError: there are no samples.
@@ -41,12 +41,13 @@ def samples_png(
         return
     y = labels.cpu().numpy()
     p = np.zeros(len(y)) if confidence is None else confidence.detach().cpu().numpy()
-    names = [str(k) for k in range(int(y.max()) + 1)] if classes is None else list(classes)
+    names = [f"cluster {k}" for k in range(int(y.max()) + 1)] if classes is None else list(classes)
     members = [sorted(np.flatnonzero(y == k).tolist(), key=lambda i: -p[i]) for k in range(len(names))]
     heads = []
     for name, row in zip(names, members, strict=True):
         sure = f", p = {p[row].mean():.2f}" if row and confidence is not None else ""
-        heads.append((name, f"{len(row)} of {len(y)}{sure}"))
+        shown = f", the first {COLUMNS}" if len(row) > COLUMNS else ""
+        heads.append((name, f"{len(row)} of {len(y)}{sure}{shown}"))
     _draw(path, images, [row[:COLUMNS] for row in members], heads)
 
 

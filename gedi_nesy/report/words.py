@@ -213,6 +213,13 @@ FIGURES: Mapping[str, Figure] = {key: figure for section in SECTIONS.values() fo
 
 # of an example: each score that tells foreign ones from familiar ones, and what it is called
 SCORES = {"energy": "energy", "max_softmax": "max softmax", "views": "views", "gradient": "gradient"}
+SCORES_EXPLAINED = {
+    "energy": "log p(x) up to a constant, -E(x)",
+    "max_softmax": "how sure the network is of its symbol or cluster, max p(y|x)",
+    "views": "familiarity, as in predict: log p(x) and certainty together, on slightly changed copies",
+    "gradient": "how flat the density is there, -||d log p(x)/dx|| (the paper's score)",
+    "published": "the paper's AUROC of the gradient",
+}
 
 
 def written(key: str, value: Any) -> str:
@@ -244,5 +251,6 @@ VERDICTS = {
     "familiar": "like the training images",
     "unusual": "unlike most training images; look at the second symbol, too",
     "foreign": "unlike the training images, so its symbol means little",
+    "blank": "a blank image: nothing to read",
     "inverted": "light and dark seem to be swapped, so the symbol means little",
 }

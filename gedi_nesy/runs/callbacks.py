@@ -58,7 +58,7 @@ class Logger(Callback):
         self._rewind()
         self.tell(sign_of_life(state.phase.name, self.step, state.phase.steps))
 
-    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """Write this step's row if it is time."""
         phase, now = self.state.phase, time.monotonic()
         if training.step % self.every and training.step != phase.steps:
@@ -66,13 +66,14 @@ class Logger(Callback):
                 self.told = now
                 self.tell(sign_of_life(phase.name, training.step, phase.steps))
             return
+        training.checks.settle()  # a row of a step that has diverged is none
         rate = (training.step - self.step) / max(now - self.clock, 1e-9)
         self.clock, self.step = now, training.step
         row = self._row(losses, total, rate)
         self.folder.append_metrics(row)
         self.tell(row)
 
-    def _row(self, losses: Mapping[str, Tensor], total: float, rate: float) -> dict[str, Any]:
+    def _row(self, losses: Mapping[str, Tensor], total: Tensor, rate: float) -> dict[str, Any]:
         """Losses, weights, diagnosis and speed at this step."""
         phase, training, objective = self.state.phase, self.state.training, self.state.losses.objective
         later = sum(other.steps for other in self.learner.phases[phase.number + 1 :])
@@ -83,7 +84,7 @@ class Logger(Callback):
             "steps": phase.steps,
             "loss": {name: loss.mean().item() for name, loss in losses.items()},
             "each": {name: loss.tolist() for name, loss in losses.items() if loss.numel() > 1},  # network's
-            "total": total,
+            "total": total.item(),
             "weight": objective.weights((training.step - 1) / phase.steps),
             "optimum": objective.optima,
             "D": max(diagnosis.certificate for diagnosis in found),
@@ -121,7 +122,7 @@ class Saver(Callback):
         self.state, self.clock = state, time.monotonic()
         self.save(state)
 
-    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """Save if it is time.
 
         Raises:

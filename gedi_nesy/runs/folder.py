@@ -8,11 +8,12 @@ import os
 import platform
 import stat
 import tomllib
+import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from gedi_nesy.files import OURS, PART, open_regular, read_regular, write_atomic
 from gedi_nesy.runs.records import check_row, check_summary
 from gedi_nesy.runs.track import KINDS, track_of
 
+LARGEST_MODEL = 2**32  # bytes
 PACKAGES = ("gedi-nesy", "torch", "torchvision", "deepproblog", "problog", "scikit-learn", "numpy")
 
 
@@ -223,6 +225,7 @@ class RunFolder:
             return None
         try:
             with open_regular(path, follow_links=False) as file:
+                _refuse_compressed(file)
                 return dict(torch.load(file, map_location=device, weights_only=True))
         except OSError as error:
             raise _unreadable(path, error) from error
@@ -244,8 +247,7 @@ class RunFolder:
         if not self.has("model.safetensors"):
             raise UserError(f"{self.path} has no trained model yet; finish the run with --resume {self.path}.")
         try:
-            with open_regular(path, follow_links=False) as file:
-                weights = dict(load(file.read()))
+            weights = dict(load(read_regular(path, follow_links=False, most=LARGEST_MODEL)))
         except OSError as error:
             raise _unreadable(path, error) from error
         except Exception as error:  # safetensors raises its own error type, which is not public
@@ -302,6 +304,17 @@ class RunFolder:
 
 def _unreadable(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} can't be read: {error.strerror}.")
+
+
+def _refuse_compressed(file: BinaryIO) -> None:
+    """ValueError unless a checkpoint's members lie in it as they are, as torch writes them: no small file may unzip to
+    more than the memory holds.
+    """
+    with zipfile.ZipFile(file) as archive:
+        unzipped = sum(member.file_size for member in archive.infolist())
+    if unzipped > file.seek(0, os.SEEK_END):
+        raise ValueError(f"it unzips to {unzipped:,} bytes")
+    file.seek(0)
 
 
 def _open_own(path: str, flags: int) -> int:

@@ -81,7 +81,7 @@ class Callback:
     def on_start(self, state: PhaseState) -> None:
         """Steps are about to be taken from here."""
 
-    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """After a step: the state and that step's losses; may raise to end the training."""
 
     def state_dict(self) -> dict[str, Any]:

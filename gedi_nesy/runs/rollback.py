@@ -57,7 +57,7 @@ class Rollback:
         if self.guard.retries:
             self.kept = [copy.deepcopy(training.state_dict())]
 
-    def keep(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+    def keep(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """Keep the state, if it is time; a watcher of training."""
         if self.guard.retries and training.step % self.guard.every == 0:
             self.kept = [*self.kept[-1:], copy.deepcopy(training.state_dict())]

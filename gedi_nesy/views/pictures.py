@@ -5,6 +5,7 @@ for one image, and `augment` draws how much. Images are float [batch, C, H, W] f
 """
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -57,26 +58,29 @@ def draw_crops(images: Tensor, area: tuple[float, float], generator: torch.Gener
     low, high = (math.log(ratio) for ratio in RATIO)
     ratio = (low + (high - low) * chance[:-1, 1]).exp()
     sides = torch.stack([(size / ratio).sqrt(), (size * ratio).sqrt()], 2).round()  # [TRIES, batch, 2]
-    room = torch.tensor([height, width], device=images.device)
+    room = _constants((height, width), images.device, torch.int64)
     fits = ((sides > 0) & (sides <= room)).all(2)
     drawn = sides[fits.int().argmax(0), torch.arange(batch, device=images.device)]  # the first try that fits
     one_fits = fits.any(0).unsqueeze(1)
-    sides = torch.where(one_fits, drawn, _greatest_crop(height, width).to(drawn))  # [batch, 2]
+    sides = torch.where(one_fits, drawn, _constants(_greatest_crop(height, width), drawn.device, drawn.dtype))
     free = room - sides
     corners = torch.where(one_fits, (chance[-1].T * (free + 1)).floor(), free.div(2).floor())
     return torch.cat([corners, sides], 1).long()
 
 
-def _greatest_crop(height: int, width: int) -> Tensor:
-    """Height and width of the greatest part of an image with a permitted ratio, [2]."""
-    return torch.tensor([min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))])
+def _greatest_crop(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the greatest part of an image with a permitted ratio."""
+    return min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))
 
 
-def resized_crop(images: Tensor, crops: Tensor) -> Tensor:
-    """The part of each image at its place, [batch, 4] as from `draw_crops`, scaled to the whole (bilinear)."""
+def resized_crop(images: Tensor, crops: Tensor, side: int | None = None) -> Tensor:
+    """The part of each image at its place, [batch, 4] as from `draw_crops`, scaled to the whole (bilinear).
+
+    With `side` it is scaled to so many pixels in height and width instead.
+    """
     top, left, height, width = crops.to(images.dtype).unbind(1)
-    rows = _interpolation(top, height, images.shape[2])  # [batch, H, H]
-    columns = _interpolation(left, width, images.shape[3])  # [batch, W, W]
+    rows = _interpolation(top, height, images.shape[2], side or images.shape[2])  # [batch, new, H]
+    columns = _interpolation(left, width, images.shape[3], side or images.shape[3])  # [batch, new, W]
     return rows.unsqueeze(1) @ images @ columns.unsqueeze(1).mT
 
 
@@ -102,7 +106,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     red, green, blue = (images / chroma.clamp_min(1e-12)).split(1, 1)
     sixths = torch.where(which == 0, green - blue, torch.where(which == 1, 2 + blue - red, 4 + red - green))
     sixths = torch.where(chroma > 0, sixths, 0.0) + 6 * _each(turns)
-    corner = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype).view(3, 1, 1)
+    corner = _constants((5.0, 3.0, 1.0), images.device, images.dtype).view(3, 1, 1)
     k = (corner + sixths) % 6  # [batch, 3, H, W]
     return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
 
@@ -111,7 +115,7 @@ def grey(images: Tensor) -> Tensor:
     """The brightness of each pixel, in as many channels; images that have not three are left as they are."""
     if images.shape[1] != 3:
         return images
-    weights = torch.tensor(GREY, device=images.device, dtype=images.dtype).view(3, 1, 1)
+    weights = _constants(GREY, images.device, images.dtype).view(3, 1, 1)
     return (images * weights).sum(1, keepdim=True).expand_as(images)
 
 
@@ -127,12 +131,19 @@ def _jitter(images: Tensor, generator: torch.Generator) -> Tensor:
     return adjust_hue(images, hue * chance[3])
 
 
-def _interpolation(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """Weights of old pixels in new ones, [batch, size, size], that scale `length` of them from `start` on to `size`."""
+def _interpolation(start: Tensor, length: Tensor, size: int, new: int) -> Tensor:
+    """Weights of old pixels in new ones, [batch, new, size], that scale `length` of them from `start` on to `new`."""
     pixels = torch.arange(size, device=start.device, dtype=start.dtype)
-    source = (pixels + 0.5) * length.unsqueeze(1) / size - 0.5  # [batch, size]
+    source = (torch.arange(new, device=start.device, dtype=start.dtype) + 0.5) * length.unsqueeze(1) / new - 0.5
     source = torch.minimum(source.clamp_min(0), length.unsqueeze(1) - 1) + start.unsqueeze(1)
     return (1 - (source.unsqueeze(2) - pixels).abs()).clamp_min(0)
+
+
+@cache
+@torch.inference_mode(False)
+def _constants(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """These numbers on the device, copied there once: a copy in each step would make a GPU wait for it."""
+    return torch.tensor(values, device=device, dtype=dtype)
 
 
 def _blend(images: Tensor, others: Tensor, factors: Tensor) -> Tensor:

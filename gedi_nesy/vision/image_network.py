@@ -37,10 +37,13 @@ class ImageNetwork(nn.Module):
             self.to(memory_format=torch.channels_last)
 
     def encode(self, images: Tensor) -> Tensor:
-        """The encoder's outputs, in the type of the images: [batch, C, H, W] -> [batch, features]."""
+        """The encoder's outputs, in the type of the images: [batch, C, H, W] -> [batch, features].
+
+        Only in training it computes in bfloat16: D, energies and their gradients are looked at more closely than that.
+        """
         if self.speed.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.speed.bf16):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.speed.bf16 and self.training):
             features: Tensor = self.encoder(images)
         return features.to(images.dtype)
 

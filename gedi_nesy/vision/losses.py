@@ -1,7 +1,9 @@
 """The losses of one training step of the vision track, and the optimum of each."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -19,8 +21,10 @@ from gedi_nesy.core.losses import (
 from gedi_nesy.core.objective import Objective, uniform_log_prior
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.core.terms import Term, optima, terms_with
+from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.networks import AnyNetworks
-from gedi_nesy.vision.recipe import Recipe, Sampler, Stage
+from gedi_nesy.vision.recipe import ChainGuard, Recipe, Sampler, Stage
+from gedi_nesy.vision.rounded import Rounded
 from gedi_nesy.vision.views import AnyInputs
 
 CHAINS = "chains"  # the replay buffer's name in a Training; it holds [capacity, K, ...], a chain of every network a row
@@ -58,8 +62,12 @@ class StepLosses:
         self.stage, self.sampler, self.inputs, self.training = stage, recipe.sampler, inputs, training
         self.temperature, self.guard = recipe.network.temperature, recipe.guard
         self.objective = build_objective(stage, clusters)
-        self.log_prior = uniform_log_prior(clusters).to(inputs.x.device)
-        self.sgld = None if recipe.sampler is None else build_sgld(recipe.sampler, box)
+        self.log_prior = uniform_log_prior(clusters, inputs.x.device)
+        self.sgld = self.rounded = None
+        if recipe.sampler is not None:
+            self.sgld = replace(build_sgld(recipe.sampler, box), engine=recipe.sampler.engine)
+        if recipe.speed.bf16 and isinstance(self.networks, ImageNetworks) and not stage.weights.gen.is_zero:
+            self.rounded = Rounded(self.networks)
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name."""
@@ -109,25 +117,38 @@ class StepLosses:
         assert self.sgld is not None
         buffer, generator = self.training.buffers[CHAINS], self.training.generator
         indices, chains = buffer.draw(self.sampler.chains // processes.count(), generator)
-        with frozen(self.networks):
-            samples = self.sgld.advance(self.networks, chains.transpose(0, 1).contiguous(), generator)
+        with self._without_gradients() as networks:
+            samples = self.sgld.advance(networks, chains.transpose(0, 1).contiguous(), generator)
         buffer.store(indices, samples.transpose(0, 1))
         return samples
 
+    @contextmanager
+    def _without_gradients(self) -> Iterator[AnyNetworks]:
+        """The networks as chains see them."""
+        if self.rounded is not None:
+            yield self.rounded()
+            return
+        with frozen(self.networks):
+            yield self.networks
+
     def _check(self, gap: Tensor, chains: Tensor) -> None:
         """DivergedError, in all processes alike, when energies or chains have left the range that the guard allows."""
-        widest, farthest = torch.stack([gap.detach().abs().max(), chains.abs().max()]).tolist()
-        guard, step = self.guard, self.training.step
-        gone, far = processes.anyone(not math.isfinite(farthest), not farthest <= guard.largest_sample)
-        if gone:
-            raise DivergedError(f"step {step}: chains have left the finite numbers")
-        if not widest <= guard.largest_gap:
-            raise DivergedError(f"step {step}: the energies of data and samples are {widest:.4g} nats apart")
-        if far:
-            raise DivergedError(f"step {step}: a chain has got beyond {guard.largest_sample:g}")
+        farthest = processes.greatest(chains.abs().max().nan_to_num(nan=math.inf, posinf=math.inf))
+        numbers = torch.stack([gap.detach().abs().max(), farthest])
+        self.training.checks.expect(numbers, partial(_judge, self.guard, self.training.step))
+
+
+def _judge(guard: ChainGuard, step: int, numbers: Sequence[float]) -> None:
+    widest, farthest = numbers
+    if not math.isfinite(farthest):
+        raise DivergedError(f"step {step}: chains have left the finite numbers")
+    if not widest <= guard.largest_gap:
+        raise DivergedError(f"step {step}: the energies of data and samples are {widest:.4g} nats apart")
+    if not farthest <= guard.largest_sample:
+        raise DivergedError(f"step {step}: a chain has got beyond {guard.largest_sample:g}")
 
 
 def build_sgld(settings: Sampler, box: tuple[float, float]) -> SGLD:
-    """The sampler that a recipe describes, for points in a box."""
+    """The sampler that a recipe describes, for points in a box, on any device."""
     clamp = box if settings.clamp else None
     return SGLD(settings.steps, settings.step_size, settings.noise, clamp, jump=settings.jump)

@@ -65,7 +65,7 @@ def _draw_samples(run: Run, points: Points) -> tuple[Tensor | None, str | None]:
 def draw_image_samples(run: Run, samples: Tensor) -> None:
     """Write samples.png of a run on images: chains from noise, a row for each cluster that the network sees in them."""
     confidence, clusters = run.log_probs(samples).exp().max(-1)
-    names = [str(k) for k in range(run.clusters)] if run.clusters <= IMAGES else None
+    names = [f"cluster {k}" for k in range(run.clusters)] if run.clusters <= IMAGES else None
     samples_png(run.folder / "samples.png", samples / 255, clusters, confidence, names)
 
 

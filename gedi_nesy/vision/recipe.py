@@ -115,13 +115,15 @@ class Sampler(recipe.Sampler):
     """SGLD: x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
 
     Chains start uniformly in a box: the range of the training points, and `margin` of its width more on each side.
-    `clamp` keeps them there; with `jump` each step begins with a proposal from anywhere in the box.
+    `clamp` keeps them there; with `jump` each step begins with a proposal from anywhere in the box. In training on a
+    GPU, `engine` "graph" records the steps as one CUDA graph (`core.chain.graph`).
     """
 
     retired: ClassVar[Mapping[str, int]] = {"every": 1}
 
     jump: bool = False
     margin: NonNegativeFloat = 0.25
+    engine: Literal["torch", "graph"] = "torch"
 
 
 class ChainGuard(Guard):
@@ -222,6 +224,15 @@ class Recipe(recipe.RunRecipe):
                 raise ValueError(
                     f'weights.{name} needs network.head = "linear", which is fitted to the embeddings afterwards'
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _graph_fits(self) -> "Recipe":
+        if self.sampler and self.sampler.engine == "graph":
+            if not self.device.startswith("cuda"):
+                raise ValueError(f'sampler.engine = "graph" is for a GPU, not for device = "{self.device}"')
+            if self.speed.compile == "reduce-overhead":
+                raise ValueError('sampler.engine = "graph" and speed.compile = "reduce-overhead" do the same; drop one')
         return self
 
     def _check_images(self) -> None:

@@ -37,7 +37,7 @@ class Snapshots(Callback):
         self.phase = state.phase
         self.taken = [shot for shot in self.taken if shot.stage != name or shot.step <= now]
 
-    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: float) -> None:
+    def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """Take one if it is time."""
         if training.step in {1 + (self.phase.steps - 1) * k // (EACH - 1) for k in range(EACH)}:
             weights = {key: value.clone() for key, value in training.result.state_dict().items()}

@@ -1,5 +1,6 @@
 import os
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -43,6 +44,19 @@ def test_a_folder_s_images_are_read_in_the_same_way(tmp_path):
     saved(tmp_path / "ink.png", np.zeros((2, 2, 4), np.uint8))
     with pytest.raises(UserError, match=r"ink.png is transparent"):
         read_unlabelled_folder(tmp_path)
+
+
+def test_an_image_of_another_shape_is_centred_on_its_ground(tmp_path):
+    pixels = np.full((2, 4), 200, np.uint8)
+    pixels[:, 3] = 100
+    with pytest.warns(UserWarning, match="not of the shape 4x4 keep their ratio of width to height"):
+        found = read_image(saved(tmp_path / "wide.png", pixels), (4, 4))
+    assert found.tolist() == [[[200] * 4, [200, 200, 200, 100], [200, 200, 200, 100], [200] * 4]]
+    with pytest.warns(UserWarning, match="not of the shape 2x4"):
+        tall = read_image(saved(tmp_path / "tall.png", np.full((8, 2, 3), (9, 8, 7), np.uint8)), (4, 2), channels=3)
+    assert [tall[k].unique().tolist() for k in range(3)] == [[9], [8], [7]]
+    with warnings.catch_warnings(action="error"):
+        read_image(saved(tmp_path / "fits.png", np.zeros((8, 4), np.uint8)), (4, 2))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import pickle
 import struct
 import zipfile
 from pathlib import Path
@@ -191,6 +192,7 @@ def test_a_named_dataset_from_an_npz_says_when_it_is_partial(tmp_path):
         ({"y_train": np.array([0, -1])}, "train labels run from -1 to 0"),
         ({"y_train": np.array([0, 10**9])}, "has a label 1000000000, which would make 1,000,000,001 classes: number"),
         ({"classes": np.array(["a"])}, "test labels run from 0 to 1, but there are 1 classes"),
+        ({"classes": np.array([["a"], ["b"]])}, r"classes is <U1 \[2, 1\]; save one name for each class"),
         ({"classes": np.array([{}])}, "holds Python objects: save arrays of numbers"),
         ({"x_test": np.zeros((2, 5, 5), np.uint8)}, r"train images are \(1, 4, 4\) and test images \(1, 5, 5\)"),
     ],
@@ -201,6 +203,67 @@ def test_a_wrong_npz_is_refused_in_one_sentence(tmp_path, change, says):
     np.savez(tmp_path / "mine.npz", **{key: value for key, value in arrays.items() if value is not None})
     with pytest.raises(UserError, match=says):
         load_images(str(tmp_path / "mine.npz"))
+
+
+def npy(header):
+    """A .npy file that ends after its header."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+BYTES = {"descr": "|u1", "fortran_order": False}
+
+
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [
+        (npy(BYTES | {"shape": (10**9, 28, 28)}) + b"00", "2 bytes where its header promises 784,000,000,000"),
+        (npy(BYTES | {"shape": (10**15,), "descr": "|S0"}), "x_train.npy has items of no size"),
+        (npy(BYTES | {"shape": (2**20,), "descr": "|O"}) + pickle.dumps(print), "holds Python objects"),
+        (b"no array", "is corrupt"),
+        (npy(BYTES | {"shape": (2,)})[:20], "is corrupt"),
+    ],
+)
+def test_an_array_is_what_its_header_says(tmp_path, member, says):
+    with zipfile.ZipFile(tmp_path / "mine.npz", "w") as archive:
+        archive.writestr("x_train.npy", member)
+    for read in (load_images, load_pixels, lambda path: load_points(path, None, 0, 0.0)):
+        with pytest.raises(UserError, match=says):
+            read(str(tmp_path / "mine.npz"))
+
+
+def test_an_archive_that_unzips_to_more_than_the_memory_is_refused_before_an_array_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("gedi_nesy.data.files.MOST", 10_000)
+    zeros = np.zeros(1_000_000, np.uint8)  # a thousandth of it when zipped
+    np.savez_compressed(tmp_path / "bomb.npz", x_train=zeros)
+    (tmp_path / "omniglot").mkdir()
+    with zipfile.ZipFile(tmp_path / "omniglot" / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/b/c/1.png", zeros.tobytes())
+    for name in (str(tmp_path / "bomb.npz"), "omniglot"):
+        with pytest.raises(UserError, match=r"bomb.* is corrupt \(unzipped it has more than"):
+            load_images(name, tmp_path)
+    np.savez(tmp_path / "large.npz", x_train=zeros.reshape(-1, 10, 10))  # as large on the disk: what the user has
+    assert len(load_pixels(str(tmp_path / "large.npz"))[0]) == 10_000
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_npz_is_refused_however_it_was_compressed(tmp_path, compression):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        archive.writestr("x_train.npy", npy(BYTES | {"shape": (900,)}) + bytes(range(225)) * 4)
+    data = bytearray(file.getvalue())
+    for place in range(45, 200, 7):
+        data[place] ^= 0x55
+    (tmp_path / "mine.npz").write_bytes(data)
+    with pytest.raises(UserError, match=r"mine.npz is corrupt"):
+        load_pixels(str(tmp_path / "mine.npz"))
+
+
+def test_a_file_that_never_ends_is_no_npz(tmp_path):
+    os.mkfifo(tmp_path / "mine.npz")
+    with pytest.raises(UserError, match="it is a FIFO or a device"):
+        load_pixels(str(tmp_path / "mine.npz"))
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 and then nothing"])

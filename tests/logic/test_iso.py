@@ -53,6 +53,24 @@ def test_probabilities(program, expected):
 
 
 @pytest.mark.parametrize(
+    ("program", "expected"),  # by hand, in Prolog's order
+    [
+        ("0.5::a. 0.4::b. t(3) :- b. t(1) :- a. t(2) :- \\+b. t(4) :- a.", {(3, 1, 4): 0.2, (3,): 0.2, (1, 2, 4): 0.3}),
+        ("0.5::a. 0.4::b. t(3) :- b. t(1) :- a. t(2). t(1) :- b.", {(3, 1, 2, 1): 0.2, (3, 2, 1): 0.2, (1, 2): 0.3}),
+        ("0.4::b. t(X) :- member(X,[1,2,1]). t(0) :- b.", {(1, 2, 1, 0): 0.4, (1, 2, 1): 0.6}),
+    ],
+)
+def test_findall_lists_every_proof_and_in_prolog_s_order_where_no_answer_has_two(program, expected):
+    rule = Constraint(f"{LISTS}{program} q(L) :- findall(X,t(X),L).", "q(L)", ("L",))
+    lists = [found for (found,) in rule.answers if isinstance(found, tuple)]
+    one_proof = all(len(set(found)) == len(found) for found in lists)
+    key = tuple if one_proof else sorted
+    for wanted, probability in expected.items():
+        (found,) = [found for found in lists if key(found) == key(wanted)]
+        assert rule.log_prob({}, {"L": [found]}).exp().item() == pytest.approx(probability)
+
+
+@pytest.mark.parametrize(
     ("goal", "message"),
     [
         ("X is exp(10000)", r"exp of 10000 is no number, or has more than 4,300 digits at 1:"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gedi_nesy.errors import UserError
 from gedi_nesy.logic.compile import compile_program
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.grounder import ground
@@ -54,6 +55,26 @@ def test_draws_are_given_the_evidence():
 def test_a_world_without_a_solution_is_left_out():
     rule = Constraint(BIT + "0.2 :: a. t(0.5) :: b. q(X) :- a, bit(X,1). q(X) :- a, b, bit(X,_).", "q(X)")
     assert rule.marginals()["X"].tolist() == pytest.approx([0.25, 0.75])  # a holds; both will do with b
+
+
+def slips(images):
+    """Each image is 1 unless a slip of its own, of probability 1 / (its number + 2), excuses it."""
+    names = ",".join(f"X{i}" for i in range(images))
+    text = BIT + "P :: slip(N) :- between(0,99,N), P is 1/(N+2). q([],_). q([X|L],N) :- ok(X,N), M is N+1, q(L,M). "
+    return text + "ok(X,N) :- slip(N), bit(X,_). ok(X,N) :- \\+slip(N), bit(X,1).", f"q([{names}],0)"
+
+
+def test_worlds_have_a_budget_of_seconds(monkeypatch):
+    monkeypatch.setattr("gedi_nesy.logic.worlds.WORLDS", 10**9)
+    rule = Constraint(*slips(30), seconds=3, max_nodes=10**9)
+    with pytest.raises(UserError, match=r"with 30 random variables of its own, takes more than its budget of 3 s"):
+        rule.sample(1)
+
+
+def test_probabilities_that_take_too_long_are_told_apart_by_what_is_possible():
+    rule = Constraint(*slips(30), seconds=3, max_nodes=10**9)  # 2^30 values
+    with pytest.warns(UserWarning, match="takes too many values to tell symbols apart"):
+        assert rule.diagnose().total == 4  # both may be anything: every map of two symbols
 
 
 def test_of_very_many_worlds_some_are_drawn():

@@ -81,6 +81,34 @@ def test_an_answer_does_not_depend_on_the_files_beside_it(run, tmp_path):
     assert "There is no image file" in together[3]["error"]
 
 
+def test_a_blank_image_is_called_so_whatever_its_percentile(run, tmp_path):
+    faint = torch.full((28, 28), 240, dtype=torch.uint8)
+    faint[10:20, 10:20] = 250  # as paper in a photograph
+    seen = torch.zeros(28, 28, dtype=torch.uint8)
+    seen[5, 5] = 255
+    for name, image in {"black": faint * 0, "white": faint * 0 + 255, "faint": faint, "seen": seen}.items():
+        Image.fromarray(image.numpy()).save(tmp_path / f"{name}.png")
+    paths = [tmp_path / f"{name}.png" for name in ("black", "white", "faint", "seen")]
+    *blank, last = predict_files(run, paths)
+    assert [row["verdict"] for row in blank] == ["blank"] * 3
+    assert not any("if_inverted" in row for row in blank)
+    assert last["verdict"] != "blank"
+    with pytest.warns(UserWarning, match="3 of 4 images are blank: nothing to read on 0, 1, 2"):
+        assert len(run.predict(paths)) == 4
+
+
+def test_a_drawing_with_wide_margins_is_to_be_cropped(run, tmp_path):
+    run.folder.write_json("summary.json", {"seconds": 1, "familiarity": {"digits": [k + 1e6 for k in range(101)]}})
+    image = torch.full((280, 280), 255, dtype=torch.uint8)
+    image[100:170, 120:150] = 0  # a quarter of the height
+    Image.fromarray(image.numpy()).save(tmp_path / "small.png")
+    Image.fromarray(image[90:180, 90:180].numpy()).save(tmp_path / "cropped.png")
+    small, cropped = predict_files(run, [tmp_path / "small.png", tmp_path / "cropped.png"])
+    assert small["fills"] == pytest.approx(0.25, abs=1 / 28)
+    assert small["verdict"] == cropped["verdict"] == "foreign"
+    assert "fills" not in cropped
+
+
 def test_images_may_come_in_any_form(run, tmp_path):
     x = torch.randint(256, (3, 28, 28), dtype=torch.uint8)
     Image.fromarray(x[0].numpy()).save(tmp_path / "x.png")

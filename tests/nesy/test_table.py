@@ -153,6 +153,11 @@ def test_a_run_on_a_table_is_scored_on_its_table_or_on_another(folder):
         assert [row["line"] for row in result["doubtful_rows"]] == [2]
         assert result["test_constraint_log_likelihood"] < 0
     assert run.own_images().shape == (10, 1, 28, 28)  # 0.png to 9.png, each once
+    (answer,) = run.query("digit(tensor(y(4)), 2)").items()  # line 4 has images 0 and 2
+    expected = run.log_probs(folder / "images" / "2.png").exp()[0, 2].item()
+    assert answer == ("digit(tensor(y(4)),2)", pytest.approx(expected, rel=1e-4))
+    with pytest.raises(UserError, match=r"y has no 1: it has 30 tensors"):  # the heading
+        run.query("digit(tensor(y(1)), 2)")
     table.unlink()
     with pytest.raises(UserError, match=r"table.csv can't be read"):
         run.evaluate()

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from gedi_nesy.report.console import ProgressDisplay, shown_progress
+from gedi_nesy.report.console import ProgressDisplay, ood_table, shown_progress, summary_table
 from gedi_nesy.runs.callbacks import sign_of_life
 
 ROW = {
@@ -37,7 +37,13 @@ def test_bar_and_table_have_lines_of_their_own():
     assert set(bar.strip()) <= set("━╸╺")
     assert titles.split() == ["term", "loss", "[nats]", "optimum", "weight"]
     assert losses.split() == ["nesy", "1.5000", "0.0000", "25"]
-    assert diagnosis.startswith("D = 0.500 nats")
+    assert diagnosis.startswith("running D = 0.500 nats")
+
+
+def test_features_without_clusters_are_not_called_collapsed():
+    display = ProgressDisplay(Console(file=io.StringIO()))
+    display.row(ROW | {"loss": {"barlow": 0.5}, "optimum": {}, "weight": {"barlow": 1.0}, "failures": ["collapse"]})
+    assert screen(display)[-1] == "running D = 0.500 nats: of features alone, which have no clusters yet"
 
 
 def test_a_sign_of_life_moves_the_bar_and_a_new_phase_is_named():
@@ -80,6 +86,35 @@ def test_a_notebook_has_one_line_that_is_written_over(monkeypatch, capsys):
     written = capsys.readouterr().out
     assert [part.split()[:2] for part in written.split("\r")[1:]] == [["matching", "1/40"], ["student", "20/40"]]
     assert written.count("\n") == 1
+
+
+CERTIFICATE = {"certified": False, "failures": ["restarts that disagree"], "restart_agreement": 0.9, "D": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ({}, "withheld: restarts that disagree (beside that: final D = 0.010 nats, restarts agree on 90.0%)"),
+        ({"failures": [], "restart_agreement": None}, "withheld: nothing to confirm the result (beside that: final D"),
+        (
+            {"failures": [], "certified": True},
+            "given: no reason for doubt, final D = 0.010 nats, restarts agree on 90.0%",
+        ),
+    ],
+)
+def test_a_certificate_that_is_withheld_begins_with_the_reason(found, says):
+    console = Console(width=200, file=io.StringIO())
+    console.print(summary_table({"certificate": CERTIFICATE | found}))
+    assert says in console.file.getvalue()
+
+
+def test_each_score_of_ood_is_explained():
+    console = Console(width=200, file=io.StringIO())
+    console.print(ood_table({"noise": {"images": 9, "energy": 0.8, "gradient": 0.7}}))
+    text = console.file.getvalue()
+    assert "\nenergy: log p(x) up to a constant" in text
+    assert "\ngradient: how flat the density is" in text
+    assert "softmax:" not in text  # there is none in the table
 
 
 def test_a_function_is_told_of_everything():

@@ -1,0 +1,36 @@
+"""Networks in bfloat16 as SGLD's chains see them: their weights are rounded once a step of training."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from gedi_nesy.vision.image_network import ImageNetworks
+
+
+class Rounded:
+    """A copy that needs no gradient, whose encoders' convolutions and linear layers are bfloat16.
+
+    Autocast would round the same weights to the same values, but anew in each of the chains' steps: it remembers only
+    what is to be differentiated. Layers that autocast leaves in float32, as group norm, stay so.
+
+    Args:
+        networks: in training, with `speed.bf16`; without batch norm, as L_GEN needs them.
+    """
+
+    def __init__(self, networks: ImageNetworks) -> None:
+        self.networks = networks
+        self._copy = copy.deepcopy(networks).requires_grad_(False)
+        for member in self._copy.members:
+            for layer in member.encoder.modules():
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    layer.to(torch.bfloat16)
+        self._copy.speed_up()
+        self._own: list[Tensor] = [*self._copy.parameters()]
+        self._theirs: list[Tensor] = [*networks.parameters()]
+
+    @torch.no_grad()
+    def __call__(self) -> ImageNetworks:
+        """The networks as they are now; the next call changes them."""
+        torch._foreach_copy_(self._own, self._theirs)
+        return self._copy

@@ -1,0 +1,44 @@
+"""What would make a GPU wait for Python, noticed on the CPU."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+aten = torch.ops.aten
+READS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal}  # they return a value, or a size by it
+MAKES = {aten.lift_fresh}  # a tensor of Python's numbers, which has to be copied to the device
+
+
+class Waits(TorchDispatchMode):
+    """Collects the names of operations that read a tensor's value, or make a tensor from numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        packet = func._overloadpacket
+        by_mask = packet == aten.index and any(
+            isinstance(part, torch.Tensor) and part.dtype == torch.bool for part in tree_leaves(args[1])
+        )
+        if packet in READS | MAKES or by_mask:
+            self.found.append(str(packet))
+        return func(*args, **(kwargs or {}))
+
+    def __enter__(self):
+        self.patch = pytest.MonkeyPatch()
+        for name in ("tolist", "numpy"):  # which no dispatch mode sees
+            self.patch.setattr(torch.Tensor, name, self._noting(getattr(torch.Tensor, name), name))
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        self.patch.undo()
+        return super().__exit__(*error)
+
+    def _noting(self, method, name):
+        def noted(*args, **kwargs):
+            self.found.append(name)
+            return method(*args, **kwargs)
+
+        return noted
