@@ -332,9 +332,9 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
       gedi-nesy ood runs/first --against notmnist,omniglot,noise
     """
     with working("scoring familiar and foreign images"):
-        digits = run.own_images(data_dir)
-        outliers = {name: load_outliers(name, digits, data_dir) for name in against}
-        rows = ood_auroc(run, digits, outliers, network)
+        own = run.own_images(data_dir, network)
+        outliers = {name: load_outliers(name, own, data_dir) for name in against}
+        rows = ood_auroc(run, own, outliers, network)
     show(rows, ood_table, as_json)
 
 

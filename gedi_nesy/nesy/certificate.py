@@ -71,7 +71,7 @@ def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
     if matched and matched.margin is None:
         return ["matching found no alternative to compare with"]
     if matched and matched.margin is not None:
-        return [] if matched.margin >= MARGIN else ["no clear lead of the symbols found by shape"]
+        return [] if matched.margin >= MARGIN else [f"no clear lead of the symbols found by {matched.likeness}"]
     if selection is None or selection.support is None:
         return []
     return [] if selection.agreed else ["restarts that disagree"]

@@ -1,6 +1,7 @@
 """How good a trained run is on the whole test set, and what its predictions say about themselves without labels."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,15 +88,21 @@ def _one_hot_log_probs(log_probs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def diagnose_networks(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> dict[str, Diagnosis]:
-    """The triad diagnosis of each network on training images under the paper's T(x'|x); no label is looked at."""
+def diagnose_networks(networks: nn.ModuleDict, marginals: Mapping[Key, Tensor], loader: Loader) -> dict[str, Diagnosis]:
+    """The triad diagnosis of each network on training images under the paper's T(x'|x); no label is looked at.
+
+    Args:
+        networks: by their names in the program.
+        marginals: that each variable's symbols should have, [classes]: the rule's, or the data's.
+        loader: the training examples.
+    """
     generator = torch.Generator(loader.device).manual_seed(0)
     batch = loader.batch(torch.arange(min(len(loader), DIAGNOSED)))
     return {
         name: diagnose(
             predict_log_probs(networks[name], images),
             predict_log_probs(networks[name], add_noise(images, VIEW_NOISE, generator)),
-            network_log_prior(constraint, batch.keys[name]).to(images.device),
+            network_log_prior(marginals, batch.keys[name]).to(images.device),
         )
         for name, images in batch.images.items()
     }

@@ -1,10 +1,12 @@
 """Learning from a rule: matching by shape or restarts that name the symbols, then a student; without files."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.chains import Chains
@@ -16,11 +18,13 @@ from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.evaluate import diagnose_networks
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, warp_some
+from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.reading import find_readings
 from gedi_nesy.nesy.recipe import Recipe
@@ -30,6 +34,7 @@ from gedi_nesy.networks.own import Network
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
 
+PULL = 20.0  # examples that the rule's own marginals count as, beside what data say of them
 CHAINS_SEED = 2**30  # above every phase's seed
 
 
@@ -119,13 +124,27 @@ class Learner:
     def losses(self, phase: Phase, training: Training) -> StepLosses:
         """The losses of the phase's steps."""
         recipe, stage = self.recipe, phase.stage
-        return StepLosses(recipe, stage, self.constraint, self.loader, training, phase.seed, self.targets)
+        seed, targets, marginals = phase.seed, self.targets, self.marginals
+        return StepLosses(recipe, stage, self.constraint, self.loader, training, seed, targets, marginals)
+
+    @cached_property
+    def _by_answers(self) -> dict[Key, Tensor]:
+        return learn_marginals(self.constraint, self.loader.examples.answers, PULL)
+
+    @property
+    def marginals(self) -> dict[Key, Tensor]:
+        """How often each variable should show each symbol: by the rule, or by what is known of the data so far."""
+        if "learned" not in (self.recipe.train.prior, self.recipe.last.prior):
+            return self.constraint.marginals()
+        if self.loader.examples.answers is not None:
+            return self._by_answers
+        return marginals_of(self.constraint, self.targets or {}, PULL)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """That of each network of the first restart."""
         assert isinstance(training.model, Candidates)
         with evaluating(training.model):
-            return diagnose_networks(training.model.networks(0), self.constraint, self.loader)
+            return diagnose_networks(training.model.networks(0), self.marginals, self.loader)
 
     def findings(self) -> dict[str, Any]:
         """What matching and the restarts came to, for the checkpoint and summary.json."""
@@ -164,7 +183,7 @@ class Learner:
             UserError: if that has collapsed.
         """
         self.tell("judging the restarts", 0, 0)
-        judged = judge(restarts.eval(), self.constraint, self.loader, self.recipe)
+        judged = judge(restarts.eval(), self.constraint, self.loader, self.recipe, self.marginals)
         self.selection, self.targets = choose(judged, self.recipe)
         check_not_collapsed(judged, self.selection)
         return judged.rules[self.selection.best]

@@ -44,18 +44,18 @@ Others = Mapping[str, Sequence[Tensor]]  # for each network what L_GEN holds aga
 Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
 
-def log_priors(constraint: Constraint) -> dict[Key, Tensor]:
-    """For each variable the log of its marginal under the rule, all solutions being equally likely, [classes].
+def log_priors(marginals: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
+    """For each variable the log of its marginal, [classes].
 
     Symbols that the rule never uses keep a small probability, so that the divergence stays finite.
     """
-    floored = {key: marginal.float().clamp_min(1e-3) for key, marginal in constraint.marginals().items()}
+    floored = {key: marginal.float().clamp_min(1e-3) for key, marginal in marginals.items()}
     return {key: (marginal / marginal.sum()).log() for key, marginal in floored.items()}
 
 
-def network_log_prior(constraint: Constraint, keys: list[Key]) -> Tensor:
+def network_log_prior(marginals: Mapping[Key, Tensor], keys: list[Key]) -> Tensor:
     """The log marginal over all images of one network: the mean of its variables' marginals, [classes]."""
-    priors = log_priors(constraint)
+    priors = log_priors(marginals)
     return torch.stack([priors[key].exp() for key in keys]).mean(0).log()
 
 
@@ -63,7 +63,10 @@ def build_objective(stage: Stage, constraint: Constraint, targets: Targets | Non
     """The stage's weighted terms with the optimum of each (paper, Propositions 1 and 2)."""
     sizes = {variable.network: len(variable.domain) for variable in constraint.variables}
     log_classes = sum(math.log(size) for size in sizes.values()) / len(sizes)
-    weights, prior = dict(stage.weights), {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0}[stage.prior]
+    weights, prior = (
+        dict(stage.weights),
+        {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0, "learned": 0.0}[stage.prior],
+    )
     own = {"prior": prior, "teacher": None if targets is None else _entropy(targets)}
     return Objective(weights, optima(weights, own))
 
@@ -88,6 +91,7 @@ class StepLosses:
         training: Training,
         seed: int,
         targets: Targets | None = None,
+        marginals: Mapping[Key, Tensor] | None = None,
     ):
         self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
         self.training, self.seed, self.targets = training, seed, targets
@@ -96,7 +100,9 @@ class StepLosses:
         count = recipe.sampler.distorted // processes.count() if recipe.sampler else 0
         self.distorted = DistortedImages(loader, count, stage.noise, own_seed(seed))
         device = loader.device
-        self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
+        self.log_priors = {
+            key: prior.to(device) for key, prior in log_priors(marginals or constraint.marginals()).items()
+        }
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name, each with one value for each candidate, [K]."""
@@ -175,7 +181,7 @@ class StepLosses:
         return -rule_log_prob(rules, view.by_variable(log_probs), view.answers).mean(1)
 
     def _prior(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
-        if self.stage.prior == "rule":
+        if self.stage.prior in ("rule", "learned"):
             by_key = view.by_variable(log_probs).items()
             return torch.stack([prior_divergence(values, self.log_priors[key]) for key, values in by_key]).mean(0)
         if self.stage.prior == "entropy":

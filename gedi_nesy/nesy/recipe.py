@@ -75,7 +75,7 @@ class Stage(recipe.Stage):
     network: Literal["mnist_net", "strided"] = "mnist_net"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the linear layers of "strided"
     bf16: bool = False  # networks compute in bfloat16 while they train; "auto" where the device is quick at it
-    prior: Literal["entropy", "uniform", "rule"] = "rule"
+    prior: Literal["entropy", "uniform", "rule", "learned"] = "rule"
     warp: NonNegativeFloat = 0.0  # factor of `views.drawings.Warp`'s deviations
     noise: NonNegativeFloat = 0.0
     weights: Weights

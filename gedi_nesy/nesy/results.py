@@ -58,7 +58,7 @@ class Results:
     def _verdict(self, run: Run) -> dict[str, Any]:
         """What can be said of the run without labels."""
         learner, returns = self.learner, self.session.rollback.returns
-        diagnoses = diagnose_networks(run.networks, run.constraint, learner.loader)
+        diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
         learnt, left = run.probabilities, readings(learner.constraint, self.recipe)
         return {

@@ -62,9 +62,11 @@ class Run:
         constraint: Constraint,
         networks: nn.ModuleDict,
         device: torch.device,
-        readings: Readings,
+        readings: Readings | None = None,
     ):
-        self.folder, self.recipe, self.device, self.readings = folder, recipe, device, readings
+        self.folder, self.recipe, self.device = folder, recipe, device
+        readings = readings or saved_readings(recipe, list(networks), {}, device)  # grey images of 28x28 on black
+        self.readings: Readings = readings
         self.constraint = constraint.requires_grad_(False).to(self.device)
         self.networks = networks.eval().requires_grad_(False).to(self.device)
         self.domains = {variable.network: variable.domain for variable in constraint.variables}
@@ -283,10 +285,18 @@ class Run:
             raise UserError(f"{self.folder.path} was trained on a table, {self.recipe.data}, without test images.")
         return load_images(self.recipe.dataset, data_dir)
 
-    def own_images(self, data_dir: Path | None = None) -> Tensor:
-        """Images of its own kind, uint8 [n, C, H, W]: the test images, or those of the table it was trained on."""
+    def own_images(self, data_dir: Path | None = None, network: str | None = None) -> Tensor:
+        """Images of a network's own kind, uint8 [n, C, H, W]: the test images, or those of the table of its training.
+
+        Raises:
+            UserError: the network reads vectors.
+        """
+        name = self._name(network)
+        if self.readings[name].is_vector:
+            raise UserError(f"{name} reads vectors, and what is foreign is measured on images.")
         if self.recipe.data:
-            return read_own(self.recipe, self.constraint, self.folder.path).pool
+            image = next(call.inputs[0] for call in self.constraint.variables if call.network == name)
+            return read_own(self.recipe, self.constraint, self.folder.path).inputs.pools[image]
         return self.images(data_dir).x_test
 
     def _sourced(self, images: Tensor) -> Tensor:

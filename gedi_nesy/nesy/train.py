@@ -78,6 +78,8 @@ def train(
     overrides |= _own_settings(data, network)
     examples = _count(overrides, given)
     settings = load_recipe(recipe or _recipe_for(method, overrides, examples), overrides)
+    if settings.data == EXAMPLES and given is None:  # of a run's config.toml
+        settings = settings.model_copy(update={"data": str(Path(str(recipe)).resolve().parent / EXAMPLES)})
     if method and settings.method != method:
         raise UserError(f"The recipe {recipe} is of the method {settings.method}, not {method}; leave one of them out.")
     program = read_source(find_program(settings.program))
@@ -101,7 +103,7 @@ def _own_settings(data: str | Path | Mapping[str, Any] | None, network: Any) -> 
     """What config.toml keeps of a user's own data and networks."""
     settings: dict[str, Any] = {}
     if data is not None:
-        settings["data"] = EXAMPLES if isinstance(data, Mapping) else str(data)
+        settings["data"] = EXAMPLES if isinstance(data, Mapping) else str(Path(data).resolve())
     if network is not None:
         by_name = isinstance(network, Mapping)
         settings["network"] = {k: describe(v) for k, v in network.items()} if by_name else describe(network)
@@ -271,7 +273,8 @@ def _own_files(recipe: Recipe) -> dict[str, str]:
     """The settings that name a file or folder of the user's."""
     program = next((name for name in (recipe.program, f"{recipe.program}.pl") if Path(name).is_file()), None)
     dataset = None if recipe.dataset in DATASETS else recipe.dataset
-    settings = {"program": program, "dataset": dataset, "data": recipe.data, "features": recipe.features}
+    data = None if recipe.data == EXAMPLES else recipe.data
+    settings = {"program": program, "dataset": dataset, "data": data, "features": recipe.features}
     return {key: value for key, value in settings.items() if value and Path(value).exists()}
 
 
