@@ -79,6 +79,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
     "--data", help="Your own examples: a CSV table with a column for each variable of the query, or an .npz file."
 )
 @click.option("--features", help="An .npz file of vectors that say which images are alike, or that are the inputs.")
+@click.option("--labels", help="A CSV table with columns image and symbol: a few labels that settle what is meant.")
 @click.option("--size", type=Size(), help="Side, or HEIGHTxWIDTH, to which a table's images are resized.")
 @click.option("--channels", type=click.Choice(["1", "3"]), help="A table's images become grey, 1, or colour, 3.")
 @click.option(

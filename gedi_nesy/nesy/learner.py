@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -23,13 +24,14 @@ from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.evaluate import diagnose_networks
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.labels import read_labels
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, warp_some
 from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.reading import find_readings
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection, check_not_collapsed, choose, judge
-from gedi_nesy.nesy.settle import settle_networks
+from gedi_nesy.nesy.settle import settle_networks, weigh_labels
 from gedi_nesy.networks.own import Network
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
@@ -70,7 +72,8 @@ class Learner:
         scale = SCALES[recipe.scale]
         readings = find_readings(constraint, examples.inputs, scale, self.device, recipe.view)
         self.shapes = network_shapes(constraint, {name: reading.shape for name, reading in readings.items()})
-        self.recipe = settle_networks(recipe, readings, self.shapes)
+        self.recipe = weigh_labels(settle_networks(recipe, readings, self.shapes))
+        self.labels = read_labels(Path(recipe.labels), constraint, readings) if recipe.labels else {}
         self.loader = Loader(examples, constraint, readings, self.device)
         self.targets: Targets | None = None  # the teacher's posteriors, once there is one
         self.matched: Matched | None = None
@@ -125,7 +128,7 @@ class Learner:
         """The losses of the phase's steps."""
         recipe, stage = self.recipe, phase.stage
         seed, targets, marginals = phase.seed, self.targets, self.marginals
-        return StepLosses(recipe, stage, self.constraint, self.loader, training, seed, targets, marginals)
+        return StepLosses(recipe, stage, self.constraint, self.loader, training, seed, targets, marginals, self.labels)
 
     @cached_property
     def _by_answers(self) -> dict[Key, Tensor]:
@@ -171,7 +174,7 @@ class Learner:
         def swept(sweep: int, sweeps: int) -> None:
             self.tell("matching", sweep, sweeps)
 
-        self.matched, self.targets = match(self.constraint, self.loader, self.recipe, swept)
+        self.matched, self.targets = match(self.constraint, self.loader, self.recipe, swept, labels=self.labels)
 
     def _choose_teacher(self, restarts: Candidates) -> Mapping[str, Any]:
         """The student's teacher: the restarts that the best one agrees with.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates, Shape
 from gedi_nesy.nesy.examples import batch_rows
 from gedi_nesy.nesy.foreign import DistortedImages
+from gedi_nesy.nesy.labels import Labels
 from gedi_nesy.nesy.reading import Reading
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.nesy.shares import join_outputs, own_rows
@@ -63,11 +65,8 @@ def build_objective(stage: Stage, constraint: Constraint, targets: Targets | Non
     """The stage's weighted terms with the optimum of each (paper, Propositions 1 and 2)."""
     sizes = {variable.network: len(variable.domain) for variable in constraint.variables}
     log_classes = sum(math.log(size) for size in sizes.values()) / len(sizes)
-    weights, prior = (
-        dict(stage.weights),
-        {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0, "learned": 0.0}[stage.prior],
-    )
-    own = {"prior": prior, "teacher": None if targets is None else _entropy(targets)}
+    weights, priors = dict(stage.weights), {"entropy": -log_classes, "uniform": log_classes}
+    own = {"prior": priors.get(stage.prior, 0.0), "teacher": None if targets is None else _entropy(targets)}
     return Objective(weights, optima(weights, own))
 
 
@@ -92,6 +91,7 @@ class StepLosses:
         seed: int,
         targets: Targets | None = None,
         marginals: Mapping[Key, Tensor] | None = None,
+        labels: Labels = MappingProxyType({}),
     ):
         self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
         self.training, self.seed, self.targets = training, seed, targets
@@ -100,9 +100,12 @@ class StepLosses:
         count = recipe.sampler.distorted // processes.count() if recipe.sampler else 0
         self.distorted = DistortedImages(loader, count, stage.noise, own_seed(seed))
         device = loader.device
-        self.log_priors = {
-            key: prior.to(device) for key, prior in log_priors(marginals or constraint.marginals()).items()
+        self.labelled = {
+            name: (loader.readings[name].scale.to_inputs(few.inputs.to(device)), few.symbols.to(device))
+            for name, few in labels.items()
         }
+        expected = log_priors(marginals or constraint.marginals())
+        self.log_priors = {key: prior.to(device) for key, prior in expected.items()}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name, each with one value for each candidate, [K]."""
@@ -124,6 +127,7 @@ class StepLosses:
             "prior": lambda: self._prior(log_probs, view),
             "inv": lambda: self._invariance(log_probs, clean),
             "teacher": lambda: self._teacher(view.by_variable(log_probs), rows),
+            "labels": self._labels,
         }
         views = {name: term for name, term in terms_with(rule=True).items() if term.loss}
         terms |= {name: partial(self._compare_views, term, logits, view, clean) for name, term in views.items()}
@@ -203,6 +207,15 @@ class StepLosses:
             losses.append(-(self.targets[key][rows] * values).sum((-2, -1)))
             taught.append(self.targets[key][rows].sum())
         return torch.stack(losses).sum(0) / torch.stack(taught).sum().clamp_min(1.0)
+
+    def _labels(self) -> Tensor:
+        """Cross-entropy on a view of the labelled inputs, the mean over all of them."""
+        losses = []
+        for name, (inputs, symbols) in self.labelled.items():
+            view = self.loader.readings[name].view(inputs, self.stage, self.training.generator)
+            log_probs = self.candidates(name, view).log_softmax(-1)  # [K, m, classes]
+            losses.append(-log_probs[:, torch.arange(len(symbols)), symbols])
+        return torch.cat(losses, 1).mean(1)
 
     def _compare_views(self, term: Term, logits: dict[str, Tensor], view: Batch, clean: Batch) -> Tensor:
         """A term that compares the view with these logits and another one, drawn for it."""

@@ -163,6 +163,7 @@ class Recipe(recipe.RunRecipe):
     size: tuple[PositiveInt, PositiveInt] | None = None  # height and width that a table's images are resized to
     channels: Literal[1, 3] | None = None  # a table's images become grey or colour
     features: str | None = None  # a file of vectors: which inputs are alike, or the inputs themselves (`nesy.table`)
+    labels: str | None = None  # a file of a few labelled images (`nesy.labels`)
     network: str | dict[str, str] | None = None  # of all stages, or for some of the rule's networks, by their names
     inputs: dict[str, Read] = Field(default_factory=dict)  # what each of the rule's networks reads, told from the data
     view: View = View()

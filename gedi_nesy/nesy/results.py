@@ -60,7 +60,7 @@ class Results:
         learner, returns = self.learner, self.session.rollback.returns
         diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
-        learnt, left = run.probabilities, readings(learner.constraint, self.recipe)
+        learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
         return {
             **({"probabilities": learnt} if learnt else {}),
             "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.errors import UserError, did_you_mean
 from gedi_nesy.nesy.candidates import Shape
 from gedi_nesy.nesy.inputs import describe_shape
@@ -9,6 +10,8 @@ from gedi_nesy.nesy.reading import GREY, Readings
 from gedi_nesy.nesy.recipe import Read, Recipe
 from gedi_nesy.networks.build import choose_network
 from gedi_nesy.networks.own import Network, describe
+
+LABELS = 25.0  # the weight of labels, as the teacher's
 
 
 def settle_networks(recipe: Recipe, readings: Readings, shapes: Mapping[str, Shape]) -> Recipe:
@@ -36,6 +39,19 @@ def settle_networks(recipe: Recipe, readings: Readings, shapes: Mapping[str, Sha
     inputs = {name: Read(shape=reading.shape, kind=reading.kind) for name, reading in readings.items()}
     described = {name: describe(other) for name, other in named.items()}
     return recipe.model_copy(update={"network": described or None, "inputs": inputs})
+
+
+def weigh_labels(recipe: Recipe) -> Recipe:
+    """The recipe with a weight for the labels that it names, where it has none."""
+    stages = {"train": recipe.train} | ({"student": recipe.student} if recipe.student else {})
+    if not recipe.labels or any(not stage.weights.labels.is_zero for stage in stages.values()):
+        return recipe
+    weight = {"labels": Schedule.of(LABELS)}
+    taught = {
+        name: stage.model_copy(update={"weights": stage.weights.model_copy(update=weight)})
+        for name, stage in stages.items()
+    }
+    return recipe.model_copy(update=taught)
 
 
 def say_networks(recipe: Recipe) -> list[str]:

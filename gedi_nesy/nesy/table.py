@@ -134,7 +134,7 @@ def read_inputs(
         UserError: if a column, a value or an image is missing or unlike the others, with its line; or the feature file
             does not fit the table.
     """
-    lines = _read_lines(path, list(constraint.query.names))
+    lines = read_lines(path, list(constraint.query.names))
     cells = {image: [line[image] for line in lines.values()] for image in constraint.query.images}
     vectors = read_vectors(features, cells) if features else {}
     beside = {image: x for image, x in vectors.items() if (path.parent / cells[image][0]).is_file()}
@@ -201,11 +201,15 @@ def count_rows(path: Path) -> int:
     """
     if path.suffix == ".npz":
         return max((len(array) for array in load_arrays(path).values() if array.ndim), default=0)
-    return len(_read_lines(path, []))
+    return len(read_lines(path, []))
 
 
-def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
-    """The examples, by the line of the file that they are in."""
+def read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
+    """The rows of a CSV file, by the line of the file that they are in.
+
+    Raises:
+        UserError: it can't be read, has no rows, or lacks a column or a value of one.
+    """
     try:
         with io.StringIO(read_regular(path).decode("utf-8-sig"), newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)

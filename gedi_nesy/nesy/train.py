@@ -274,7 +274,13 @@ def _own_files(recipe: Recipe) -> dict[str, str]:
     program = next((name for name in (recipe.program, f"{recipe.program}.pl") if Path(name).is_file()), None)
     dataset = None if recipe.dataset in DATASETS else recipe.dataset
     data = None if recipe.data == EXAMPLES else recipe.data
-    settings = {"program": program, "dataset": dataset, "data": data, "features": recipe.features}
+    settings = {
+        "program": program,
+        "dataset": dataset,
+        "data": data,
+        "features": recipe.features,
+        "labels": recipe.labels,
+    }
     return {key: value for key, value in settings.items() if value and Path(value).exists()}
 
 
