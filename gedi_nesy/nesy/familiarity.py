@@ -18,7 +18,7 @@ def familiarity_quantiles(run: Run, loader: Loader) -> dict[str, list[float]]:
     few = loader.first(MEASURED)
     return {
         name: np.percentile(
-            run.familiarity(run.readings[name].scale.to_unit(few.distinct(name)), name).cpu(), range(101)
+            run.familiarity(loader.readings[name].scale.to_unit(few.distinct(name)), name).cpu(), range(101)
         ).tolist()
         for name in few.calls
     }

@@ -1,5 +1,7 @@
 """Runs on what a user has: colour pictures, vectors, networks of a user's own; trained, resumed, loaded and asked."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from torch import nn
 import gedi_nesy as gn
 from gedi_nesy.cli import main
 from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.train import resume
+from gedi_nesy.runs.callbacks import Interrupted
 
 RULE = "nn(shape, [X], Y, [0, 1]) :: shape(X, Y).\nsum(X, Y, S) :- shape(X, A), shape(Y, B), S is A + B.\n"
 TINY = {
@@ -113,6 +117,25 @@ def test_vectors_are_learned_from_arrays_that_the_run_keeps(folder):
     drawn = CliRunner().invoke(main, ["sample", str(folder / "run"), "--out", str(folder / "samples.png")])
     assert drawn.exit_code == 1
     assert "Samples of vectors can't be drawn" in drawn.output
+
+
+def test_a_stopped_run_on_arrays_resumes_to_the_same_weights(folder):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(16, 6, generator=generator)
+    data = {"X": x[:8], "Y": x[8:], "S": [1] * 8}
+    whole = teach(folder, data=data, network="mlp-8")
+    (folder / "run").rename(folder / "whole")
+
+    def interrupt(row):
+        if row["stage"] == "student" and "loss" in row:
+            signal.raise_signal(signal.SIGINT)
+
+    rule = {"program": str(folder / "sum.pl"), "query": "sum(X,Y,S)", "arguments": ("S",)}
+    settings = {"out": folder / "run", "notify": lambda text: None, "log_every": 1, "network": "mlp-8"}
+    with pytest.raises(Interrupted):
+        gn.train(data=data, progress=interrupt, **rule, **TINY, **settings)
+    resumed = resume(folder / "run", progress=False)
+    assert torch.equal(resumed.log_probs(x), whole.log_probs(x))
 
 
 def test_pictures_that_nothing_compares_are_learned_by_restarts_or_matched_by_features(folder):
