@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -272,7 +273,8 @@ def build_sgld(settings: Sampler, reading: Reading, shape: Shape, network: nn.Mo
     """The sampler that a recipe describes, for a network of this shape; torch samples what compiled code can't."""
     clamp = (reading.scale.low, reading.scale.high) if settings.clamp else None
     reference = None if settings.reference is None else reading.reference(settings.reference, shape.images)
-    engine = settings.engine if compiles(network, shape.input) else "torch"
+    compiled = settings.engine == "numba" and compiles(network, shape.input)
+    engine: Literal["torch", "numba"] = "numba" if compiled else "torch"
     return SGLD(settings.steps, settings.step_size, settings.noise, clamp, engine, reference=reference)
 
 
