@@ -250,8 +250,9 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     verdict goes by this percentile alone: an image with fewer than 1% below it is called foreign, or inverted where it
     would not be with light and dark swapped; one with fewer than 5% unusual. One without any contrast is called blank.
 
-    An image is scaled to 28x28 pixels as a whole, its margins too; crop it where the symbol fills less than half of it.
-    One that is not square keeps its ratio of width to height, and is centred on the median of the pixels at its edge.
+    An image is scaled to the size of the training images as a whole, its margins too; crop it where the symbol fills
+    less than half of it. One of other proportions keeps its ratio of width to height, and is centred on the median of
+    the pixels at its edge. A run on vectors takes .npz files with one array each, and answers for every row.
 
     \b
     Example:

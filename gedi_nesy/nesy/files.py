@@ -9,6 +9,8 @@ from torch import Tensor
 
 from gedi_nesy.data.blank import are_blank
 from gedi_nesy.data.image_file import read_image
+from gedi_nesy.data.inputs import as_inputs
+from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.familiarity import percentiles, verdict
 from gedi_nesy.nesy.reading import GREY
@@ -19,6 +21,8 @@ LITTLE = 0.5  # of an image's height and width; MNIST's digits fill 20 pixels of
 
 def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -> list[dict[str, Any]]:
     """What a run sees in each image file; one that can't be read does not lose the others' answers.
+
+    A network that reads vectors takes .npz files with one array [n, D] each, and answers for every row.
 
     Returns:
         For each file `image`, its path, and either `error`, why it can't be read, or: `symbol` and `probability`; the
@@ -31,7 +35,7 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
     """
     name = network or next(iter(run.readings))
     if name in run.readings and run.readings[name].is_vector:
-        raise UserError("This run reads vectors, not image files; ask run.predict(vectors) in Python.")
+        return [row for path in paths for row in _predict_vectors(run, path, network)]
     channels, height, width = run.readings[name].shape if name in run.readings else GREY
     read: dict[int, Tensor] = {}
     rows: list[dict[str, Any]] = [{"image": str(path)} for path in paths]
@@ -61,6 +65,26 @@ def _predict(run: Run, images: Tensor, network: str | None) -> list[dict[str, An
         if row["verdict"] in ("unusual", "foreign", "inverted") and (share := _filled(images[k, 0])) < LITTLE:
             row["fills"] = share
     return rows
+
+
+def _predict_vectors(run: Run, path: Path, network: str | None) -> list[dict[str, Any]]:
+    """The answers for the vectors of a file, or why it can't be read."""
+    try:
+        arrays = load_arrays(path)
+        if len(arrays) != 1:
+            raise UserError(f"{path} has {', '.join(arrays) or 'no arrays'}; give one array of vectors, [n, D].")
+        ((name, array),) = arrays.items()
+        vectors = as_inputs(f"{path}: {name}", array)
+        rows = _symbols(run, vectors, network)
+    except UserError as error:
+        return [{"image": str(path), "error": str(error)}]
+    energies, own = run.energy(vectors, network).tolist(), percentiles(run, vectors, network)
+    return [
+        {"image": f"{path} [{k}]"}
+        | row
+        | {"energy": energies[k], "percentile": own and own[k], "verdict": verdict(own[k], 0.0) if own else None}
+        for k, row in enumerate(rows)
+    ]
 
 
 def _filled(image: Tensor) -> float:

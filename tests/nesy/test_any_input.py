@@ -1,5 +1,6 @@
 """Runs on what a user has: colour pictures, vectors, networks of a user's own; trained, resumed, loaded and asked."""
 
+import json
 import signal
 
 import numpy as np
@@ -114,6 +115,11 @@ def test_vectors_are_learned_from_arrays_that_the_run_keeps(folder):
     samples = loaded.sample(3, steps=1)
     assert samples.shape == (3, 6)
     assert samples[:, 0].mean() > 50  # in the units that were given
+    np.savez(folder / "new.npz", x=x[:2].numpy())
+    said = CliRunner().invoke(main, ["predict", str(folder / "run"), str(folder / "new.npz"), "--json"])
+    rows = json.loads(said.stdout)
+    assert [row["symbol"] for row in rows] == [str(symbol) for symbol in run.predict(x[:2])]
+    assert rows[0]["verdict"] in ("familiar", "unusual", "foreign")
     drawn = CliRunner().invoke(main, ["sample", str(folder / "run"), "--out", str(folder / "samples.png")])
     assert drawn.exit_code == 1
     assert "Samples of vectors can't be drawn" in drawn.output
@@ -155,3 +161,29 @@ def test_pictures_that_nothing_compares_are_learned_by_restarts_or_matched_by_fe
 def test_a_network_that_the_rule_does_not_have_is_refused(folder):
     with pytest.raises(UserError, match=r"The rule has no network 'shap' \(did you mean 'shape'\?\)"):
         teach(folder, data=folder / "table.csv", network={"shap": "resnet8-4"})
+
+
+def test_networks_of_one_rule_read_pictures_and_vectors_side_by_side(folder):
+    (folder / "sum.pl").write_text(
+        "nn(shape, [X], Y, [0, 1]) :: shape(X, Y).\nnn(sign, [O], Y, [plus, minus]) :: sign(O, Y).\n"
+        "sum(X, O, S) :- shape(X, A), sign(O, plus), S is A + 1.\n"
+        "sum(X, O, S) :- shape(X, A), sign(O, minus), S is A - 1.\n"
+    )
+    generator = torch.Generator().manual_seed(0)
+    icons = [np.asarray(Image.open(folder / f"{k}.png")) for k in range(8)]
+    data = {"X": np.stack(icons), "O": torch.randn(8, 5, generator=generator).numpy(), "S": [1, 2, 0, -1] * 2}
+    rule = {"program": str(folder / "sum.pl"), "query": "sum(X,O,S)", "arguments": ("S",)}
+    run = gn.train(data=data, out=folder / "run", progress=False, notify=lambda text: None, **rule, **TINY)
+    assert run.recipe.network == {"shape": "resnet8-32", "sign": "mlp-256"}
+    assert run.summary["matching"]["likeness"] == "shape and features"
+    loaded = gn.load_run(folder / "run")
+    assert loaded.predict(data["O"], "sign") == run.predict(data["O"], "sign")
+    assert torch.equal(
+        loaded.energy(torch.from_numpy(data["X"]).permute(0, 3, 1, 2), "shape"),
+        run.energy(torch.from_numpy(data["X"]).permute(0, 3, 1, 2), "shape"),
+    )
+    assert loaded.sample(2, steps=1, network="sign").shape == (2, 5)
+    with pytest.raises(UserError, match=r"The run takes images of shape \[images, 3, 14, 12\]"):
+        loaded.predict(torch.zeros(1, 3, 20, 20), "shape")
+    with pytest.raises(UserError, match="Name one of the run's networks: shape, sign"):
+        loaded.predict(data["O"])
