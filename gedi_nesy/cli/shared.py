@@ -1,7 +1,7 @@
 """What the commands of both tracks share: kinds of options, and how results and failures are printed."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.methods import check_method
 from gedi_nesy.report.comparison import Comparison, text_table
 from gedi_nesy.runs.settings import parse_setting
 
@@ -52,6 +53,23 @@ class Size(click.ParamType):
         if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
             self.fail(f"{value!r} is no size; write 64, or 48x64 for height and width", param, ctx)
         return int(sides[0]), int(sides[-1])
+
+
+class Method(click.ParamType):
+    """One of some methods; where it is none, the nearest of them is told."""
+
+    name = "method"
+
+    def __init__(self, names: Sequence[str]):
+        self.names = names
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Its name."""
+        try:
+            check_method(value, self.names)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 class Commas(click.ParamType):

@@ -198,9 +198,9 @@ class Learner:
             model.redraw_heads(phase.seed)
             return model
         restarts = 1 if phase.name == "student" else self.recipe.restarts
-        projected = bool(phase.stage.weights.used("embeddings"))
+        dim = self.recipe.dim if phase.stage.weights.used("embeddings") else None
         build = self.recipe.build(phase.stage, self.own)
-        return Candidates(self.shapes, restarts, phase.seed, build, projected, self.constraint)
+        return Candidates(self.shapes, restarts, phase.seed, build, dim, self.constraint)
 
     def _chains(self, phase: Phase, model: Candidates, generator: torch.Generator) -> dict[str, Chains]:
         """This process's share of the chains of each network, where L_GEN is on."""

@@ -88,7 +88,7 @@ def _as_examples(constraint: Constraint, table: Table) -> Examples:
     inputs = table.inputs
     sizes = {id(pool): len(pool) for pool in inputs.pools.values()}
     uses = sum(len(column.unique()) for column in inputs.rows.values())
-    answers = constraint.number_answers(table.arguments)
+    answers = constraint.number_arguments(table.arguments)
     return Examples(inputs, answers, {}, uses > sum(sizes.values()), table.lines, table.features)
 
 
@@ -172,7 +172,7 @@ def _distinct(vectors: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
 
 def _arguments(path: Path, constraint: Constraint, lines: Mapping[int, Mapping[str, str]]) -> dict[str, list[object]]:
     """For each argument its value in every line."""
-    possible = {name: {answer[k] for answer in constraint.answers} for k, name in enumerate(constraint.arguments)}
+    possible = {name: constraint.argument_values(name)[0] for name in constraint.arguments}
     arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
     for number, line in lines.items():
         with _in_line(path, number):

@@ -36,7 +36,7 @@ def loader(rule, centres):
     symbols = torch.randint(2, (2, 40), generator=generator)
     pool = centres[symbols.flatten()] + 0.3 * torch.randn(80, 8, generator=generator)
     rows = {"X": torch.arange(40), "Y": torch.arange(40, 80)}
-    answers = rule.number_answers({"S": (symbols[0] == symbols[1]).long().tolist()})
+    answers = rule.number_arguments({"S": (symbols[0] == symbols[1]).long().tolist()})
     examples = Examples(Inputs.of_pool(pool, rows), answers, {"X": symbols[0], "Y": symbols[1]}, False)
     return Loader(examples, rule, SCALES["unit"], torch.device("cpu"))
 
