@@ -1,16 +1,19 @@
 """Commands of the neuro-symbolic track."""
 
+from __future__ import annotations
+
 import functools
 import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
+from gedi_nesy.cli.group import Command
 from gedi_nesy.cli.shared import (
     COUNT,
     FOLDER,
@@ -29,26 +32,12 @@ from gedi_nesy.cli.shared import (
     show_recipes,
     working,
 )
-from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.errors import UserError
 from gedi_nesy.methods import WITH_RULE
-from gedi_nesy.nesy.check import check_rule
-from gedi_nesy.nesy.compare import compare as compare_cells
-from gedi_nesy.nesy.compare import plan_cells
-from gedi_nesy.nesy.files import predict_files
-from gedi_nesy.nesy.ood import ood_auroc
-from gedi_nesy.nesy.picture import draw_samples
-from gedi_nesy.nesy.recipe import load_recipe, recipe_names
-from gedi_nesy.nesy.run import Run, load_run
-from gedi_nesy.nesy.train import resume as resume_run
-from gedi_nesy.nesy.train import train as train_run
-from gedi_nesy.report.comparison import ComparisonDisplay
-from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_table, rule_table, summary_table
-from gedi_nesy.report.words import compared
-from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.runs.compare.scheduler import Stopped
-from gedi_nesy.runs.device import how_started, is_first_process
-from gedi_nesy.runs.settings import parse_setting
+
+if TYPE_CHECKING:
+    from gedi_nesy.nesy.run import Run
+
 
 QUICK = "gedi-nesy-quick"
 TRUST = "Let the program load Python code and files outside its folder, and execute a network's file."
@@ -62,13 +51,15 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_run(run: Path, trust: bool, **options: Any) -> None:
         with working("loading the run"):
+            from gedi_nesy.nesy.run import load_run
+
             loaded = load_run(run, trust=trust)
         command(run=loaded, **options)
 
     return with_run
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--examples", type=COUNT, help="Number of examples of the rule.  [default: the recipe's, 1000]")
 @click.option(
     "--method", type=Method(WITH_RULE), default="gedi+nesy", show_default=True, help=f"Of {', '.join(WITH_RULE)}."
@@ -121,6 +112,11 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
       gedi-nesy train --resume runs/paper
       torchrun --nproc-per-node 2 -m gedi_nesy train --examples 10000
     """
+    from gedi_nesy.nesy.train import resume as resume_run
+    from gedi_nesy.report.console import ProgressDisplay, summary_table
+    from gedi_nesy.runs.callbacks import Interrupted
+    from gedi_nesy.runs.device import how_started, is_first_process
+
     console = Console(stderr=as_json, quiet=not is_first_process())
     with ProgressDisplay(console) as display:
         shared: dict[str, Any] = {"data_dir": data_dir, "notify": display.notice, "progress": display.row}
@@ -156,6 +152,8 @@ def _read_networks(texts: Sequence[str]) -> str | dict[str, str]:
 
 
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
+    from gedi_nesy.nesy.train import train as train_run
+
     names = ("method", "recipe", "quick", "out", "settings", "networks")
     method, recipe, quick, out, settings, networks = (options.pop(name) for name in names)
     recipe = QUICK if quick else recipe
@@ -170,7 +168,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     return train_run(recipe, method=None if recipe else method, out=out, **shared, **overrides)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--methods",
     type=Commas(Method(WITH_RULE)),
@@ -210,6 +208,13 @@ def compare(
     Example:
       gedi-nesy compare --methods gedi+nesy,paper,nesy --examples 100,1000 --seeds 5 --out runs/methods
     """
+    from gedi_nesy.nesy.compare import compare as compare_cells
+    from gedi_nesy.nesy.compare import plan_cells
+    from gedi_nesy.report.comparison import ComparisonDisplay
+    from gedi_nesy.report.words import compared
+    from gedi_nesy.runs.compare.scheduler import Stopped
+    from gedi_nesy.runs.settings import parse_setting
+
     console = Console(stderr=as_json)
     with ComparisonDisplay(console, compared("rule")) as display:
         overrides = dict(parse_setting(text) for text in settings) | ({"dataset": dataset} if dataset else {})
@@ -223,7 +228,7 @@ def compare(
     show_comparison(comparison, out, console, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.option("--test", type=FOLDER, help="A CSV table of examples that were not trained on.")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
@@ -236,12 +241,14 @@ def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) 
       gedi-nesy evaluate runs/first
       gedi-nesy evaluate runs/sums --test more-sums.csv
     """
+    from gedi_nesy.report.console import summary_table
+
     with working("evaluating"):
         figures = run.evaluate(data_dir=data_dir, test=test)
     show(figures, summary_table, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.argument("images", type=FOLDER, nargs=-1, required=True)
 @click.option("--network", help="Its name in the program, where there are several.")
@@ -262,6 +269,9 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     Example:
       gedi-nesy predict runs/first seven.png
     """
+    from gedi_nesy.nesy.files import predict_files
+    from gedi_nesy.report.console import prediction_table
+
     with working("looking at the images"):
         rows = predict_files(run, images, network)
     show(rows, prediction_table, as_json)
@@ -272,7 +282,7 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
         raise click.exceptions.Exit(1)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.argument("goal")
 @click.option("--program", help="Another program to ask: a file, or a name.  [default: the one it was trained on]")
@@ -296,7 +306,7 @@ def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_js
         click.echo(f"{probability:.6f}  {answer}")
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.option("-n", "--number", type=COUNT, default=100, show_default=True, help="How many samples.")
 @click.option("--steps", type=COUNT, help="SGLD steps of each.  [default: a chain's mean life in training]")
@@ -310,12 +320,14 @@ def sample(run: Run, number: int, steps: int | None, seed: int, network: str | N
     Example:
       gedi-nesy sample runs/first -n 50 --out samples.png
     """
+    from gedi_nesy.nesy.picture import draw_samples
+
     with working("drawing samples"):
         draw_samples(run, out, number, network=network, steps=steps, seed=seed)
     click.echo(out)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.option(
     "--against",
@@ -337,6 +349,10 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
     Example:
       gedi-nesy ood runs/first --against notmnist,omniglot,noise
     """
+    from gedi_nesy.data.outliers import load_outliers
+    from gedi_nesy.nesy.ood import ood_auroc
+    from gedi_nesy.report.console import ood_table
+
     with working("scoring familiar and foreign images"):
         own = run.own_images(data_dir, network)
         outliers = {name: load_outliers(name, own, data_dir) for name in against}
@@ -344,7 +360,7 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
     show(rows, ood_table, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("program")
 @click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
@@ -361,12 +377,15 @@ def check(
       gedi-nesy check addition
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
     """
+    from gedi_nesy.nesy.check import check_rule
+    from gedi_nesy.report.console import rule_table
+
     with working("compiling the rule and looking for other readings of it"):
         rule = check_rule(program, query, arguments, seconds, trust)
     show(rule, rule_table, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @as_json
 def recipes(as_json: bool) -> None:
     """List the recipes: the paper's rows and ours.
@@ -375,4 +394,6 @@ def recipes(as_json: bool) -> None:
     Example:
       gedi-nesy recipes
     """
+    from gedi_nesy.nesy.recipe import load_recipe, recipe_names
+
     show_recipes({name: load_recipe(name).about for name in recipe_names()}, as_json)
