@@ -6,7 +6,7 @@ import functools
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from gedi_nesy.cli.shared import (
     Commas,
     Method,
     Picture,
+    Size,
     as_json,
     of_every_run,
     read_settings,
@@ -31,6 +32,7 @@ from gedi_nesy.cli.shared import (
     show_recipes,
     working,
 )
+from gedi_nesy.errors import UserError
 from gedi_nesy.methods import WITH_RULE
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 
 QUICK = "gedi-nesy-quick"
-TRUST = "Let the program load Python code and files outside its folder."
+TRUST = "Let the program load Python code and files outside its folder, and execute a network's file."
 
 
 def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
@@ -69,8 +71,19 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
 @click.option("--trust", is_flag=True, default=None, help=TRUST)
 @click.option(
-    "--data",
-    help="Your own examples: a CSV table with a column for each variable of the query; images are scaled to fit 28x28.",
+    "--data", help="Your own examples: a CSV table with a column for each variable of the query, or an .npz file."
+)
+@click.option("--features", help="An .npz file of vectors that say which images are alike, or that are the inputs.")
+@click.option("--labels", help="A CSV table with columns image and symbol: a few labels that settle what is meant.")
+@click.option("--size", type=Size(), help="Side, or HEIGHTxWIDTH, to which a table's images are resized.")
+@click.option("--channels", type=click.Choice(["1", "3"]), help="A table's images become grey, 1, or colour, 3.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="E",
+    help="mnist_net, resnet8-32, resnet18, mlp-256, ..., or your own as file.py:factory, with --trust; NAME=E, "
+    "repeatable, where the rule has several networks.  [default: by what the inputs are]",
 )
 @click.option(
     "--dataset",
@@ -128,13 +141,27 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
     console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, markup=False)
 
 
+def _read_networks(texts: Sequence[str]) -> str | dict[str, str]:
+    """What --network says: one for all, or one for each that is named."""
+    named = {name: network for name, equals, network in (text.partition("=") for text in texts) if equals}
+    if named and len(named) == len(texts):
+        return named
+    if len(texts) > 1:
+        raise UserError("Give --network once for all, or as NAME=E for each of the rule's networks.")
+    return texts[0]
+
+
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     from gedi_nesy.nesy.train import train as train_run
 
-    names = ("method", "recipe", "quick", "out", "settings")
-    method, recipe, quick, out, settings = (options.pop(name) for name in names)
+    names = ("method", "recipe", "quick", "out", "settings", "networks")
+    method, recipe, quick, out, settings, networks = (options.pop(name) for name in names)
     recipe = QUICK if quick else recipe
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
+    if "channels" in overrides:
+        overrides["channels"] = int(overrides["channels"])
+    if networks:
+        overrides["network"] = _read_networks(networks)
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
     overrides |= read_settings(settings)
@@ -234,8 +261,9 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     verdict goes by this percentile alone: an image with fewer than 1% below it is called foreign, or inverted where it
     would not be with light and dark swapped; one with fewer than 5% unusual. One without any contrast is called blank.
 
-    An image is scaled to 28x28 pixels as a whole, its margins too; crop it where the symbol fills less than half of it.
-    One that is not square keeps its ratio of width to height, and is centred on the median of the pixels at its edge.
+    An image is scaled to the size of the training images as a whole, its margins too; crop it where the symbol fills
+    less than half of it. One of other proportions keeps its ratio of width to height, and is centred on the median of
+    the pixels at its edge. A run on vectors takes .npz files with one array each, and answers for every row.
 
     \b
     Example:
@@ -326,9 +354,9 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
     from gedi_nesy.report.console import ood_table
 
     with working("scoring familiar and foreign images"):
-        digits = run.own_images(data_dir)
-        outliers = {name: load_outliers(name, digits, data_dir) for name in against}
-        rows = ood_auroc(run, digits, outliers, network)
+        own = run.own_images(data_dir, network)
+        outliers = {name: load_outliers(name, own, data_dir) for name in against}
+        rows = ood_auroc(run, own, outliers, network)
     show(rows, ood_table, as_json)
 
 

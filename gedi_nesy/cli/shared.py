@@ -46,6 +46,19 @@ class Picture(click.Path):
         return path
 
 
+class Size(click.ParamType):
+    """A side in pixels, or height x width, as (height, width)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """The two sides."""
+        sides = str(value).split("x")
+        if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+            self.fail(f"{value!r} is no size; write 64, or 48x64 for height and width", param, ctx)
+        return int(sides[0]), int(sides[-1])
+
+
 class Method(click.ParamType):
     """One of some methods; where it is none, the nearest of them is told."""
 
