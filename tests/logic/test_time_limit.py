@@ -54,9 +54,10 @@ def test_a_limit_changes_nothing_in_the_callers_process() -> None:
         while time.process_time() - started < 0.05:
             pass
     assert signal.getsignal(signal.SIGPROF) is handler
-    assert budget.run_limited(os.getpid, 60) != os.getpid()
+    child = budget.run_limited(os.getpid, 60)
+    assert child != os.getpid()
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)  # no child is left
+        os.waitpid(child, os.WNOHANG)  # it is not left behind
 
 
 def test_values_errors_and_prints_come_back(capsys) -> None:
