@@ -18,6 +18,7 @@ from gedi_nesy.cli.shared import (
     Commas,
     Picture,
     as_json,
+    log,
     of_every_run,
     read_settings,
     refuse_other_settings,
@@ -91,6 +92,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of the recipe; repeatable."
 )
+@log
 @as_json
 @click.pass_context
 def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_json: bool, **options: Any) -> None:

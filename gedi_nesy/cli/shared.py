@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.report.comparison import Comparison, text_table
+from gedi_nesy.runs.logs import LOGS
 from gedi_nesy.runs.settings import parse_setting
 
 Found = TypeVar("Found")  # plain values, ready for JSON
@@ -23,6 +24,7 @@ SEED = click.IntRange(0, 2**28 - 1)  # as recipes have it
 SEEDS = click.IntRange(1, 10_000)
 OPTIONS_OF = {"recipe": "--recipe", "method": "--method", "out": "--out", "data_dir": "--data-dir"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+log = click.option("--log", type=click.Choice(LOGS), multiple=True, help="Log the curves this way too; repeatable.")
 
 
 class Picture(click.Path):
