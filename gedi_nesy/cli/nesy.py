@@ -32,6 +32,7 @@ from gedi_nesy.data.outliers import load_outliers
 from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.compare import compare as compare_cells
 from gedi_nesy.nesy.compare import plan_cells
+from gedi_nesy.nesy.demo import show_page
 from gedi_nesy.nesy.files import predict_files
 from gedi_nesy.nesy.ood import ood_auroc
 from gedi_nesy.nesy.picture import draw_samples
@@ -312,6 +313,23 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
         outliers = {name: load_outliers(name, digits, data_dir) for name in against}
         rows = ood_auroc(run, digits, outliers, network)
     show(rows, ood_table, as_json)
+
+
+@click.command()
+@of_finished_run
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Where on this machine.  [default: the first free from 7860]"
+)
+def demo(run: Run, port: int | None) -> None:
+    """Draw or drop an image for each variable of the rule in a browser, and see what the run reads.
+
+    The page is for this machine alone, on 127.0.0.1; Ctrl-C ends it. It needs the extra [demo].
+
+    \b
+    Example:
+      gedi-nesy demo runs/first
+    """
+    show_page(run, port)
 
 
 @click.command()
