@@ -46,13 +46,13 @@ def klay_on_our_diagram(rule: Constraint) -> Callable[..., Tensor]:
     """KLay's own layers over the same decision diagram."""
     diagram, circuit = rule.diagram, klay.Circuit()
     nodes = {FALSE: circuit.false_node(), TRUE: circuit.true_node()}
-    for node in diagram.nodes.reachable(diagram.roots.values()):
+    for node in diagram.nodes.reachable([diagram.root]):
         first = 10 * diagram.order[diagram.nodes.level[node]] + 1
         edges = [(value, child) for value, child in enumerate(diagram.nodes.children[node]) if child != FALSE]
         nodes[node] = circuit.or_node(
             [circuit.and_node([circuit.literal_node(first + value), nodes[child]]) for value, child in edges]
         )
-    circuit.set_root(nodes[next(iter(diagram.roots.values()))])
+    circuit.set_root(nodes[diagram.root])
     module = circuit.to_torch_module(semiring="log", compile=False)
 
     def evaluate(x: Tensor, y: Tensor, z: Tensor) -> Tensor:

@@ -27,9 +27,10 @@ import click
 from common import FILE, RESULTS, command, runs_option, settings_option, write_json
 from rich.console import Console
 
-from gedi_nesy.cli.shared import Commas
+from gedi_nesy.cli.shared import Commas, Method
 from gedi_nesy.data import DataUnavailable, load_images
 from gedi_nesy.errors import UserError
+from gedi_nesy.methods import WITHOUT_RULE
 from gedi_nesy.report.comparison import ComparisonDisplay, markdown_lines
 from gedi_nesy.report.words import FIGURES, SCORES, compared
 from gedi_nesy.runs.compare.scheduler import Stopped
@@ -37,7 +38,7 @@ from gedi_nesy.runs.compare.trial import Outcome
 from gedi_nesy.vision.compare import compare, plan_cells
 from gedi_nesy.vision.evaluation import ON_IMAGES, Evaluation
 from gedi_nesy.vision.published import AUROC_ON_IMAGES, FIGURES_ON_IMAGES
-from gedi_nesy.vision.recipe import IMAGES, METHODS, load_recipe, recipe_for
+from gedi_nesy.vision.recipe import IMAGES, load_recipe, recipe_for
 
 OF_THE_PAPER = ("jem", "barlow", "swav", "gedi-no-gen", "gedi")
 OF_FEATURES = compared("features")
@@ -50,7 +51,7 @@ MEASURED = ("samples", "samples_failed", "test_images", "reference", "extractor"
 
 @click.command()
 @click.option("--datasets", type=Commas(click.Choice(IMAGES)), default=",".join(IMAGES), show_default=True)
-@click.option("--methods", type=Commas(click.Choice(METHODS)), default=",".join(OF_THE_PAPER), show_default=True)
+@click.option("--methods", type=Commas(Method(WITHOUT_RULE)), default=",".join(OF_THE_PAPER), show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--budget", type=int, help="Training steps of each run, instead of the published ones.")
 @click.option("--device", default="cpu", show_default=True)
@@ -153,7 +154,7 @@ def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows among the others, in place of older ones of their kind; of the paper's, what is missing is empty."""
 
     def kind(row: Mapping[str, Any]) -> tuple[int, int, int]:
-        return IMAGES.index(row["trained on"]), METHODS.index(row["method"]), row["seed"]
+        return IMAGES.index(row["trained on"]), WITHOUT_RULE.index(row["method"]), row["seed"]
 
     before = json.loads(path.read_text())["rows"] if path.exists() else []
     seed = next((row["seed"] for row in [*before, *rows]), 0)

@@ -19,13 +19,13 @@ from common import RESULTS, command, runs_option, settings_option
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.nesy.compare import compare, gather, plan_cells, read_config
-from gedi_nesy.nesy.recipe import METHODS
 from gedi_nesy.report.comparison import text_table, write_comparison
 from gedi_nesy.report.comparison.progress import describe
 from gedi_nesy.report.words import compared
 from gedi_nesy.runs.compare.scheduler import Progress, Stopped, changed_settings
 from gedi_nesy.runs.compare.trial import Cell, Outcome, read_outcome
 
+METHODS = ("gedi+nesy", "paper", "gedi", "nesy", "swav+nesy", "barlow+nesy")
 SIZES = (100, 1000, 10000)
 RESULT = RESULTS / "table6"
 

@@ -22,9 +22,10 @@ from common import RESULTS, WHERE, command, runs_option, settings_option, write_
 from once import vision_run_once
 from toys_bayes import bayes_nmi
 
+from gedi_nesy.methods import PUBLISHED, WITHOUT_RULE
 from gedi_nesy.runs.folder import RunFolder
 from gedi_nesy.vision.published import NOISE, TABLES_2_AND_3
-from gedi_nesy.vision.recipe import METHODS, recipe_for
+from gedi_nesy.vision.recipe import recipe_for
 
 SOLVED = 0.99  # of NMI
 FOUND = 0.95  # of cluster accuracy: above it a few points are lost, below it the clusters are others than the true ones
@@ -32,7 +33,7 @@ FOUND = 0.95  # of cluster accuracy: above it a few points are lost, below it th
 
 @click.command()
 @click.option("--published", is_flag=True, help="The paper's recipes instead of ours.")
-@click.option("--methods", default=",".join(METHODS), show_default=True)
+@click.option("--methods", default=",".join(PUBLISHED), show_default=True)
 @click.option("--datasets", default="moons,circles", show_default=True)
 @click.option("--noise", type=float, default=NOISE, show_default=True)
 @click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)
@@ -67,7 +68,7 @@ def write_results(path: Path, row: Mapping[str, Any]) -> None:
     """Put a row among the others, in place of an older one of its kind."""
 
     def kind(row: Mapping[str, Any]) -> tuple[Any, ...]:
-        return row["dataset"], row["noise"], METHODS.index(row["method"])
+        return row["dataset"], row["noise"], WITHOUT_RULE.index(row["method"])
 
     others = json.loads(path.read_text())["rows"] if path.exists() else []
     rows = sorted([row, *(other for other in others if kind(other) != kind(row))], key=kind)

@@ -16,6 +16,7 @@ from gedi_nesy.cli.shared import (
     FOLDER,
     SEED,
     Commas,
+    Method,
     Picture,
     as_json,
     log,
@@ -29,6 +30,7 @@ from gedi_nesy.cli.shared import (
     working,
 )
 from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.methods import WITH_RULE
 from gedi_nesy.nesy.check import check_rule
 from gedi_nesy.nesy.compare import compare as compare_cells
 from gedi_nesy.nesy.compare import plan_cells
@@ -36,7 +38,7 @@ from gedi_nesy.nesy.demo import show_page
 from gedi_nesy.nesy.files import predict_files
 from gedi_nesy.nesy.ood import ood_auroc
 from gedi_nesy.nesy.picture import draw_samples
-from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_names
+from gedi_nesy.nesy.recipe import load_recipe, recipe_names
 from gedi_nesy.nesy.run import Run, load_run
 from gedi_nesy.nesy.train import resume as resume_run
 from gedi_nesy.nesy.train import train as train_run
@@ -68,7 +70,9 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.option("--examples", type=COUNT, help="Number of examples of the rule.  [default: the recipe's, 1000]")
-@click.option("--method", type=click.Choice(METHODS), default="gedi+nesy", show_default=True, help="What to train.")
+@click.option(
+    "--method", type=Method(WITH_RULE), default="gedi+nesy", show_default=True, help=f"Of {', '.join(WITH_RULE)}."
+)
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--quick", is_flag=True, help="A trial of a minute, on 100 examples: --recipe gedi-nesy-quick.")
 @click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
@@ -145,10 +149,10 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
 @click.command()
 @click.option(
     "--methods",
-    type=Commas(click.Choice(METHODS)),
+    type=Commas(Method(WITH_RULE)),
     default="gedi+nesy,paper,nesy",
     show_default=True,
-    help=f"Of {', '.join(METHODS)}; separated by commas.",
+    help=f"Of {', '.join(WITH_RULE)}; separated by commas.",
 )
 @click.option(
     "--examples",

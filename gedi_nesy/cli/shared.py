@@ -1,7 +1,7 @@
 """What the commands of both tracks share: kinds of options, and how results and failures are printed."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.methods import check_method
 from gedi_nesy.report.comparison import Comparison, text_table
 from gedi_nesy.runs.logs import LOGS
 from gedi_nesy.runs.settings import parse_setting
@@ -41,6 +42,23 @@ class Picture(click.Path):
         if not path.parent.is_dir():
             self.fail(f"there is no folder {path.parent}", param, ctx)
         return path
+
+
+class Method(click.ParamType):
+    """One of some methods; where it is none, the nearest of them is told."""
+
+    name = "method"
+
+    def __init__(self, names: Sequence[str]):
+        self.names = names
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Its name."""
+        try:
+            check_method(value, self.names)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 class Commas(click.ParamType):

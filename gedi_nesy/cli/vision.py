@@ -17,6 +17,7 @@ from gedi_nesy.cli.shared import (
     SEEDS,
     SEVERAL,
     Commas,
+    Method,
     Picture,
     as_json,
     log,
@@ -31,6 +32,7 @@ from gedi_nesy.cli.shared import (
 )
 from gedi_nesy.data import TOYS
 from gedi_nesy.errors import UserError
+from gedi_nesy.methods import WITHOUT_RULE
 from gedi_nesy.report.comparison import ComparisonDisplay
 from gedi_nesy.report.console import ProgressDisplay, ood_table, summary_table
 from gedi_nesy.report.evaluation import WITHOUT_GEN, evaluation_table
@@ -44,7 +46,7 @@ from gedi_nesy.vision.compare import plan_cells
 from gedi_nesy.vision.evaluate import evaluate as evaluate_run
 from gedi_nesy.vision.evaluation import Evaluation
 from gedi_nesy.vision.ood import ood_auroc
-from gedi_nesy.vision.recipe import METHODS, load_recipe, recipe_for, recipe_names
+from gedi_nesy.vision.recipe import load_recipe, recipe_for, recipe_names
 from gedi_nesy.vision.run import Run, load_run
 from gedi_nesy.vision.samples import draw_samples
 from gedi_nesy.vision.train import resume as resume_run
@@ -72,7 +74,9 @@ def vision() -> None:
     "[default: the recipe's, moons]",
 )
 @click.option("--data-dir", type=FOLDER, help="Where images lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
-@click.option("--method", type=click.Choice(METHODS), default="gedi", show_default=True, help="What to train.")
+@click.option(
+    "--method", type=Method(WITHOUT_RULE), default="gedi", show_default=True, help=f"Of {', '.join(WITHOUT_RULE)}."
+)
 @click.option("--published", is_flag=True, help="The method's recipe exactly as the paper has it, instead of ours.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--examples", type=SEVERAL, help="Training points.  [default: 1000 of a toy, else all]")
@@ -145,10 +149,10 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
 @vision.command()
 @click.option(
     "--methods",
-    type=Commas(click.Choice(METHODS)),
+    type=Commas(Method(WITHOUT_RULE)),
     default="gedi,swav,barlow",
     show_default=True,
-    help=f"Of {', '.join(METHODS)}; separated by commas.",
+    help=f"Of {', '.join(WITHOUT_RULE)}; separated by commas.",
 )
 @click.option("--datasets", type=Commas(click.STRING), default="moons,circles", show_default=True)
 @click.option("--published", is_flag=True, help="The methods' recipes exactly as the paper has them, instead of ours.")

@@ -39,7 +39,7 @@ def align(renamings: Renamings, rows: Sequence[Row], seconds: float) -> Alignmen
 
     Args:
         renamings: the rule's.
-        rows: for each example its answer's number and, at each level, its image's cluster.
+        rows: for each example its arguments and, at each neural level, its image's cluster.
         seconds: the budget.
     """
     return _NameSearch(renamings, Counter(rows)).run(time.monotonic() + seconds)
@@ -66,9 +66,9 @@ class _States:
         self._next = np.full((1024, slots, len(names)), UNKNOWN)
         self._next[0] = 0
 
-    def number(self, answer: int, slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> int:
+    def number(self, arguments: tuple[int, ...], slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> int:
         """The state of a row with these names in its slots, OPEN where there is none yet."""
-        key = (answer, slot_of_level, names)
+        key = (arguments, slot_of_level, names)
         if key not in self._numbers:
             highest = self._highest(*key)
             self._numbers[key] = len(self._keys) if highest else 0
@@ -81,14 +81,14 @@ class _States:
         following = self._next[states, slots, names]
         for i in np.flatnonzero(following == UNKNOWN):
             slot, name = int(slots[i]), int(np.broadcast_to(names, states.shape)[i])
-            answer, slot_of_level, before = self._keys[states[i]]
-            following[i] = self.number(answer, slot_of_level, (*before[:slot], name, *before[slot + 1 :]))
+            arguments, slot_of_level, before = self._keys[states[i]]
+            following[i] = self.number(arguments, slot_of_level, (*before[:slot], name, *before[slot + 1 :]))
             self._next[states[i], slot, name] = following[i]
         return following
 
-    def _highest(self, answer: int, slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> float:
+    def _highest(self, arguments: tuple[int, ...], slot_of_level: tuple[int, ...], names: tuple[int, ...]) -> float:
         values = (OPEN if names[slot] == OPEN else self.names[names[slot]][1] for slot in slot_of_level)
-        return self.renamings.highest(answer, tuple(values))
+        return self.renamings.highest(arguments, tuple(values))
 
     def _add(self, key: Any, highest: float) -> None:
         number = len(self._keys)
@@ -98,14 +98,14 @@ class _States:
             self.highest = np.concatenate([self.highest, np.zeros_like(self.highest)])
             self.allowed = np.concatenate([self.allowed, np.zeros_like(self.allowed)])
             self._next = np.concatenate([self._next, np.full_like(self._next, UNKNOWN)])
-        answer, slot_of_level, names = key
+        arguments, slot_of_level, names = key
         self.open[number], self.highest[number] = names.count(OPEN), highest
         network_of = dict(zip(slot_of_level, self.renamings.networks, strict=True))
         for slot in (slot for slot, name in enumerate(names) if name == OPEN):
             for name, (network, _) in enumerate(self.names):
                 with_name = (*names[:slot], name, *names[slot + 1 :])
                 if network == network_of[slot]:
-                    self.allowed[number, slot, name] = self._highest(answer, slot_of_level, with_name)
+                    self.allowed[number, slot, name] = self._highest(arguments, slot_of_level, with_name)
 
 
 class _NameSearch:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.logic.compiled import Compiled, neural_solutions
-from gedi_nesy.logic.diagram import TooLarge
+from gedi_nesy.logic.compiled import Compiled, Projected, projected
+from gedi_nesy.logic.diagram import TRUE, TooLarge
 from gedi_nesy.logic.ground import GroundProgram, Key
 from gedi_nesy.logic.likelihood import Likelihood
 from gedi_nesy.logic.renaming import Renamings
@@ -41,7 +41,14 @@ class Analysis:
     @cached_property
     def solutions(self) -> Solutions:
         """The satisfying assignments."""
-        return self._in_budget(lambda: Solutions(neural_solutions(self.ground, self.compiled)))
+        return Solutions(self._possible, self._possible.roots[0], len(self.ground.variables))
+
+    @cached_property
+    def _possible(self) -> Projected:
+        ground, compiled = self.ground, self.compiled
+        return self._in_budget(
+            lambda: projected(ground, compiled, [compiled.root], lambda variable: ground.fact(variable) is None)
+        )
 
     @cached_property
     def distribution(self) -> OwnDistribution:
@@ -59,16 +66,17 @@ class Analysis:
         """Renamings of the symbols, and what they do to the rule's probability."""
         return Renamings(self.ground.variables, self.solutions, self._likelihood(), self.distribution)
 
-    def rows_of(self, labels: Mapping[Key, Tensor], answer: Tensor | None) -> list[Row]:
-        """Assignments as the number of their answer and the value at each level of the solutions' diagram.
+    def rows_of(self, labels: Mapping[Key, Tensor], arguments: Tensor | None) -> list[Row]:
+        """Assignments as the numbers of the arguments' values and those of the neural variables by their levels.
 
         Args:
             labels: for each variable's key the indices into its domain, [n].
-            answer: the number of each answer, [n]; None where there is only one.
+            arguments: the number of each one's value, [n, arguments]; None where the query has none.
         """
         columns = [labels[self.ground.variables[variable].key].tolist() for variable in self.solutions.order]
         rows = list(zip(*columns, strict=True))
-        return list(zip([0] * len(rows) if answer is None else answer.tolist(), rows, strict=True))
+        given = [()] * len(rows) if arguments is None else map(tuple, arguments.tolist())
+        return list(zip(given, rows, strict=True))
 
     def _likelihood(self) -> Likelihood:
         try:
@@ -78,7 +86,8 @@ class Analysis:
                 f"P({self.goal}) takes too many values to tell symbols apart by it: they are by what is possible",
                 stacklevel=5,
             )
-            return self._in_budget(lambda: Likelihood(self.ground, neural_solutions(self.ground, self.compiled), ()))
+            possible = Compiled(self._possible.nodes, self._possible.order, self._possible.roots[0], TRUE)
+            return self._in_budget(lambda: Likelihood(self.ground, possible, ()))
 
     def _in_budget(self, work: Callable[[], T]) -> T:
         """What `work` makes of the diagrams, in a child process if there are random variables of the rule's own.

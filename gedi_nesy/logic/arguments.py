@@ -1,7 +1,9 @@
-"""What a caller passes in for a query's arguments: one value for each example, or the number of each one's answer."""
+"""What a caller passes in for a query's arguments: one value for each example, or the number of each value."""
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from functools import partial
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -9,41 +11,46 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.logic.ground import Value
+from gedi_nesy.logic.answers import LISTED, Answers
+from gedi_nesy.logic.ground import Argument, Value
 from gedi_nesy.logic.query import Query
 
 Answer = tuple[Value, ...]  # a value for each argument
 Arguments = Mapping[str, Sequence[Value]] | Tensor
 
+ANOTHER = "another"  # stands for a value that the rule does not ask for
+OPEN = -1  # stands for the number of a value that is not given
 
-class Answers:
-    """The numbered answers of a rule.
+
+class ArgumentReader:
+    """Reads the values of a query's arguments as the numbers that the rule has for them.
 
     Args:
         query: the goal.
+        variables: its arguments, those that are lists element by element.
         answers: those for which the rule is possible.
         open_tests: predicates by which there may be further answers, found only with the arguments given.
         has_answer: whether the rule is possible for an answer that was not found; slow.
-
-    Attributes:
-        impossible: the number of every answer for which the rule is impossible, one above all others.
     """
 
     def __init__(
         self,
         query: Query,
-        answers: Sequence[Answer],
+        variables: Sequence[Argument],
+        answers: Answers,
         open_tests: Sequence[str],
         has_answer: Callable[[Answer], bool],
     ) -> None:
-        self.query, self.answers, self.open_tests, self.has_answer = query, answers, open_tests, has_answer
-        self.impossible = len(answers)
-        self._number_of = {answer: number for number, answer in enumerate(answers)}
-        self._known = [dict.fromkeys(a[i] for a in answers) for i in range(len(query.arguments))]
+        self.query, self.variables, self.answers = query, variables, answers
+        self.open_tests, self.has_answer = open_tests, has_answer
+        names = (*query.arguments, *query.evidence)
+        self._places = {name: [i for i, own in enumerate(variables) if own.name == name] for name in names}
+        self._numbers_of = [{value: number for number, value in enumerate(own.domain)} for own in variables]
+        self._first = [0, *accumulate(own.size for own in variables)]  # literal of each
         self._refuted: set[Answer] = set()  # answers that were asked for and turned out impossible
 
     def read(self, arguments: Arguments | None) -> Tensor | None:
-        """The number of each example's answer, int64 [batch]; None where the query has no arguments.
+        """The number of each argument's value, int64 [batch, arguments]; None where the query has no arguments.
 
         Args:
             arguments: for each argument its value in each example, or these numbers themselves.
@@ -54,50 +61,146 @@ class Answers:
         if isinstance(arguments, Tensor):
             return self._checked(arguments)
         given = arguments or {}
-        if given.keys() != set(self.query.arguments):
-            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self.query.arguments)}")
-        return self._numbers(given) if given else None
+        if given.keys() != self._places.keys():
+            raise UserError(f"arguments were given for {list(given)}, but the query has {list(self._places)}")
+        return self.read_some(given) if given else None
 
-    def _checked(self, numbers: Tensor) -> Tensor:
-        if not self.query.arguments:
-            raise UserError(f"the numbers of answers were given, but the query {self.query.goal} has no arguments")
-        if numbers.dtype != torch.int64 or numbers.ndim != 1:
-            found = f"{list(numbers.shape)} {numbers.dtype}"
-            raise UserError(
-                f"the numbers of answers must be int64 [batch], as number_answers returns them, not {found}"
-            )
-        if len(numbers):
-            low, high = map(int, numbers.aminmax())
-            if low < 0 or high > self.impossible:
-                raise UserError(f"the answers have the numbers 0 to {self.impossible}, not {low} to {high}")
-        return numbers
-
-    def _numbers(self, arguments: Mapping[str, Sequence[Value]]) -> Tensor:
+    def read_some(self, arguments: Mapping[str, Sequence[Value]]) -> Tensor:
+        """As `read`, with OPEN for an argument that is not given."""
+        for name in arguments:
+            if name not in self._places:
+                raise UserError(f"argument {name} is none of the query's: {', '.join(self._places) or 'it has none'}")
         lengths = {count_values(*item) for item in arguments.items()}
         if len(lengths) > 1:
             raise UserError(f"arguments differ in their number of examples: {sorted(lengths)}")
-        columns = [
-            read_values(name, arguments[name], known, exhaustive=not self.open_tests)
-            for name, known in zip(self.query.arguments, self._known, strict=True)
-        ]
-        rows = list(zip(*columns, strict=True))
-        if self.open_tests:
-            self._check_unknown({row for row in rows if row not in self._number_of})
-        return torch.tensor([self._number_of.get(row, self.impossible) for row in rows], dtype=torch.long)
+        columns = {name: self._column(name, values) for name, values in arguments.items()}
+        if self.open_tests and len(columns) == len(self._places):
+            rows = zip(*(columns[name] for name in self._places), strict=True)
+            self._check_unknown({row for row in rows if self._numbers(row) not in self.answers})
+        numbers = torch.full((*lengths, len(self.variables)), OPEN)
+        for name, column in columns.items():
+            for place in self._places[name]:
+                elements = [self._element(place, value) for value in column]
+                numbers[:, place] = torch.tensor([self._number(place, element) for element in elements])
+        return numbers
+
+    def _checked(self, numbers: Tensor) -> Tensor:
+        if not self.variables:
+            raise UserError(f"the numbers of arguments were given, but the query {self.query.goal} has no arguments")
+        wanted = len(self.variables)
+        if numbers.dtype != torch.int64 or numbers.ndim != 2 or numbers.shape[1] != wanted:
+            found = f"{list(numbers.shape)} {numbers.dtype}"
+            raise UserError(
+                f"the numbers of arguments must be int64 [batch, {wanted}], as number_arguments returns them, "
+                f"not {found}"
+            )
+        highest = torch.tensor([len(own.domain) for own in self.variables], device=numbers.device)
+        if ((numbers < OPEN) | (numbers > highest)).any():
+            raise UserError(f"the numbers of arguments lie between {OPEN} and {highest.tolist()}, not outside")
+        return numbers
+
+    def log_weights(self, numbers: Tensor, dtype: torch.dtype) -> Tensor:
+        """log 1 for each argument's value, log 0 for its other ones; log 1 for all that an open one may have.
+
+        Args:
+            numbers: of the values, or OPEN, int64 [batch, arguments].
+            dtype: of the weights.
+
+        Returns:
+            [batch, values of all arguments].
+        """
+        weights = numbers.new_full((len(numbers), self._first[-1]), -torch.inf, dtype=dtype)
+        first = torch.tensor(self._first[:-1], device=numbers.device)
+        weights.scatter_(1, first + numbers.clamp(min=0), 0.0)
+        for place in (numbers == OPEN).any(0).nonzero().flatten().tolist():
+            own = weights[:, self._first[place] : self._first[place + 1] - 1]
+            own[numbers[:, place] == OPEN] = 0.0
+        return weights
+
+    def answer(self, numbers: Sequence[int]) -> Answer:
+        """The value of each argument, from the numbers of their values; ANOTHER where there is none such."""
+        values = [(*own.domain, ANOTHER)[number] for own, number in zip(self.variables, numbers, strict=True)]
+        return tuple(
+            values[places[0]] if self._is_scalar(name) else tuple(values[place] for place in places)
+            for name, places in self._places.items()
+        )
+
+    def values(self, name: str) -> list[tuple[Value, ...]]:
+        """The values that the rule asks for, of an argument or of each of its elements."""
+        return [self.variables[place].domain for place in self._places[name]]
 
     def check_possible(self, answer: Answer) -> None:
         """UserError if the rule is impossible for this answer."""
-        if answer in self._number_of:
+        pairs = zip(self._places, answer, strict=True)
+        read = tuple(value if self._is_scalar(name) else self._list(name, value) for name, value in pairs)
+        if self._numbers(read) in self.answers:
             return
         if self.open_tests:
-            self._check_unknown({answer})
-        given = ", ".join(f"{name} = {value!r}" for name, value in zip(self.query.arguments, answer, strict=True))
-        possible = [known[0] if len(known) == 1 else known for known in self.answers]
-        raise UserError(f"the rule is impossible for {given}; possible are {shortened(possible) or 'none'}.")
+            self._check_unknown({read})
+        given = ", ".join(f"{name} = {quoted(value)}" for name, value in zip(self._places, read, strict=True))
+        raise UserError(f"the rule is impossible for {given}; possible are {self._some_answers()}.")
+
+    def _some_answers(self) -> str:
+        if self.answers.count is None:
+            return "too many to list"
+        listed = self.answers.all() if self.answers.count <= LISTED else list(islice(self.answers, 9))
+        answers = [self.answer(numbers) for numbers in listed]
+        return shortened([quoted(known[0] if len(known) == 1 else known) for known in answers]) or "none"
+
+    def _is_scalar(self, name: str) -> bool:
+        return self.variables[self._places[name][0]].place is None
+
+    def _column(self, name: str, values: Any) -> list[Value]:
+        places = self._places[name]
+        if self._is_scalar(name):
+            return read_values(name, values, self._numbers_of[places[0]], partial(self._others_possible, places[0]))
+        known = dict.fromkeys(value for place in places for value in self._numbers_of[place])
+        rows = [
+            self._list(name, _plain(value, known), f" in example {example}")
+            for example, value in enumerate(_listed(values, known))
+        ]
+        columns = [
+            read_values(f"{name}, element {i}", column, self._numbers_of[place], partial(self._others_possible, place))
+            for i, (place, column) in enumerate(zip(places, zip(*rows, strict=True), strict=False), 1)
+        ]
+        return list(zip(*columns, strict=True))
+
+    def _list(self, name: str, value: Value, where: str = "") -> tuple[Value, ...]:
+        """A list of the argument's length; of digits, also as a number or as text, leading zeros left out or not."""
+        length = len(self._places[name])
+        if isinstance(value, tuple):
+            if len(value) == length:
+                return value
+            raise UserError(f"argument {name} is a list of {len(value)}{where}: {length} are needed")
+        text = str(value)
+        if not text.isdecimal() or not all(self._is_digit(place) for place in self._places[name]):
+            raise UserError(f"argument {name} is {quoted(value)}{where}: a list of {length} is needed")
+        digits = text.lstrip("0").rjust(length, "0")
+        if len(digits) > length:
+            raise UserError(f"argument {name} is {text}{where}, of more than its {length} digits")
+        return tuple(map(int, digits))
+
+    def _is_digit(self, place: int) -> bool:
+        return all(value in range(10) for value in self._numbers_of[place])
+
+    def _element(self, place: int, value: Value) -> Value:
+        position = self.variables[place].place
+        return value if position is None else value[position]
+
+    def _number(self, place: int, value: Value) -> int:
+        return self._numbers_of[place].get(value, len(self.variables[place].domain))
+
+    def _numbers(self, answer: Answer) -> tuple[int, ...]:
+        by_name = dict(zip(self._places, answer, strict=True))
+        every = enumerate(own.name for own in self.variables)
+        return tuple(self._number(place, self._element(place, by_name[name])) for place, name in every)
+
+    def _others_possible(self, place: int) -> bool:
+        return bool(self.open_tests) or self.answers.others_possible[place]
 
     def _check_unknown(self, answers: set[Answer]) -> None:
         """Whether answers that were not found while the arguments were open are impossible when they are given."""
-        for answer in answers - self._refuted:
+        for answer in {answer[: len(self.query.arguments)] for answer in answers} - self._refuted:
             if self.has_answer(answer):
                 raise UserError(
                     f"{self.query.given(answer)} has an answer, but the rule does not find it while "
@@ -105,6 +208,16 @@ class Answers:
                     "the values first, as by between(0,9,N), or ask for one value as a query of its own"
                 )
             self._refuted.add(answer)
+
+
+def written(value: Value) -> str:
+    """A value as a user may write it in a table."""
+    return f"[{', '.join(map(written, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def quoted(value: Value) -> str:
+    """A value as a user may write it in Python."""
+    return f"[{', '.join(map(quoted, value))}]" if isinstance(value, tuple) else repr(value)
 
 
 def shortened(values: Sequence[Any]) -> str:
@@ -126,7 +239,7 @@ def count_values(name: str, values: Any) -> int:
     raise UserError(f"argument {name} needs a list, one value for each example, not {values}")
 
 
-def read_values(name: str, values: Any, known: Collection[Value], exhaustive: bool) -> list[Value]:
+def read_values(name: str, values: Any, known: Collection[Value], others_possible: Callable[[], bool]) -> list[Value]:
     """The values as the rule's answers have them: numbers out of tensors, lists as tuples.
 
     Args:
@@ -134,7 +247,7 @@ def read_values(name: str, values: Any, known: Collection[Value], exhaustive: bo
         values: one for each example.
         known: its values in the rule's answers, in a dictionary or set; a number of lower precision than theirs is the
             one that rounds to it.
-        exhaustive: there are no other answers, so that a value of another kind than theirs is a mistake.
+        others_possible: whether the rule may hold for other values, too; if not, one of another kind is a mistake.
 
     Raises:
         UserError: a value is none, or of another kind than those known.
@@ -144,13 +257,13 @@ def read_values(name: str, values: Any, known: Collection[Value], exhaustive: bo
         kind = _kind(value)
         if kind is None:
             raise UserError(f"argument {name} is {value} in example {example}: a number, a name or a list is needed")
-        if value in known or not known or not exhaustive:
+        if value in known or not known:
             continue
         kinds = sorted({str(_kind(other)) for other in known})
-        if kind not in kinds:
+        if kind not in kinds and not others_possible():
             raise UserError(
-                f"argument {name} is {value!r} in example {example}, {kind}, and the rule's answers have "
-                f"{' or '.join(kinds)}: pass one value for each example, such as {next(iter(known))!r}"
+                f"argument {name} is {quoted(value)} in example {example}, {kind}, and the rule's answers have "
+                f"{' or '.join(kinds)}: pass one value for each example, such as {quoted(next(iter(known)))}"
             )
     return column
 

@@ -15,11 +15,11 @@ from platformdirs import user_cache_path
 from gedi_nesy.files import read_regular, write_atomically
 from gedi_nesy.logic.compiled import Compiled
 from gedi_nesy.logic.diagram import TRUE, Diagram
-from gedi_nesy.logic.ground import Fact, GroundProgram, Variable
+from gedi_nesy.logic.ground import Argument, Fact, GroundProgram, Variable
 from gedi_nesy.logic.program import Program
 from gedi_nesy.logic.query import Query
 
-FORMAT = 4  # raise it when what is stored changes
+FORMAT = 5  # raise it when what is stored changes
 
 Rule = tuple[GroundProgram, Compiled]
 
@@ -59,6 +59,8 @@ def rule_key(program: Program, query: Query) -> str:
         program.source.text,
         str(query.goal),
         query.arguments,
+        query.lengths,
+        list(query.evidence),
     ]
     return _hash(json.dumps(parts).encode())
 
@@ -78,35 +80,37 @@ def _store(path: Path, entry: dict[str, Any]) -> None:
 
 def _entry_of(ground: GroundProgram, compiled: Compiled, folder: Path) -> dict[str, Any]:
     diagram = compiled.nodes
-    nodes = diagram.reachable([*compiled.roots.values(), compiled.evidence])
+    nodes = diagram.reachable([compiled.root, compiled.evidence])
     number = {0: 0, 1: 1} | {node: i for i, node in enumerate(nodes, TRUE + 1)}
     return {
         "consulted": {os.path.relpath(file, folder): _hash(read_regular(Path(file))) for file in ground.consulted},
         "variables": [asdict(variable) for variable in ground.variables],
         "facts": [asdict(fact) for fact in ground.facts],
         "nodes": ground.nodes,
-        "answers": list(ground.answers.items()),
+        "arguments": [asdict(argument) for argument in ground.arguments],
+        "ground_root": ground.root,
         "evidence": ground.evidence,
         "open_tests": ground.open_tests,
         "max_nodes": diagram.max_nodes,
         "diagram": [(diagram.level[node], [number[child] for child in diagram.children[node]]) for node in nodes],
         "order": compiled.order,
-        "roots": [(answer, number[root]) for answer, root in compiled.roots.items()],
+        "root": number[compiled.root],
         "evidence_root": number[compiled.evidence],
     }
 
 
 def _rule_from(entry: dict[str, Any], folder: Path) -> Rule:
     consulted = tuple(str(folder / file) for file in entry["consulted"])
-    entry = {name: _tuples(part) for name, part in entry.items() if name not in ("variables", "facts")} | {
-        name: [{field: _tuples(value) for field, value in item.items()} for item in entry[name]]
-        for name in ("variables", "facts")
+    records = ("variables", "facts", "arguments")
+    entry = {name: _tuples(part) for name, part in entry.items() if name not in records} | {
+        name: [{field: _tuples(value) for field, value in item.items()} for item in entry[name]] for name in records
     }
     ground = GroundProgram(
         tuple(Variable(**item) for item in entry["variables"]),
         tuple(Fact(**item) for item in entry["facts"]),
+        tuple(Argument(**item) for item in entry["arguments"]),
         entry["nodes"],
-        dict(entry["answers"]),
+        entry["ground_root"],
         entry["evidence"],
         consulted,
         entry["open_tests"],
@@ -114,7 +118,7 @@ def _rule_from(entry: dict[str, Any], folder: Path) -> Rule:
     diagram = Diagram([ground.sizes[variable] for variable in entry["order"]], entry["max_nodes"])
     for level, children in entry["diagram"]:
         diagram.node(level, children)
-    return ground, Compiled(diagram, entry["order"], dict(entry["roots"]), entry["evidence_root"])
+    return ground, Compiled(diagram, entry["order"], entry["root"], entry["evidence_root"])
 
 
 def _tuples(value: Any) -> Any:

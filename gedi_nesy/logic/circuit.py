@@ -38,10 +38,12 @@ class Circuit:
     Args:
         layout: what to compute.
         device: where.
+        given: how many literals, the last ones, have weights of 0 and 1, by which nobody differentiates.
     """
 
-    def __init__(self, layout: Layout, device: torch.device) -> None:
+    def __init__(self, layout: Layout, device: torch.device, given: int = 0) -> None:
         self.literals = layout.literals
+        free = layout.literals - given
         parents: dict[int, list[int]] = defaultdict(list)  # of each row: the terms it is in
         row, term = FIRST + layout.literals, 1
         starts = []
@@ -58,10 +60,10 @@ class Circuit:
             term += 1
         self.rows, self.terms = row, term
         self.roots = torch.tensor(layout.roots, dtype=torch.long, device=device)
-        self.literal_parents = SegmentSum([parents[FIRST + i] for i in range(layout.literals)], device)
+        self.literal_parents = SegmentSum([parents[FIRST + i] for i in range(free)], device)
         self.products = None  # where the whole layout is one sum
         if len(layout.roots) == len(layout.blocks) == len(layout.blocks[0].paths) == 1:
-            self.products = _Products(layout.blocks[0].paths[0], layout.literals, device)
+            self.products = _Products(layout.blocks[0].paths[0], free, device)
         self.blocks = []
         for block, (row, term) in zip(layout.blocks, starts, strict=True):
             paths = SegmentSum([path for node in block.paths for path in node], device)
@@ -69,19 +71,20 @@ class Circuit:
             shape = (len(block.paths), len(block.paths[0]))
             self.blocks.append(_Block(paths, shape, row, term, above, block.maximise))
 
-    def log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
-        """One root's value for each example, [batch], differentiable; -inf, without a gradient, where it is log 0.
+    def log_prob(self, columns: Sequence[Tensor]) -> Tensor:
+        """The first root's value less that of a second, if there is one: of the rule, given the evidence.
 
         Args:
             columns: log-probabilities of the literals, split into tensors [batch, values].
-            answer: number of each example's root, [batch]; by default the first.
-            conditional: subtract the last root's value, that of the evidence.
+
+        Returns:
+            [batch], differentiable; -inf, without a gradient, where the rule's is log 0.
         """
         if _are_transformed(columns):
-            return self.plain_log_prob(columns, answer, conditional)
-        return _LogProb.apply(self, answer, conditional, *columns)
+            return self.plain_log_prob(columns)
+        return _LogProb.apply(self, *columns)
 
-    def plain_log_prob(self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool) -> Tensor:
+    def plain_log_prob(self, columns: Sequence[Tensor]) -> Tensor:
         """As `log_prob`, in operations that torch can differentiate twice and more: slower, and takes more memory."""
         literals = torch.cat([*columns], 1).t().clamp(min=FLOOR)
         constants = literals.new_tensor([[0.0], [FLOOR]]).expand(-1, literals.shape[1])  # the rows ONE and ZERO
@@ -89,63 +92,57 @@ class Circuit:
         for block in self.blocks:
             paths = values[block.paths.rows.view(*block.shape, -1)].sum(2)
             values = torch.cat([values, paths.amax(1) if block.maximise else paths.logsumexp(1)])
-        roots = values[self.roots]
-        value = roots[0] if answer is None else roots.gather(0, answer.unsqueeze(0))[0]
-        return (value - roots[-1] if conditional else value).where(value > FLOOR / 2, -torch.inf)
+        value, *evidence = values[self.roots]
+        return (value - evidence[0] if evidence else value).where(value > FLOOR / 2, -torch.inf)
 
-    def evaluate(
-        self, columns: Sequence[Tensor], answer: Tensor | None, conditional: bool, differentiate: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """What `log_prob` returns, [batch], and, if asked for, its derivative by each literal, [literals, batch]."""
+    def evaluate(self, columns: Sequence[Tensor], differentiate: bool) -> tuple[Tensor, Tensor | None]:
+        """What `log_prob` returns, [batch], and, if asked for, its derivative by each literal, those given left out,
+        [literals, batch]."""
         values, terms = self.upward(columns)
-        roots = values.index_select(0, self.roots)
-        value = roots[0] if answer is None else roots.gather(0, answer.unsqueeze(0))[0]
+        value, *evidence = roots = values.index_select(0, self.roots)
         possible = value > FLOOR / 2
         derivative = None
         if differentiate:
-            flow = _root_flow(possible.to(roots.dtype), len(roots), answer, conditional)
+            one = possible.to(roots.dtype)
+            flow = torch.stack([one, -one]) if evidence else one.unsqueeze(0)
             derivative = self.downward([paths.softmax(1) for paths in terms], flow)
-        return (value - roots[-1] if conditional else value).where(possible, -torch.inf), derivative
+        return (value - evidence[0] if evidence else value).where(possible, -torch.inf), derivative
 
-    def log_flow(self, columns: Sequence[Tensor], root_flow: Tensor) -> Tensor:
-        """The log of the flow through each literal, [literals, batch].
+    def log_flow(self, columns: Sequence[Tensor]) -> Tensor:
+        """The log of the share of the root's value that flows through each literal, [literals, batch].
 
         A derivative by the literals (`evaluate`) has the same values and is quicker, but those below 1e-38 are 0 in
         single precision, and their logs are lost.
 
         Args:
             columns: log-probabilities of the literals, split into tensors [batch, values].
-            root_flow: log of what enters at each root, as a share of its value, [roots, batch].
         """
         values, terms = self.upward(columns)
-        possible = values.index_select(0, self.roots) > FLOOR / 2
+        value = values.index_select(0, self.roots)
         shares = [paths.log_softmax(1) for paths in terms]
-        return _from_floor(self.downward(shares, root_flow.clamp(min=FLOOR).where(possible, FLOOR), log=True))
+        return _from_floor(self.downward(shares, torch.zeros_like(value).where(value > FLOOR / 2, FLOOR), log=True))
 
-    def choices(self, columns: Sequence[Tensor], root_flow: Tensor) -> tuple[Tensor, Tensor]:
-        """The roots' values, [roots, batch], and how often each literal is on their largest paths, [literals, batch].
+    def choices(self, columns: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The root's value, [batch], and for each literal whether it is on its largest path, 0 or 1, [literals, batch].
 
         Args:
             columns: log-probabilities of the literals, split into tensors [batch, values].
-            root_flow: how often to count each root, [roots, batch].
         """
         values, terms = self.upward(columns)
-        return _from_floor(values.index_select(0, self.roots)), self.downward(_largest(terms), root_flow)
+        value = values.index_select(0, self.roots)
+        return _from_floor(value[0]), self.downward(_largest(terms), torch.ones_like(value))
 
-    def sample(
-        self, columns: Sequence[Tensor], answer: Tensor | None, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        """The value of each example's root, [batch], and the literals on a path of it, 0 or 1, [literals, batch].
+    def sample(self, columns: Sequence[Tensor], generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """The root's value, [batch], and the literals on a path of it, 0 or 1, [literals, batch].
 
         Paths are drawn by their share of the value, exactly: from the root down, at each node one of its paths.
 
         Args:
             columns: log-probabilities of the literals, split into tensors [batch, values].
-            answer: number of each example's root, [batch]; by default the first.
             generator: on the columns' device.
         """
         values, terms = self.upward(columns)
-        at = self.roots[0].repeat(values.shape[1]) if answer is None else self.roots[answer]  # where each example is
+        at = self.roots[0].repeat(values.shape[1])  # where each example is
         value = values.gather(0, at.unsqueeze(0))[0]
         rows = values.new_zeros(values.shape)  # 1 where an example's path goes
         for block, paths in zip(reversed(self.blocks), reversed(terms), strict=True):
@@ -236,41 +233,32 @@ class _LogProb(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, circuit: Circuit, answer: Tensor | None, conditional: bool, *columns: Tensor) -> Tensor:
+    def forward(ctx: Any, circuit: Circuit, *columns: Tensor) -> Tensor:
         differentiate = any(ctx.needs_input_grad)
-        if circuit.products is not None:
-            value, derivative = circuit.products.evaluate(columns, differentiate)
-        else:
-            value, derivative = circuit.evaluate(columns, answer, conditional, differentiate)
+        value, derivative = (circuit.products or circuit).evaluate(columns, differentiate)
         if differentiate:
             ctx.save_for_backward(derivative, value, *columns)
-            ctx.rest = (circuit, answer, conditional)
+            ctx.circuit = circuit
         return value
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         derivative, value, *columns = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return None, None, None, *_differentiable_gradient(ctx, grad, columns)
+            return None, *_differentiable_gradient(ctx.circuit, grad, columns)
         by_literal = (derivative * grad).where(value > -torch.inf, 0.0)
-        return None, None, None, *by_literal.t().split([column.shape[1] for column in columns], 1)
+        gradients: list[Tensor | None] = [None] * len(columns)
+        row = 0
+        for i, column in enumerate(columns):
+            if row < len(by_literal):
+                gradients[i] = by_literal[row : row + column.shape[1]].t()
+            row += column.shape[1]
+        return None, *gradients
 
 
-def _differentiable_gradient(ctx: Any, grad: Tensor, columns: list[Tensor]) -> list[Tensor | None]:
+def _differentiable_gradient(circuit: Circuit, grad: Tensor, columns: list[Tensor]) -> list[Tensor | None]:
     """The gradient by each column that needs one, as a function of the columns and of the incoming gradient."""
-    circuit, answer, conditional = ctx.rest
     needed = [column for column in columns if column.requires_grad]
-    value = circuit.plain_log_prob(columns, answer, conditional)
+    value = circuit.plain_log_prob(columns)
     found = iter(torch.autograd.grad(value, needed, grad, create_graph=True))
     return [next(found) if column.requires_grad else None for column in columns]
-
-
-def _root_flow(one: Tensor, roots: int, answer: Tensor | None, conditional: bool) -> Tensor:
-    """What enters at each root, [roots, batch]: `one`, [batch], at an example's own; minus that at the evidence's."""
-    if roots == 1:
-        return one.unsqueeze(0)
-    chosen = torch.zeros_like(one, dtype=torch.long) if answer is None else answer
-    flow = one.new_zeros(roots, len(one)).scatter_(0, chosen.unsqueeze(0), one.unsqueeze(0))
-    if conditional:
-        flow[-1] -= one
-    return flow

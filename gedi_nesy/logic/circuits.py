@@ -1,42 +1,38 @@
 """A rule's circuits, each laid out when it is first needed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import accumulate
 
 import torch
 
 from gedi_nesy.logic.circuit import Circuit
+from gedi_nesy.logic.compile import Tiers
 from gedi_nesy.logic.compiled import Compiled, smoothed
-from gedi_nesy.logic.diagram import FALSE, TRUE
+from gedi_nesy.logic.diagram import TRUE
+from gedi_nesy.logic.ground import GroundProgram
 from gedi_nesy.logic.layout import plan_layers
 
 
 class Circuits:
-    """The circuits of one rule, by kind and device.
+    """The circuits of one rule, by kind and device. Each has one root, the rule, or rule and evidence.
 
-    | kind | diagram | roots |
-    | --- | --- | --- |
-    | sum | the rule's | the answers, with arguments also an impossible one; with evidence, the evidence last |
-    | posterior | the rule's, smooth | the answers, an impossible one |
-    | max | facts below the neural variables, smooth; maximised above them | the answers, an impossible one |
+    | kind | diagram |
+    | --- | --- |
+    | sum | the rule's; with evidence, its root is the second |
+    | evidence | the evidence's |
+    | posterior | the rule's, smooth |
+    | symbols | the facts below all else, smooth; maximised above them |
+    | answer | the arguments above all else, smooth; maximised over them |
 
     Args:
         compiled: the rule's diagrams.
-        facts_last: compiles the rule with its facts ordered last.
-        first_row: for each variable of the ground program, the row where its literals start.
-        neural: how many of these variables are neural.
-        several: whether the query has arguments, and so perhaps several answers.
+        ground: the ground program.
+        ordered: compiles the rule with its variables in tiers.
     """
 
-    def __init__(
-        self,
-        compiled: Compiled,
-        facts_last: Callable[[], Compiled],
-        first_row: Sequence[int],
-        neural: int,
-        several: bool,
-    ) -> None:
-        self.compiled, self.facts_last = compiled, facts_last
-        self.first_row, self.neural, self.several = first_row, neural, several
+    def __init__(self, compiled: Compiled, ground: GroundProgram, ordered: Callable[[Tiers], Compiled]) -> None:
+        self.compiled, self.ground, self.ordered = compiled, ground, ordered
+        self.first_row = [0, *accumulate(ground.sizes)]  # of each variable's literals
         self._known: dict[tuple[str, torch.device], Circuit] = {}
 
     def get(self, kind: str, device: torch.device) -> Circuit:
@@ -46,15 +42,18 @@ class Circuits:
         return self._known[kind, device]
 
     def _lay_out(self, kind: str, device: torch.device) -> Circuit:
-        compiled = self.compiled
-        if kind == "max":
-            compiled = smoothed(self.facts_last())
+        compiled, ground, maximised = self.compiled, self.ground, 0
+        if kind == "symbols":
+            compiled = smoothed(self.ordered(lambda variable: ground.fact(variable) is not None))
+            maximised = len(ground.variables) + len(ground.arguments)
+        elif kind == "answer":
+            compiled = smoothed(self.ordered(lambda variable: not ground.is_argument(variable)))
+            maximised = len(ground.arguments)
         elif kind == "posterior":
             compiled = smoothed(compiled)
-        roots = [*compiled.roots.values(), FALSE]
-        if kind == "sum":
-            roots = roots if self.several else roots[:1]
-            roots += [compiled.evidence] if compiled.evidence != TRUE else []
+        roots = [compiled.evidence if kind == "evidence" else compiled.root]
+        if kind == "sum" and compiled.evidence != TRUE:
+            roots.append(compiled.evidence)
         first_row = [self.first_row[variable] for variable in compiled.order]
-        maximise_above = self.neural if kind == "max" else 0
-        return Circuit(plan_layers(compiled.nodes, roots, first_row, maximise_above), device)
+        given = sum(argument.size for argument in ground.arguments) if kind == "sum" else 0
+        return Circuit(plan_layers(compiled.nodes, roots, first_row, maximised), device, given)

@@ -15,7 +15,7 @@ from gedi_nesy.logic.conjunction import conjoin_all, disjoin_all
 from gedi_nesy.logic.diagram import FALSE, TRUE, Diagram, TooLarge
 from gedi_nesy.logic.ground import GroundProgram, Value
 from gedi_nesy.logic.ground_graph import check_negation, components, flattened, variable_orders
-from gedi_nesy.logic.grounder import answer_terms, ground, ground_given
+from gedi_nesy.logic.grounder import argument_terms, ground, ground_given
 from gedi_nesy.logic.program import Program
 from gedi_nesy.logic.query import Query
 from gedi_nesy.logic.time_limit import TimeIsUp, in_budget, time_limit
@@ -24,6 +24,7 @@ FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first roun
 GROWTH = 4  # of that limit from round to round
 
 T = TypeVar("T")
+Tiers = Callable[[int], int]
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class Compiler:
         return self._limited(self._grounded_and_compiled)
 
     def _grounded_and_compiled(self) -> Rule:
-        start = time.monotonic()
+        start = time.process_time()
         grounded = ground(self.program, self.query, self.seconds, self.trust)
-        left = max(1.0, self.seconds - (time.monotonic() - start))
+        left = max(1.0, self.seconds - (time.process_time() - start))
         return grounded, compile_program(grounded, self.max_nodes, left)
 
     def has_answer(self, answer: tuple[Value, ...]) -> bool:
@@ -64,17 +65,17 @@ class Compiler:
 
         def work() -> bool:
             grounded = ground_given(self.program, self.query, answer, self.seconds, self.trust)
-            return bool(compile_program(grounded, self.max_nodes, self.seconds).roots)
+            return compile_program(grounded, self.max_nodes, self.seconds).root != FALSE
 
         return self._limited(work)
 
-    def facts_last(self, grounded: GroundProgram) -> Compiled:
-        """The query's diagrams with the facts ordered below the neural variables."""
-        return self._limited(lambda: compile_program(grounded, self.max_nodes, self.seconds, facts_last=True))
+    def ordered(self, grounded: GroundProgram, tiers: Tiers) -> Compiled:
+        """The query with its variables in tiers, one below the other."""
+        return self._limited(lambda: compile_program(grounded, self.max_nodes, self.seconds, tiers))
 
-    def answer_terms(self) -> dict[tuple[Value, ...], tuple[Term, ...]]:
-        """For each answer (the arguments' values in Python) the same values as ProbLog's terms."""
-        return self._limited(lambda: answer_terms(self.program, self.query, self.seconds, self.trust))
+    def argument_terms(self) -> list[dict[Value, Term]]:
+        """For each argument (a list element by element) its values, the same as ProbLog's terms."""
+        return self._limited(lambda: argument_terms(self.program, self.query, self.seconds, self.trust))
 
     def _limited(self, work: Callable[[], T]) -> T:
         mend = "let the rule make no numbers of millions of digits and no lists of millions of elements, and take one "
@@ -85,7 +86,9 @@ class Compiler:
         return in_budget(work, self.seconds, f"{self.program.source.name}: {self.query.goal}{what}", mend)
 
 
-def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, facts_last: bool = False) -> Compiled:
+def compile_program(
+    grounded: GroundProgram, max_nodes: int, seconds: float, tiers: Tiers = lambda variable: 0
+) -> Compiled:
     """Compile a ground program, in the best of a few variable orders.
 
     The orders race: each may make so many nodes, then more, until one is done.
@@ -94,13 +97,13 @@ def compile_program(grounded: GroundProgram, max_nodes: int, seconds: float, fac
         grounded: the program.
         max_nodes: the budget for the nodes made on the way.
         seconds: the budget of time.
-        facts_last: order the facts below the neural variables.
+        tiers: for the number of each variable the tier that it belongs to, 0 the highest; by default all are in one.
 
     Raises:
         UserError: every order outgrows the budget.
     """
     found: list[Compiled] = []
-    orders, limit, in_time = variable_orders(grounded, facts_last), min(FIRST_LIMIT, max_nodes), True
+    orders, limit, in_time = variable_orders(grounded, tiers), min(FIRST_LIMIT, max_nodes), True
     try:
         with time_limit(seconds):
             flat = flattened(grounded)
@@ -150,12 +153,8 @@ class _Compilation:
         evidence = conjoin_all(self.diagram, map(self._value_of, self.grounded.evidence))
         if evidence == FALSE:
             raise UserError("the program's evidence is impossible")
-        roots = {
-            answer: self.diagram.conjoin(self._value_of(node), evidence)
-            for answer, node in self.grounded.answers.items()
-        }
-        possible = {answer: root for answer, root in roots.items() if root != FALSE}
-        return Compiled(self.diagram, self.order, possible, evidence)
+        root = self.diagram.conjoin(self._value_of(self.grounded.root), evidence)
+        return Compiled(self.diagram, self.order, root, evidence)
 
     def _compile(self, component: list[int]) -> None:
         """One node, or the nodes of a cycle up to their least fixed point."""

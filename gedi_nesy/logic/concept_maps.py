@@ -163,9 +163,9 @@ def _swaps(renamings: Renamings, deadline: float) -> tuple[list[Map], _Groups]:
 def _some_solutions(renamings: Renamings) -> list[Row]:
     if renamings.solutions.total <= STATED:
         return list(renamings.solutions)
-    answers, values = renamings.distribution.sample(STATED, torch.Generator().manual_seed(0))
+    arguments, values = renamings.distribution.sample(STATED, torch.Generator().manual_seed(0))
     by_level = values[list(renamings.solutions.order)].t().tolist()
-    return [(answer, tuple(row)) for answer, row in zip(answers.tolist(), by_level, strict=True)]
+    return [(tuple(own), tuple(row)) for own, row in zip(arguments.t().tolist(), by_level, strict=True)]
 
 
 def _named(found: Map, renamings: Renamings) -> dict[str, dict[Value, Value]]:

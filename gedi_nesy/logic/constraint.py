@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -15,7 +15,8 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.html_table import html_table
 from gedi_nesy.logic.alignment import Alignment, align
 from gedi_nesy.logic.analysis import Analysis
-from gedi_nesy.logic.arguments import Answers, Arguments, shortened
+from gedi_nesy.logic.answers import Answers
+from gedi_nesy.logic.arguments import OPEN, ArgumentReader, Arguments, shortened
 from gedi_nesy.logic.circuits import Circuits
 from gedi_nesy.logic.compile import Compiler
 from gedi_nesy.logic.concept_maps import ConceptMaps, find_concept_maps
@@ -40,23 +41,24 @@ class Constraint(nn.Module):
         program: a ProbLog program with neural predicates: its text, or a `Source` that was parsed before.
         query: the goal, such as "addition(X,Y,Z)"; by default the program's query/1. Its variables are images, except
             those named in `arguments`.
-        arguments: variables of the query whose value differs by example.
+        arguments: variables of the query whose value differs by example; `S:3` is an S whose values are lists of three.
         engine: "exact", or "deepproblog": `log_prob` asks DeepProbLog's own solver, one example after the other.
         trust: allow the program to import Python and to consult files outside its folder.
-        seconds: budget for parsing, and again for grounding and compiling.
+        seconds: budget of CPU time for parsing, and again for grounding and compiling.
         max_nodes: budget for the nodes of the decision diagram.
         folder: where a text may consult files.
+        evidence: goals about the query's images whose truth each example gives, under their text, as one of the
+            arguments; the rule is conditioned on it. `log_prob` makes such a rule itself where it is given evidence.
 
     Attributes:
         program: the program, parsed and checked.
         query: the goal.
         variables: the neural calls the rule makes, one categorical variable each.
         arguments: the names of the query's arguments.
-        answers: the values of the arguments for which the rule is possible; one empty tuple without arguments.
-        diagram: the rule's decision diagrams: `diagram.roots` has a root for each answer, `diagram.nodes` the nodes
-            below, `diagram.order` the variable at each level, numbered as in `variables` and on through the rule's
-            own facts. A node is a number: FALSE (0), TRUE (1), or n with `nodes.level[n]` and `nodes.children[n]`, one
-            child for each value.
+        diagram: the rule's decision diagram: `diagram.root`, `diagram.nodes` the nodes below, `diagram.order` the
+            variable at each level, numbered as in `variables` and on through the rule's own facts and its arguments.
+            A node is a number: FALSE (0), TRUE (1), or n with `nodes.level[n]` and `nodes.children[n]`, one child for
+            each value; an argument has one more, for all values that the rule does not ask for.
         weights: the probabilities of the rule's own facts; those written `t(...)` are parameters.
         consulted: the files that the program loads, ProbLog's own left out.
 
@@ -75,6 +77,7 @@ class Constraint(nn.Module):
         seconds: float = SECONDS,
         max_nodes: int = 2_000_000,
         folder: str | Path = ".",
+        evidence: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if engine not in ("exact", "deepproblog"):
@@ -82,23 +85,27 @@ class Constraint(nn.Module):
         if isinstance(program, str):
             program = Source(program, "the program", Path(folder), seconds)
         self.program = Program(program)
-        self.query = Query(self.program, query, arguments)
+        self.query = Query(self.program, query, arguments, evidence)
         self.arguments = self.query.arguments
+        self._budget: dict[str, Any] = {"trust": trust, "seconds": seconds, "max_nodes": max_nodes}
+        self._with_evidence: dict[tuple[str, ...], Constraint] = {}
         self._compiler = Compiler(self.program, self.query, seconds, max_nodes, trust)
         self._ground, self.diagram = self._compiler.rule()
         self.variables: tuple[Variable, ...] = self._ground.variables
-        self.answers: tuple[tuple[Value, ...], ...] = tuple(self.diagram.roots)
         self.consulted = tuple(map(Path, self._ground.consulted))
         self.weights = FactWeights(self.program, self._ground.facts)
-        self._conditional = self.diagram.evidence != TRUE
         self._inputs = Inputs(self.variables)
-        self._answers = Answers(self.query, self.answers, self._ground.open_tests, self._compiler.has_answer)
-        first_row = [0, *accumulate(self._ground.sizes)]  # of each variable's literals
-        self._rows = {v.key: slice(*rows) for v, rows in zip(self.variables, pairwise(first_row), strict=False)}
+        self._answers = Answers(str(self.query.goal), self._ground, self.diagram)
+        self._reader = ArgumentReader(
+            self.query, self._ground.arguments, self._answers, self._ground.open_tests, self._compiler.has_answer
+        )
         starts = [parameter.start for parameter in self.program.parameters]
         self._analysis = Analysis(str(self.query.goal), self._ground, self.diagram, starts, self._compiler.limited)
-        facts_last = partial(self._compiler.facts_last, self._ground)
-        self._circuits = Circuits(self.diagram, facts_last, first_row, len(self.variables), bool(self.arguments))
+        self._circuits = Circuits(self.diagram, self._ground, partial(self._compiler.ordered, self._ground))
+        rows = pairwise(accumulate(self._ground.sizes, initial=0))  # of each variable's literals
+        every = [slice(*pair) for pair in rows]
+        self._rows = {v.key: own for v, own in zip(self.variables, every, strict=False)}
+        self._argument_rows = every[len(every) - len(self._ground.arguments) :]
         self._reference = DeepProbLogRule(self._compiler, self.variables) if engine == "deepproblog" else None
 
     @classmethod
@@ -123,33 +130,63 @@ class Constraint(nn.Module):
         """Number of nodes of the decision diagram."""
         return self.diagram.size
 
-    def number_answers(self, arguments: Mapping[str, Sequence[Value]]) -> Tensor | None:
-        """The number of each example's answer, which every method takes in the place of the arguments' values.
+    @property
+    def answers(self) -> tuple[tuple[Value, ...], ...]:
+        """The values of the arguments for which the rule is possible; one empty tuple without arguments.
+
+        Raises:
+            UserError: they are too many to list.
+        """
+        return tuple(map(self._reader.answer, self._answers.all()))
+
+    def argument_values(self, name: str) -> list[tuple[Value, ...]]:
+        """The values that the rule asks for of an argument: one tuple, or where it is a list one for each element."""
+        return self._reader.values(name)
+
+    def number_arguments(self, arguments: Mapping[str, Sequence[Value]]) -> Tensor | None:
+        """The numbers of the arguments' values, which every method takes in the place of the values.
 
         Args:
             arguments: for each argument of the query its value in each example.
 
         Returns:
-            Indices into `answers`, int64 [batch] on the CPU; len(answers) where the rule is impossible. None where the
-            query has no arguments.
+            int64 [batch, arguments] on the CPU, a list element by element: indices into `argument_values`, and one
+            above them for all other values; where you put -1 instead, the argument may have any value that the rule
+            asks for. None where the query has no arguments.
 
         Raises:
             UserError: an argument is missing or unknown, or a value is wrong.
         """
-        return self._answers.read(arguments)
+        return self._reader.read(arguments)
+
+    def answer_of(self, numbers: Tensor) -> tuple[Value, ...]:
+        """The value of each argument, from their numbers, int64 [arguments]; "another" where the rule asks for none
+        such."""
+        return self._reader.answer(numbers.tolist())
+
+    def is_possible(self, numbers: Tensor) -> bool:
+        """Whether some symbols satisfy the rule with the arguments that have these numbers, int64 [arguments]."""
+        return tuple(numbers.tolist()) in self._answers
 
     def check_possible(self, answer: tuple[Value, ...]) -> None:
         """UserError if no symbols satisfy the rule with these values of its arguments."""
-        self._answers.check_possible(answer)
+        self._reader.check_possible(answer)
 
-    def log_prob(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None) -> Tensor:
+    def log_prob(
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Arguments | None = None,
+        evidence: Mapping[str, bool | Sequence[bool]] | None = None,
+    ) -> Tensor:
         """log P(rule | images), conditioned on the program's evidence.
 
         Args:
             inputs: for each variable's key the log-probabilities of its domain, [batch, values].
             arguments: for each argument of the query its value in each example; 7 finds the answer 7.0, too (a
-                rule that has both is refused). Or what `number_answers` returns for them, on any device: quicker where
-                the same examples come again.
+                rule that has both is refused), and 42 or "042" the list [0,4,2]. Or what `number_arguments` returns
+                for them, on any device: quicker where the same examples come again.
+            evidence: for goals about the query's images whether they are true, in all examples or in each; it is
+                conditioned on, too. The first call with these goals compiles the rule with them.
 
         Returns:
             [batch] (of one example where the query reaches no image and has no arguments); differentiable, by
@@ -159,20 +196,26 @@ class Constraint(nn.Module):
         Raises:
             UserError: a key, shape or value is wrong, or the values are no log-probabilities.
         """
-        columns, answer = self._read(inputs, arguments)
+        if evidence:
+            return self._observing(evidence).log_prob(inputs, self._joined(inputs, arguments, evidence))
+        columns, numbers = self._read(inputs, arguments)
         if self._reference is None:
-            circuit = self._circuits.get("sum", columns[0].device)
-            result = circuit.log_prob(columns, answer, conditional=self._conditional)
+            result = self._circuits.get("sum", columns[0].device).log_prob(columns)
         else:
-            numbers = [0] * len(columns[0]) if answer is None else answer.tolist()
-            answers = [[*self.answers, None][number] for number in numbers]
+            rows = [()] * len(columns[0]) if numbers is None else map(tuple, numbers.tolist())
+            answers = [self._known_answer(row) for row in rows]
             result = self._reference.log_prob(inputs, answers, self.weights.probabilities())
         self._warn_if_impossible(result)
         return result
 
-    def forward(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None) -> Tensor:
+    def forward(
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Arguments | None = None,
+        evidence: Mapping[str, bool | Sequence[bool]] | None = None,
+    ) -> Tensor:
         """`log_prob`, for where a module is called."""
-        return self.log_prob(inputs, arguments)
+        return self.log_prob(inputs, arguments, evidence)
 
     @torch.no_grad()
     def most_probable(
@@ -187,11 +230,9 @@ class Constraint(nn.Module):
         Returns:
             For each key the index into its domain, [batch]; and log P(these symbols, rule | images), [batch].
         """
-        columns, answer = self._read(inputs, arguments)
-        values, chosen = self._circuits.get("max", columns[0].device).choices(columns, self._at(answer, columns[0]))
-        result = values[0] if answer is None else values.gather(0, answer.unsqueeze(0))[0]
-        if self._conditional:
-            result = result - self._log_evidence(columns)
+        columns, _ = self._read(inputs, arguments)
+        value, chosen = self._circuits.get("symbols", columns[0].device).choices(columns)
+        result = value - self._log_evidence(columns)
         self._warn_if_impossible(result)
         return {key: chosen[rows].argmax(0) for key, rows in self._rows.items()}, result
 
@@ -206,9 +247,8 @@ class Constraint(nn.Module):
         Returns:
             For each key [batch, values]; -inf, with a warning, where the rule is impossible.
         """
-        columns, answer = self._read(inputs, arguments)
-        circuit = self._circuits.get("posterior", columns[0].device)
-        flow = circuit.log_flow(columns, self._at(answer, columns[0]).log())
+        columns, _ = self._read(inputs, arguments)
+        flow = self._circuits.get("posterior", columns[0].device).log_flow(columns)
         for rows in list(self._rows.values())[:1]:
             self._warn_if_impossible(flow[rows].amax(0))
         return {key: flow[rows].t() for key, rows in self._rows.items()}
@@ -231,10 +271,59 @@ class Constraint(nn.Module):
         Returns:
             For each key indices into its domain, [batch]; any, with a warning, where the rule is impossible.
         """
-        columns, answer = self._read(inputs, arguments)
-        value, drawn = self._circuits.get("posterior", columns[0].device).sample(columns, answer, generator)
+        columns, _ = self._read(inputs, arguments)
+        value, drawn = self._circuits.get("posterior", columns[0].device).sample(columns, generator)
         self._warn_if_impossible(value)
         return {key: drawn[rows].argmax(0) for key, rows in self._rows.items()}
+
+    @torch.no_grad()
+    def answer_posterior(
+        self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None
+    ) -> dict[str, list[Tensor]]:
+        """log P(value | rule holds, images) of each argument that is not given; not differentiable.
+
+        Args:
+            inputs: as for `log_prob`.
+            arguments: values of some arguments, if any.
+
+        Returns:
+            For each argument that is left open [batch, values], in a list: one, or where the argument is a list one
+            for each element. The values are those of `argument_values`. -inf, with a warning, where the rule is
+            impossible.
+        """
+        columns = self._read_open(inputs, arguments)
+        flow = self._circuits.get("posterior", columns[0].device).log_flow(columns)
+        found: dict[str, list[Tensor]] = {}
+        for own, rows in zip(self._ground.arguments, self._argument_rows, strict=True):
+            if own.name not in (arguments or {}):
+                found.setdefault(own.name, []).append(flow[rows][: len(own.domain)].t())
+        for posterior in list(found.values())[:1]:
+            self._warn_if_impossible(posterior[0].amax(1))
+        return found
+
+    @torch.no_grad()
+    def most_probable_answer(
+        self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None
+    ) -> tuple[list[tuple[Value, ...]], Tensor]:
+        """The most probable values of the arguments, each summed over all symbols that give them.
+
+        Args:
+            inputs: as for `log_prob`.
+            arguments: values of some arguments, if any.
+
+        Returns:
+            For each example a value of each argument; and log P(these values, rule | images), [batch].
+
+        Raises:
+            UserError: the answers are too many to be compared; `answer_posterior` tells about each element alone.
+        """
+        columns = self._read_open(inputs, arguments)
+        value, chosen = self._circuits.get("answer", columns[0].device).choices(columns)
+        result = value - self._log_evidence(columns)
+        self._warn_if_impossible(result)
+        arguments_rows = zip(self._ground.arguments, self._argument_rows, strict=True)
+        numbers = [chosen[rows][: len(own.domain)].argmax(0) for own, rows in arguments_rows]
+        return [self._reader.answer(row) for row in torch.stack(numbers, 1).tolist()], result
 
     def count(self) -> int:
         """How many assignments of symbols (and of arguments, where the query has some) satisfy the rule."""
@@ -260,11 +349,10 @@ class Constraint(nn.Module):
         """
         if n < 1:
             raise UserError(f"at least one assignment can be drawn, not {n}")
-        answers, values = self._analysis.distribution.sample(n, generator)
+        numbers, values = self._analysis.distribution.sample(n, generator)
         drawn: dict[Key, Any] = {v.key: column for v, column in zip(self.variables, values, strict=True)}
-        for position, argument in enumerate(self.query.arguments):
-            drawn[argument] = [self.answers[answer][position] for answer in answers.tolist()]
-        return drawn
+        answers = map(self._reader.answer, numbers.t().tolist())
+        return drawn | dict(zip(self.arguments, map(list, zip(*answers, strict=True)), strict=False))
 
     def diagnose(self, support: Mapping[str, Any] | None = None, *, seconds: float = 10.0) -> ConceptMaps:
         """Which concept maps, renamings of each network's symbols, leave the rule as probable as it is on its support.
@@ -280,7 +368,7 @@ class Constraint(nn.Module):
         rows = None
         if support is not None:
             labels, arguments = read_support(support, self.variables, self.arguments)
-            rows = self._analysis.rows_of(labels, self._answers.read(arguments))
+            rows = self._analysis.rows_of(labels, self._reader.read(arguments))
             wrong = next((i for i, row in enumerate(rows) if not self._analysis.renamings.highest(*row)), None)
             if wrong is not None:
                 raise UserError(f"assignment {wrong} of the support does not satisfy {self.query.goal}")
@@ -301,35 +389,84 @@ class Constraint(nn.Module):
         Raises:
             UserError: as for `log_prob`, or there are no examples.
         """
-        columns, answer = self._read(log_probs, arguments)
+        columns, numbers = self._read(log_probs, arguments)
         clusters = {v.key: column.argmax(1) for v, column in zip(self.variables, columns, strict=False)}
-        rows = self._analysis.rows_of(clusters, answer)
+        rows = self._analysis.rows_of(clusters, numbers)
         if not rows:
             raise UserError("there are no images to name clusters by")
         return align(self._analysis.renamings, rows, seconds)
 
     def _read(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None) -> tuple[list[Tensor], Tensor | None]:
-        """The log-probabilities of each variable, then of all facts, [batch, values]; and the answers' numbers."""
-        answer = self._answers.read(arguments)
-        columns = self._inputs.read(inputs, None if answer is None else len(answer))
+        """The log-probabilities of each variable, of all facts, of all arguments, [batch, values]; and the arguments'
+        numbers, [batch, arguments]."""
+        numbers = self._reader.read(arguments)
+        return self._columns(inputs, numbers), numbers
+
+    def _read_open(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None) -> list[Tensor]:
+        """As `_read`, with arguments that are not given open: each of their values has the weight 1."""
+        if not self.arguments:
+            raise UserError(f"the query {self.query.goal} has no arguments")
+        if arguments:
+            return self._columns(inputs, self._reader.read_some(arguments))
+        columns = self._inputs.read(inputs, None)
+        examples = len(columns[0]) if columns else 1
+        return self._columns(inputs, torch.full((examples, len(self._ground.arguments)), OPEN))
+
+    def _columns(self, inputs: Mapping[Key, Tensor], numbers: Tensor | None) -> list[Tensor]:
+        columns = self._inputs.read(inputs, None if numbers is None else len(numbers))
+        dtype = columns[0].dtype if columns else torch.float64
+        device = columns[0].device if columns else torch.device("cpu")
         if self._ground.facts or not columns:
-            dtype = columns[0].dtype if columns else torch.float64
-            device = columns[0].device if columns else torch.device("cpu")
-            examples = len(columns[0]) if columns else 1 if answer is None else len(answer)
+            examples = len(columns[0]) if columns else 1 if numbers is None else len(numbers)
             columns.append(self.weights(dtype, device).expand(examples, -1))
-        return columns, None if answer is None else answer.to(columns[0].device)
+        if numbers is not None:
+            columns.append(self._reader.log_weights(numbers.to(device), dtype))
+        return columns
 
-    def _at(self, answer: Tensor | None, like: Tensor) -> Tensor:
-        """1 where an example's root is, [roots, batch]."""
-        if answer is None:
-            answer = torch.zeros(len(like), dtype=torch.long, device=like.device)
-        return torch.nn.functional.one_hot(answer, len(self.answers) + 1).t().to(like.dtype)
+    def _observing(self, goals: Iterable[str]) -> "Constraint":
+        """The same rule, with the same learnable probabilities, for examples that say whether these goals are true."""
+        goals = tuple(goals)
+        if goals not in self._with_evidence:
+            names = [f"{name}:{n}" if (n := self.query.lengths.get(name)) else name for name in self.arguments]
+            rule = Constraint(self.program.source, str(self.query.goal), names, evidence=goals, **self._budget)
+            rule.weights.logits = self.weights.logits
+            self._with_evidence[goals] = rule
+        return self._with_evidence[goals]
 
-    def _log_evidence(self, columns: Sequence[Tensor]) -> Tensor:
-        """log P(evidence), [batch]."""
-        circuit = self._circuits.get("sum", columns[0].device)
-        last = torch.full((len(columns[0]),), len(circuit.roots) - 1, device=columns[0].device)
-        return circuit.log_prob(columns, last, conditional=False)
+    def _joined(
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Arguments | None,
+        evidence: Mapping[str, bool | Sequence[bool]],
+    ) -> dict[str, Sequence[Value]]:
+        """The arguments and the evidence, each with one value an example."""
+        if isinstance(arguments, Tensor):
+            raise UserError("with evidence the arguments are needed as values, not as numbers")
+        several: list[Any] = [
+            values for values in (*(arguments or {}).values(), *inputs.values()) if hasattr(values, "__len__")
+        ]
+        joined = dict(arguments or {})
+        for goal, truth in evidence.items():
+            values = [truth] * (len(several[0]) if several else 1) if isinstance(truth, bool) else truth
+            listed = values.tolist() if isinstance(values, Tensor) else values
+            if not isinstance(listed, list | tuple) or not all(isinstance(value, bool) for value in listed):
+                raise UserError(f"evidence {goal} needs True or False, or a list of them, not {truth}")
+            joined[goal] = listed
+        return joined
+
+    def _known_answer(self, numbers: tuple[int, ...]) -> tuple[Value, ...] | None:
+        """The answer with these numbers; None where the rule is impossible for it."""
+        if numbers not in self._answers:
+            return None
+        if any(number == len(own.domain) for number, own in zip(numbers, self._ground.arguments, strict=True)):
+            raise UserError("the engine deepproblog takes only values of arguments that the rule asks for: use exact")
+        return self._reader.answer(numbers)
+
+    def _log_evidence(self, columns: Sequence[Tensor]) -> Tensor | float:
+        """log P(evidence), [batch]; 0 where there is none."""
+        if self.diagram.evidence == TRUE:
+            return 0.0
+        return self._circuits.get("evidence", columns[0].device).log_prob(columns)
 
     def _warn_if_impossible(self, log_prob: Tensor) -> None:
         log_prob = log_prob.detach()

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.builtins import str2int
 from gedi_nesy.logic.program import Program, Source, read_text
 from gedi_nesy.logic.syntax import parse
+from gedi_nesy.logic.token_clauses import linear
 
 LIBRARY = Path(problog.__file__).resolve().parent / "library"
 LIBRARIES = ("aggregate", "apply", "builtin", "collect", "control", "cut", "lists", "scope", "string")
@@ -46,6 +47,7 @@ class Database(ClauseDB):
         self, source: Source, trusted: bool, builtins: dict[str, int], parent: "Database | None" = None
     ) -> None:
         self.source, self.trusted, self.builtins = source, trusted, builtins
+        self._without_constants: dict[int, int] = {}
         self.consulted: list[Path] = parent.consulted if parent else []  # the files it loaded, ProbLog's own left out
         super().__init__(builtins=builtins, parent=parent)
         self.source_root = source.parsed.source_root
@@ -101,6 +103,36 @@ class Database(ClauseDB):
     def heads(self, group: int) -> list[Any]:
         """The heads of an annotated disjunction, once all is loaded."""
         return self._choices.get(group, [])
+
+    def without_constants(self, number: int) -> int:
+        """The clause with this number, or one that says the same and has variables only in its head, all different."""
+        if number not in self._without_constants:
+            self._without_constants[number] = self._rewritten(number, self.get_node(number))
+        return self._without_constants[number]
+
+    def _rewritten(self, number: int, node: Any) -> int:
+        is_fact = type(node).__name__ == "fact"
+        if not is_fact and type(node).__name__ != "clause":
+            return number  # a predicate in Python
+        varcount = 0 if is_fact else node.varcount
+        arguments, equations = linear(node.args, varcount)
+        if not equations:
+            return number
+        equal = self.get_builtin("=/2")
+        goals = [self._call("=", pair, equal, node.location, None, None) for pair in equations]
+        if not is_fact or node.probability is not None:
+            called = self._only(node, number) if is_fact else number
+            goals.append(self._call(node.functor, node.args, called, node.location, None, None))
+        body = reduce(lambda below, goal: self._add_and_node(goal, below), map(self._append_node, reversed(goals)))
+        varcount += len(equations)
+        clause = self._clause(node.functor, tuple(arguments), None, body, varcount, {}, None, node.location)
+        return int(self._append_node(clause))
+
+    def _only(self, fact: Any, number: int) -> int:
+        """A predicate that is this fact alone."""
+        index = self._create_index(len(fact.args))
+        index.append(number)
+        return int(self._append_node(self._define(f"{fact.functor} {number}", len(fact.args), index, fact.location)))
 
     def _check_allowed(self, path: Path) -> None:
         name = f"library({path.stem})" if path.parent == LIBRARY else path

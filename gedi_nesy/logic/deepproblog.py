@@ -12,7 +12,7 @@ from deepproblog.model import Model
 from deepproblog.network import Network
 from deepproblog.query import Query
 from problog.engine import NonGroundProbabilisticClause
-from problog.logic import Term
+from problog.logic import Term, list2term
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
@@ -215,7 +215,7 @@ class DeepProbLogRule:
     def __init__(self, compiler: Compiler, variables: Sequence[Variable]) -> None:
         program, self.query, self.variables = compiler.program, compiler.query, variables
         _refuse_evidence(program.source)
-        self.terms = compiler.answer_terms()
+        self.terms = compiler.argument_terms()
         self.seconds = compiler.seconds
         self.rows: dict[Any, Tensor] = {}  # for each call the present example's probabilities, [values]
         self.compiled: set[tuple[Value, ...]] = set()  # answers that DeepProbLog's own cache holds
@@ -252,9 +252,14 @@ class DeepProbLogRule:
             return torch.tensor(0.0)
         images = {Term(name): Term("tensor", Term(name)) for name in self.query.images}
         names = {image: name for name, image in images.items()}  # DeepProbLog puts the images in itself
-        given = {
-            name: term.apply_term(names) for name, term in zip(self.query.arguments, self.terms[answer], strict=True)
-        }
+        terms = iter(self.terms)
+        given = {}
+        for name, value in zip(self.query.arguments, answer, strict=True):
+            own = next(terms)
+            if value in own:
+                given[name] = own[value].apply_term(names)
+            else:  # a list, element by element
+                given[name] = list2term([own[value[0]], *(next(terms)[element] for element in value[1:])])
         goal = Term(GOAL, *(given.get(name, Term(name)) for name in self.query.names))
         query = Query(goal, images)
         if answer not in self.compiled:

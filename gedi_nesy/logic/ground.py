@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 Value = Any  # a ground Prolog term in Python: int, float, str, or a tuple of values for a list
@@ -50,32 +51,67 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Argument:
+    """An argument of the query, or one element of it: a categorical variable whose value each example gives.
+
+    Attributes:
+        name: of the argument.
+        place: of the element, where the argument is a list of a length that is known.
+        domain: the values that the rule asks for; all others are one value more.
+    """
+
+    name: str
+    place: int | None
+    domain: tuple[Value, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of values, "any other" included."""
+        return len(self.domain) + 1
+
+
+@dataclass(frozen=True)
 class GroundProgram:
-    """A propositional formula over categorical variables: first the neural ones, then the facts.
+    """A propositional formula over categorical variables: first the neural ones, then the facts, then the arguments.
 
     `nodes[i]` is node i + 1: ("literal", variable, value), ("and", children) or ("or", children). A child is a
-    node's number, negated where the node is, 0 for true, None for false. Positive cycles are possible. `consulted` are
-    the files that the program loaded, ProbLog's own left out. `open_tests` are the predicates whose outcome may depend
-    on the query's arguments being open; then `given` has the roots of some answers, grounded open and given.
+    node's number, negated where the node is, 0 for true, None for false; so is `root`, the query. Positive cycles are
+    possible. `consulted` are the files that the program loaded, ProbLog's own left out. `open_tests` are the predicates
+    whose outcome may depend on the arguments that were left open while grounding; then `given` has the nodes of some
+    answers, grounded open and given.
     """
 
     variables: tuple[Variable, ...]
     facts: tuple[Fact, ...]
+    arguments: tuple[Argument, ...]
     nodes: tuple[tuple[Any, ...], ...]
-    answers: dict[tuple[Value, ...], int]
+    root: int | None
     evidence: tuple[int | None, ...]
     consulted: tuple[str, ...]
     open_tests: tuple[str, ...] = ()
     given: tuple[tuple[int | None, int | None], ...] = ()
 
-    @property
+    @cached_property
     def sizes(self) -> list[int]:
         """Number of values of each variable."""
-        return [len(variable.domain) for variable in self.variables] + [fact.size for fact in self.facts]
+        neural = [len(variable.domain) for variable in self.variables]
+        return [*neural, *(fact.size for fact in self.facts), *(argument.size for argument in self.arguments)]
+
+    def fact(self, variable: int) -> Fact | None:
+        """The fact that is the variable with this number, if one is."""
+        number = variable - len(self.variables)
+        return self.facts[number] if 0 <= number < len(self.facts) else None
+
+    def is_argument(self, variable: int) -> bool:
+        """Whether the variable with this number is an argument of the query."""
+        return variable >= len(self.variables) + len(self.facts)
+
+    def possible(self, variable: int) -> int:
+        """How many values, the first ones, the variable may take: an argument only those that the rule asks for."""
+        return self.sizes[variable] - self.is_argument(variable)
 
     def never(self, variable: int, value: int) -> bool:
         """Whether a fact's value has probability 0."""
-        if variable < len(self.variables):
-            return False
-        weights = self.facts[variable - len(self.variables)].weights
+        fact = self.fact(variable)
+        weights = fact.weights if fact else ()
         return value < len(weights) and isinstance(weights[value], float) and weights[value] == 0

@@ -1,23 +1,21 @@
 """A ground program's formula as a graph: variable orders, cycles, nested conjunctions."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.ground import GroundProgram
 
 
-def variable_orders(ground: GroundProgram, facts_last: bool) -> list[tuple[int, ...]]:
+def variable_orders(ground: GroundProgram, tiers: Callable[[int], int]) -> list[tuple[int, ...]]:
     """Variable orders to try: by first occurrence in the formula, as the query names the images, as the grounder met
-    them, and each of these backwards."""
+    them, and each of these backwards; in each the tiers of variables come one after the other."""
     every = range(len(ground.sizes))
     met = [node[1] for node in ground.nodes if node[0] == "literal" and node[1] is not None]
     orders = [_first_occurrences(ground), tuple(every), tuple(dict.fromkeys([*met, *every]))]
     orders += [order[::-1] for order in orders]
-    if facts_last:
-        orders = [tuple(sorted(order, key=lambda v: v >= len(ground.variables))) for order in orders]
-    return list(dict.fromkeys(orders))
+    return list(dict.fromkeys(tuple(sorted(order, key=tiers)) for order in orders))
 
 
 def children_of(ground: GroundProgram, node: int) -> list[int]:
@@ -28,7 +26,7 @@ def children_of(ground: GroundProgram, node: int) -> list[int]:
 
 def _roots(ground: GroundProgram) -> list[int]:
     given = [node for pair in ground.given for node in pair]
-    return [abs(node) for node in (*ground.answers.values(), *ground.evidence, *given) if node]
+    return [abs(node) for node in (ground.root, *ground.evidence, *given) if node]
 
 
 def _first_occurrences(ground: GroundProgram) -> tuple[int, ...]:

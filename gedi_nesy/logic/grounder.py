@@ -1,8 +1,9 @@
 """Grounds a program for a query by DeepProbLog's exact engine; a placeholder stands for each image."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any
 
 from deepproblog.engines import ExactEngine
@@ -11,9 +12,10 @@ from deepproblog.network import Network
 from problog.clausedb import ClauseDB
 from problog.engine import DefaultEngine, NonGroundProbabilisticClause, UnknownClause
 from problog.engine_builtin import CallModeError
+from problog.engine_stack import DefineCache
 from problog.errors import GroundingError, NonGroundQuery, ProbLogError
 from problog.formula import LogicFormula
-from problog.logic import Clause, Term, Var
+from problog.logic import Clause, Term, Var, is_ground, list2term
 from problog.program import LogicProgram, SimpleProgram
 
 from gedi_nesy.errors import UserError
@@ -23,9 +25,11 @@ from gedi_nesy.logic.ground import GroundProgram, Value
 from gedi_nesy.logic.predicates import calling_each_other, what_was_meant
 from gedi_nesy.logic.program import Program, Source
 from gedi_nesy.logic.query import Query
-from gedi_nesy.logic.reading import GIVEN, Reading
+from gedi_nesy.logic.reading import GIVEN, OBSERVED, Reading
 from gedi_nesy.logic.sublists import ground_possible_lists
 from gedi_nesy.logic.time_limit import TimeIsUp, time_limit
+from gedi_nesy.logic.token_clauses import Candidates
+from gedi_nesy.logic.tokens import CONDITIONAL, ConditionalBuiltIn, LookedInto, Token, first_token, looked_into
 
 GOAL = "gedi_nesy_goal"  # the query is wrapped in a rule of this name; its arguments are the query's variables
 CHECKED = 8  # answers that are grounded once more, with the arguments given
@@ -35,7 +39,7 @@ OPEN_TESTS = {  # what may answer otherwise while a variable is open
     *("is_list/1", "findall/3", "all/3", "all_or_none/3", "forall/2", "cut/1", "try_call/1", "once/1"),
 }
 # errors that ProbLog's text does not explain: the caller adds how to mend them
-EXPLAINED = (CallModeError, NonGroundProbabilisticClause, UnknownClause, NonGroundQuery, RecursionError)
+EXPLAINED = (CallModeError, NonGroundProbabilisticClause, UnknownClause, NonGroundQuery, RecursionError, LookedInto)
 CONTROL = ("'->'/2", "'!'/0", "->/2", "!/0", "'*->'/2", "*->/2")  # of Prolog, which ProbLog lacks
 
 
@@ -43,11 +47,16 @@ class Engine(DefaultEngine):
     """ProbLog's grounder, told where the program's text lies.
 
     ProbLog's subquery/2 makes a further one, without arguments, for the database that is there.
+
+    Args:
+        source: the program's text.
+        trusted: allow it to import Python and to load files outside its folder.
+        has_tokens: the goal to be grounded has tokens in it.
     """
 
-    def __init__(self, source: Source | None = None, trusted: bool = False) -> None:
+    def __init__(self, source: Source | None = None, trusted: bool = False, has_tokens: bool = False) -> None:
         super().__init__()
-        self.source, self.trusted = source, trusted
+        self.source, self.trusted, self.has_tokens = source, trusted, has_tokens
         self.calls: Counter[str] = Counter()  # how often each predicate was called
         self.location: Any = None  # of the latest call
         self.database: Any = None
@@ -56,6 +65,10 @@ class Engine(DefaultEngine):
         """Load ProbLog's built-in predicates, and ours in the place of some."""
         super().load_builtins()
         add_builtins(self)
+        for signature in CONDITIONAL:
+            name, arity = signature.rsplit("/", 1)
+            plain = self.get_builtin(self.get_builtins()[signature])
+            self.add_builtin(name, int(arity), ConditionalBuiltIn(signature, plain))
 
     def eval_call(self, node_id: Any, node: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a predicate, and count it."""
@@ -63,6 +76,36 @@ class Engine(DefaultEngine):
         self.calls[f"{functor}/{len(node.args)}"] += 1
         self.location = node.location
         return super().eval_call(node_id, node, *args, **kwargs)
+
+    def execute(self, node_id: Any, target: Any = None, database: Any = None, **kwargs: Any) -> Any:
+        """Run a goal, its results kept in a table of our own."""
+        if not hasattr(target, "_cache"):
+            target._cache = _Table(database.dont_cache)
+        return super().execute(node_id, target=target, database=database, **kwargs)
+
+    def eval_define(self, *, node: Any, context: Any, **kwargs: Any) -> Any:
+        """Try a predicate's clauses; where there are tokens, those whose heads don't look into them."""
+        if self.has_tokens and first_token(context) is not None:
+            node = node._replace(children=Candidates(kwargs["database"], node.children))
+        return super().eval_define(node=node, context=context, **kwargs)
+
+    def eval_choice(self, *, context: Any, **kwargs: Any) -> Any:
+        """Make a random variable, which can't be one of several that a token chooses from."""
+        if self.has_tokens and (token := first_token(context)) is not None:
+            token.refuse("a probability")
+        return super().eval_choice(context=context, **kwargs)
+
+    def eval_builtin(self, *, context: Any, **kwargs: Any) -> Any:
+        """Call a built-in predicate, or one in Python, unless it looks into a token."""
+        if self.has_tokens:
+            signature = self._signatures.get(kwargs.get("node_id"), "a predicate in Python")
+            if (token := looked_into(signature, context)) is not None:
+                token.refuse(signature)
+        return super().eval_builtin(context=context, **kwargs)
+
+    @cached_property
+    def _signatures(self) -> dict[Any, str]:
+        return {number: signature for signature, number in self.get_builtins().items()}
 
     def ground(
         self, db: LogicProgram, term: Term, target: Any = None, label: Any = None, **kwargs: Any
@@ -110,6 +153,22 @@ class Engine(DefaultEngine):
         return self.database
 
 
+class _Table(DefineCache):
+    """ProbLog's table of goals and their results.
+
+    A goal's results also answer those that are instances of it, unless one of them is a token: it may be equal.
+    """
+
+    def __setitem__(self, goal: tuple[str, Any], results: Any) -> None:
+        super().__setitem__(goal, results)
+        functor, arguments = goal
+        open_ = [i for i, argument in enumerate(arguments) if not is_ground(argument)]
+        if open_ and any(first_token(found[i] for i in open_) is not None for found in results.keys()):  # noqa: SIM118
+            for found in results.keys():  # noqa: SIM118
+                with suppress(KeyError):
+                    del self[functor, found]
+
+
 def ground(program: Program, query: Query, seconds: float, trust: bool = False) -> GroundProgram:
     """Ground the query, with an image for each variable that is no argument; arguments are left open.
 
@@ -132,40 +191,72 @@ def ground_given(program: Program, query: Query, answer: Sequence[Value], second
     return _grounded(program, Query(program, query.given(answer), ()), seconds, trust).result()
 
 
-def answer_terms(
-    program: Program, query: Query, seconds: float, trust: bool
-) -> dict[tuple[Value, ...], tuple[Term, ...]]:
-    """For each answer (the arguments' values in Python) the same values as ProbLog's terms; see `ground`."""
-    return {answer: terms for answer, (terms, _) in _grounded(program, query, seconds, trust).answers().items()}
+def argument_terms(program: Program, query: Query, seconds: float, trust: bool) -> list[dict[Value, Term]]:
+    """For each argument (a list element by element) its values, the same as ProbLog's terms; see `ground`."""
+    return _grounded(program, query, seconds, trust).terms()
 
 
 def _grounded(program: Program, query: Query, seconds: float, trust: bool) -> Reading:
-    formula, engine = Formula(), Engine(program.source, trust)
+    """Ground with a token for each argument; those that the program looks into are left open after all."""
+    opened: dict[str, str] = {}  # and the predicates that look into them
+    with time_limit(seconds):
+        while True:
+            tokens = {name: _tokens(query, name) for name in query.arguments if name not in opened}
+            try:
+                with _errors_explained(program, query, opened):
+                    return _grounded_with(program, query, tokens, opened, seconds, trust)
+            except LookedInto as error:
+                opened[error.argument] = error.by
+
+
+def _tokens(query: Query, name: str) -> list[Token]:
+    length = query.lengths.get(name)
+    return [Token(name)] if length is None else [Token(name, place) for place in range(length)]
+
+
+def _grounded_with(
+    program: Program,
+    query: Query,
+    tokens: dict[str, list[Token]],
+    opened: Mapping[str, str],
+    seconds: float,
+    trust: bool,
+) -> Reading:
+    formula, engine = Formula(), Engine(program.source, trust, bool(tokens))
+    terms = {name: Term("tensor", Term(name)) for name in query.images} | {
+        name: own[0] if own[0].place is None else list2term(own) for name, own in tokens.items()
+    }
     try:
-        with time_limit(seconds), engine.errors_named(program.source.name, EXPLAINED):
-            _fill(formula, engine, program, query)
+        with engine.errors_named(program.source.name, EXPLAINED):
+            _fill(formula, engine, program, query, [terms.get(name) for name in query.names])
     except TimeIsUp:
-        raise UserError(_out_of_time(formula, engine, query, seconds) + _circle(program)) from None
+        raise UserError(_out_of_time(formula, engine, query, seconds, opened) + _circle(program)) from None
+    open_tests = engine.open_tests() if opened else ()
+    return Reading(program, query, formula, engine.database, open_tests, tokens)
+
+
+@contextmanager
+def _errors_explained(program: Program, query: Query, opened: Mapping[str, str]) -> Iterator[None]:
+    """Let ProbLog's errors of a kind that a user can mend be a sentence that says how."""
+    name = program.source.name
+    try:
+        yield
     except CallModeError as error:
-        opened = (
-            f"; {', '.join(query.arguments)} is open while grounding: let the rule produce it, as by between(0,9,N)"
-        )
-        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{opened * bool(query.arguments)}") from None
+        mend = f"; {', '.join(opened)} is open while grounding: let the rule produce it, as by between(0,9,N)"
+        raise UserError(f"{name}: {str(error).rstrip('.')}{mend * bool(opened)}") from None
     except NonGroundProbabilisticClause as error:
         mend = "what a network reads, or a probability is of, must be known when it is reached"
         argument = f"; what a network reads is no argument ({', '.join(query.arguments)})" * bool(query.arguments)
-        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}: {mend}{argument}") from None
+        raise UserError(f"{name}: {str(error).rstrip('.')}: {mend}{argument}") from None
     except UnknownClause as error:
         control = "; ProbLog has no cut and no if-then-else: write a clause for each case, with \\+ for the other"
         missing = control if error.signature in CONTROL else what_was_meant(error.signature, program)
-        raise UserError(f"{program.source.name}: {str(error).rstrip('.')}{missing}") from None
+        raise UserError(f"{name}: {str(error).rstrip('.')}{missing}") from None
     except NonGroundQuery:
-        raise UserError(f"{program.source.name}: an answer to {query.goal} leaves a variable open") from None
+        raise UserError(f"{name}: an answer to {query.goal} leaves a variable open") from None
     except RecursionError:
         circle = _circle(program)
-        raise UserError(f"{program.source.name}: {query.goal} recurses too deeply; does it ever end?{circle}") from None
-    open_tests = engine.open_tests() if query.arguments else ()
-    return Reading(program, query, formula, engine.database, open_tests)
+        raise UserError(f"{name}: {query.goal} recurses too deeply; does it ever end?{circle}") from None
 
 
 def with_goal(program: Program, query: Query) -> SimpleProgram:
@@ -174,23 +265,29 @@ def with_goal(program: Program, query: Query) -> SimpleProgram:
     for statement in program.statements:
         statements.add_statement(statement)
     statements.add_statement(Clause(Term(GOAL, *(Var(name) for name in query.names)), query.goal))
+    for number, goal in enumerate(query.evidence.values()):
+        statements.add_statement(Clause(Term(f"{GOAL}_{number}", *map(Var, query.images)), goal))
     return statements
 
 
-def _fill(formula: LogicFormula, engine: Engine, program: Program, query: Query) -> None:
-    """Ground the query and the program's evidence into the formula."""
+def _fill(
+    formula: LogicFormula, engine: Engine, program: Program, query: Query, arguments: Sequence[Term | None]
+) -> None:
+    """Ground the query, with these terms for its variables, and the program's evidence into the formula."""
     statements = with_goal(program, query)
     ground_possible_lists(engine, [len(declaration.domain) for declaration in program.declarations])
     exact = ExactEngine(Model("", [Network(None, f"net{i}") for i in range(len(program.declarations))], load=False))
     exact.engine = engine
     database = exact.prepare(statements)
-    arguments = [Term("tensor", Term(name)) if name in query.images else None for name in query.names]
     engine.ground(database, Term(GOAL, *arguments), formula, label=LogicFormula.LABEL_QUERY)
-    if query.arguments and engine.open_tests():
+    if None in arguments and engine.open_tests():
         found = [name for name, node in formula.queries() if node is not None and name.is_ground()]
         for name in found[:: len(found) // CHECKED + 1]:
             del formula._cache  # or it would look up what it found while the arguments were open
             engine.ground(database, name, formula, label=GIVEN)
+    images = [Term("tensor", Term(name)) for name in query.images]
+    for number in range(len(query.evidence)):
+        engine.ground(database, Term(f"{GOAL}_{number}", *images), formula, label=OBSERVED)
     engine.ground_evidence(database, formula, _evidence(engine, database))
 
 
@@ -221,12 +318,19 @@ def _circle(program: Program) -> str:
     return f"; note that {' and that '.join(groups)} call each other" if groups else ""
 
 
-def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: float) -> str:
+def _out_of_time(formula: LogicFormula, engine: Engine, query: Query, seconds: float, opened: Mapping[str, str]) -> str:
     calls = [(name, n) for name, n in engine.calls.most_common() if not name.startswith(("_", GOAL))]
     busiest = ", ".join(f"{name} {count:,} times" for name, count in calls[:3])
+    mend = (
+        "if the recursion does end, the rule enumerates whole numbers or assignments, whose number multiplies: write "
+        "it one step at a time, as programs/addition_multi.pl adds digit by digit with a carry, or raise the budget"
+    )
+    for name, by in opened.items():
+        mend = (
+            f"all values of {name} are enumerated, as {by} looks into it: let the rule compute it and compare it by =, "
+            f"or, where it is a list, name its elements in the query or give its length, as {name}:3"
+        )
     return (
         f"{query.goal} was not grounded within its budget of {seconds:g} s: {len(formula):,} ground nodes so far, "
-        f"after calling {busiest}; if the recursion does end, the rule enumerates whole numbers or assignments, whose "
-        "number multiplies: write it one step at a time, as programs/addition_multi.pl adds digit by digit with a "
-        "carry, or raise the budget"
+        f"after calling {busiest}; {mend}"
     )

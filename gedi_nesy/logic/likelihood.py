@@ -13,7 +13,7 @@ DIGITS = 12  # probabilities that agree in so many are one leaf: sums in another
 
 
 class Likelihood:
-    """The probability of each answer as a function of the neural variables, given the rule's evidence.
+    """The probability of a rule as a function of the neural variables and the arguments, given its evidence.
 
     Args:
         ground: the ground program.
@@ -22,7 +22,7 @@ class Likelihood:
 
     Attributes:
         diagram: the nodes; a leaf is one without children.
-        roots: of each answer; the last is that of an impossible one.
+        root: of the rule.
         value: the probability that each leaf stands for.
 
     Raises:
@@ -30,23 +30,22 @@ class Likelihood:
     """
 
     def __init__(self, ground: GroundProgram, compiled: Compiled, weights: Sequence[Sequence[float]]) -> None:
-        neural = [variable for variable in compiled.order if variable < len(ground.variables)]
-        self.diagram = Diagram([ground.sizes[variable] for variable in neural], compiled.nodes.max_nodes)
+        kept = [variable for variable in compiled.order if ground.fact(variable) is None]
+        self.diagram = Diagram([ground.sizes[variable] for variable in kept], compiled.nodes.max_nodes)
         self.value = {FALSE: 0.0, TRUE: 1.0}
         self._leaves = {0.0: FALSE, 1.0: TRUE}
         self._added: dict[tuple[int, int, float], int] = {}
         self._divided: dict[tuple[int, int], int] = {}
-        level_of = {variable: level for level, variable in enumerate(neural)}
+        level_of = {variable: level for level, variable in enumerate(kept)}
         image = {FALSE: FALSE, TRUE: TRUE}
-        for node in compiled.nodes.reachable([*compiled.roots.values(), compiled.evidence]):
+        for node in compiled.nodes.reachable([compiled.root, compiled.evidence]):
             variable = compiled.order[compiled.nodes.level[node]]
             children = [image[child] for child in compiled.nodes.children[node]]
             if variable in level_of:
                 image[node] = self.diagram.node(level_of[variable], tuple(children))
             else:
                 image[node] = self._mean(children, weights[variable - len(ground.variables)])
-        evidence = image[compiled.evidence]
-        self.roots = (*(self._divide(image[root], evidence) for root in compiled.roots.values()), FALSE)
+        self.root = self._divide(image[compiled.root], image[compiled.evidence])
 
     def _mean(self, nodes: Sequence[int], weights: Sequence[float]) -> int:
         total = FALSE

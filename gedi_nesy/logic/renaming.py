@@ -34,10 +34,12 @@ class Renamings:
     ) -> None:
         self.solutions, self.distribution = solutions, distribution
         self.likelihood, self.diagram = likelihood, likelihood.diagram
-        self.networks = [variables[variable].network for variable in solutions.order]  # of each level
+        self.networks = [variables[variable].network for variable in solutions.order]  # of each neural level
+        self._network_at = dict(zip(solutions.neural_levels, self.networks, strict=True))
+        self._present_at = solutions.present()  # the values at each level
         self.domains = {variable.network: variable.domain for variable in variables}
         marginals = distribution.marginals()
-        self.marginals = [marginals[variable].tolist() for variable in solutions.order]  # of each level
+        self.marginals = [marginals[variable].tolist() for variable in solutions.order]  # of each neural level
         self._highest: dict[Row, float] = {}
 
     def present(self) -> list[Symbol]:
@@ -45,15 +47,21 @@ class Renamings:
         levels = zip(self.networks, self.solutions.ways, strict=True)
         return list(dict.fromkeys((network, value) for network, ways in levels for value, n in enumerate(ways) if n))
 
-    def highest(self, answer: int, values: tuple[int, ...]) -> float:
-        """The probability of an answer, the highest that there is where some levels' values are open."""
-        if (answer, values) not in self._highest:
-            nodes = {self.likelihood.roots[answer]}
-            for level, value in enumerate(values):
+    def highest(self, arguments: tuple[int, ...], values: tuple[int, ...]) -> float:
+        """The probability of the rule, the highest that there is where some symbols are open.
+
+        Args:
+            arguments: the number of each one's value.
+            values: at each neural level.
+        """
+        row = (arguments, values)
+        if row not in self._highest:
+            nodes = {self.likelihood.root}
+            for level, value in enumerate(self.solutions.path(row)):
                 every = range(self.diagram.sizes[level]) if value == OPEN else (value,)
                 nodes = {self.diagram.follow(node, level, v) for node in nodes for v in every}
-            self._highest[answer, values] = max(self.likelihood.value[node] for node in nodes)
-        return self._highest[answer, values]
+            self._highest[row] = max(self.likelihood.value[node] for node in nodes)
+        return self._highest[row]
 
     def still_likely(self, row: Row, renaming: Map) -> bool:
         """Whether the renaming, perhaps of some symbols only yet, can leave a row as probable as it is."""
@@ -69,24 +77,21 @@ class Renamings:
 
     def counterexample(self, renaming: Map) -> Row | None:
         """An assignment that the renaming takes to a less probable one; None where there is none."""
-        for answer, root in enumerate(self.likelihood.roots):
-            path = self._escape(root, root, renaming, 0, set())
-            if path is not None:
-                return answer, tuple(path)
-        return None
+        root = self.likelihood.root
+        path = self._escape(root, root, renaming, 0, set())
+        return None if path is None else self.solutions.row(path)
 
     def _escape(self, node: int, image: int, renaming: Map, level: int, safe: set[tuple[int, int]]) -> list[int] | None:
         """The values of a path from the node whose renaming leads from the image to a lower probability."""
         if node == FALSE or (node, image) in safe:
             return None
-        if level == len(self.networks):
+        if level == len(self.diagram.sizes):
             return [] if self.likelihood.value[image] < self.likelihood.value[node] * (1 - SAME) else None
-        for value, n in enumerate(self.solutions.ways[level]):
-            if n:
-                child = self.diagram.follow(node, level, value)
-                target = self.diagram.follow(image, level, renaming[self.networks[level], value])
-                path = self._escape(child, target, renaming, level + 1, safe)
-                if path is not None:
-                    return [value, *path]
+        for value in self._present_at[level]:
+            child = self.diagram.follow(node, level, value)
+            renamed = renaming[self._network_at[level], value] if level in self._network_at else value
+            path = self._escape(child, self.diagram.follow(image, level, renamed), renaming, level + 1, safe)
+            if path is not None:
+                return [value, *path]
         safe.add((node, image))
         return None

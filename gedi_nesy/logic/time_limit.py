@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 MEMORY = 3 * 2**29  # bytes that the child may take beyond what it shares with its parent
 GRACE = 2.0  # seconds for a child whose time is up to say how far it came
+PATIENCE = 30  # times its budget that a child may take by the clock: a busy machine gives it less than a processor
+POLL = 0.1  # seconds between two looks whether the child still lives
 AGAIN = 0.2  # seconds after which an exception that got lost, as in a finaliser, is raised again
 
 _is_child = False
@@ -46,7 +48,9 @@ class OutOfBudget(UserError):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """In a child process, run the body for at most so many seconds, single calls into C aside; elsewhere, run it.
+    """In a child process, run the body for at most so many seconds of CPU time; elsewhere, run it.
+
+    Single calls into C are not stopped. What else runs on the machine makes no difference.
 
     Raises:
         TimeIsUp: the body ran longer.
@@ -54,12 +58,12 @@ def time_limit(seconds: float) -> Iterator[None]:
     if not _is_child:
         yield
         return
-    signal.signal(signal.SIGALRM, _time_is_up)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), AGAIN)
+    signal.signal(signal.SIGPROF, _time_is_up)
+    signal.setitimer(signal.ITIMER_PROF, max(seconds, 1e-3), AGAIN)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _time_is_up(number: int, frame: Any) -> NoReturn:
@@ -89,7 +93,7 @@ def run_limited(work: Callable[[], T], seconds: float) -> T:
         _serve(work, writer, seconds)
     os.close(writer)
     try:
-        message = _receive(reader, time.monotonic() + seconds + GRACE)
+        message = _receive(reader, pid, time.monotonic() + PATIENCE * (seconds + GRACE))
     finally:
         os.close(reader)
         _end(pid)
@@ -133,19 +137,33 @@ def _end(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _receive(reader: int, end: float) -> bytes:
+def _receive(reader: int, pid: int, end: float) -> bytes:
     """The child's message, after its length. Another child may hold the pipe open, so that its end says nothing."""
     content = b""
     with selectors.DefaultSelector() as selector:
         selector.register(reader, selectors.EVENT_READ)
         while len(content) < 8 or len(content) < 8 + int.from_bytes(content[:8], "big"):
-            if not selector.select(max(0.0, end - time.monotonic())):
-                raise TimeIsUp
+            died = _how_it_died(pid)  # before the look for what it wrote last
+            if not selector.select(0 if died else POLL):
+                if died or time.monotonic() > end:
+                    raise died or TimeIsUp
+                continue
             piece = os.read(reader, 2**20)
             if not piece:
-                raise ChildDied
+                raise _how_it_died(pid, wait=True) or ChildDied
             content += piece
     return content[8:]
+
+
+def _how_it_died(pid: int, wait: bool = False) -> type[BaseException] | None:
+    """What the child's end means; None while it lives."""
+    try:
+        status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | (0 if wait else os.WNOHANG))
+    except ChildProcessError:  # where SIGCHLD is ignored
+        return ChildDied
+    if status is None:
+        return None
+    return TimeIsUp if status.si_status == signal.SIGXCPU else ChildDied
 
 
 def _serve(work: Callable[[], Any], writer: int, seconds: float) -> NoReturn:
@@ -165,7 +183,7 @@ def _serve(work: Callable[[], Any], writer: int, seconds: float) -> NoReturn:
 
 
 def _limit(seconds: float) -> None:
-    """Set the kernel's limits; the limit on CPU time is for a child whose parent was killed."""
+    """Set the kernel's limits; the limit on CPU time stops what the timer can't, a single call into C."""
     import resource  # of Unix, as fork is
 
     def lower(kind: int, limit: int) -> None:
@@ -173,7 +191,7 @@ def _limit(seconds: float) -> None:
         known = [value for value in (soft, hard) if value != resource.RLIM_INFINITY]
         resource.setrlimit(kind, (min([limit, *known]), hard))
 
-    lower(resource.RLIMIT_CPU, int(seconds + 2 * GRACE) + 1)
+    lower(resource.RLIMIT_CPU, int(seconds + GRACE) + 1)
     with contextlib.suppress(OSError), open("/proc/self/statm") as file:  # of Linux; elsewhere memory has no limit
         lower(resource.RLIMIT_AS, int(file.read().split()[0]) * resource.getpagesize() + MEMORY)
 

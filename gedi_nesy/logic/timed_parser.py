@@ -1,4 +1,4 @@
-"""ProbLog's parser with a budget of time, which grows with the square of a statement's length."""
+"""ProbLog's parser with a budget of CPU time, which grows with the square of a statement's length."""
 
 import time
 from typing import Any
@@ -24,7 +24,7 @@ class TimedParser(DefaultPrologParser):
 
     def __init__(self, factory: Any, name: str, seconds: float) -> None:
         super().__init__(factory)
-        self.name, self.seconds, self.end = name, seconds, time.monotonic() + seconds
+        self.name, self.seconds, self.end = name, seconds, time.thread_time() + seconds
 
     def next_token(self, *args: Any) -> Any:
         """The next token."""
@@ -37,7 +37,7 @@ class TimedParser(DefaultPrologParser):
         return super().fold(*args, **kwargs)
 
     def _check_clock(self) -> None:
-        if time.monotonic() > self.end:
+        if time.thread_time() > self.end:
             raise UserError(
                 f"{self.name} was not parsed within its budget of {self.seconds:g} s: split statements of thousands of "
                 "literals, each into several predicates, or raise the budget"

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gedi_nesy.logic.compiled import Compiled, neural_solutions
+from gedi_nesy.logic.compiled import Compiled, projected
 from gedi_nesy.logic.diagram import FALSE, TRUE
 from gedi_nesy.logic.ground import GroundProgram
 from gedi_nesy.logic.solutions import Solutions
 
 WORLDS = 1_000  # that are told apart; of more, so many are drawn
 
-State = tuple[int, ...]  # the roots of the answers, then the evidence, in worlds that agree in some facts
+State = tuple[int, int]  # the rule's root and the evidence's, in worlds that agree in some facts
 
 
 class OwnDistribution:
@@ -36,16 +36,12 @@ class OwnDistribution:
 
     def __init__(self, ground: GroundProgram, compiled: Compiled, weights: Sequence[Sequence[float]]) -> None:
         worlds = _Worlds(ground, compiled, weights).run()
-        roots = {(i, answer): root for i, state in enumerate(worlds) for answer, root in enumerate(state[:-1])}
-        neural = neural_solutions(ground, Compiled(compiled.nodes, compiled.order, roots, TRUE))
-        found = list(neural.roots.values())
-        answers = len(compiled.roots)
-        self.solutions = [
-            Solutions(Compiled(neural.nodes, neural.order, {(i,): root for i, root in enumerate(own)}, TRUE))
-            for own in (found[i * answers : (i + 1) * answers] for i in range(len(worlds)))
-        ]
-        total = sum(worlds.values())
-        self.probabilities = [weight / total for weight in worlds.values()]
+        without_facts = projected(ground, compiled, [root for root, _ in worlds], lambda v: ground.fact(v) is None)
+        every = [Solutions(without_facts, root, len(ground.variables)) for root in without_facts.roots]
+        kept = [(own, weight) for own, weight in zip(every, worlds.values(), strict=True) if own.total]
+        self.solutions = [own for own, _ in kept]
+        total = sum(weight for _, weight in kept)
+        self.probabilities = [weight / total for _, weight in kept]
 
     def marginals(self) -> list[Tensor]:
         """The probability of each value of each neural variable, in the program's order; float64."""
@@ -57,33 +53,35 @@ class OwnDistribution:
         """Draw n assignments.
 
         Returns:
-            The number of the answer, [n], and the values, [variables, n], in the program's order.
+            The values of the arguments, [arguments, n], and of the neural variables, [variables, n], both in the
+            program's order.
         """
         if len(self.solutions) == 1:
             return self.solutions[0].sample(n, generator)
         shares = torch.tensor(self.probabilities, dtype=torch.float64)
         world = torch.multinomial(shares, n, replacement=True, generator=generator)
-        answers = torch.empty(n, dtype=torch.long)
-        values = torch.empty(len(self.solutions[0].order), n, dtype=torch.long)
+        first = self.solutions[0]
+        values = torch.empty(len(first.order), n, dtype=torch.long)
+        arguments = torch.empty(len(first.variables) - len(first.order), n, dtype=torch.long)
         for i in world.unique().tolist():
             here = (world == i).nonzero().squeeze(1)
-            answers[here], values[:, here] = self.solutions[i].sample(len(here), generator)
-        return answers, values
+            arguments[:, here], values[:, here] = self.solutions[i].sample(len(here), generator)
+        return arguments, values
 
 
 class _Worlds:
     """Settles one fact after the other, and merges worlds whose diagrams have become the same."""
 
     def __init__(self, ground: GroundProgram, compiled: Compiled, weights: Sequence[Sequence[float]]) -> None:
-        self.diagram, self.neural = compiled.nodes, len(ground.variables)
-        self.start = (*compiled.roots.values(), compiled.evidence)
+        self.diagram = compiled.nodes
+        self.start = (compiled.root, compiled.evidence)
         self.shares = [  # of each level's values; a network may say anything
             [1 / ground.sizes[variable]] * ground.sizes[variable]
-            if variable < self.neural
-            else weights[variable - self.neural]
+            if ground.fact(variable) is None
+            else weights[variable - len(ground.variables)]
             for variable in compiled.order
         ]
-        self.facts = [level for level, variable in enumerate(compiled.order) if variable >= self.neural]
+        self.facts = [level for level, variable in enumerate(compiled.order) if ground.fact(variable) is not None]
         self._mass = {FALSE: 0.0, TRUE: 1.0}
 
     def run(self) -> dict[State, float]:
@@ -94,8 +92,9 @@ class _Worlds:
             for value, share in enumerate(self.shares[level]):
                 restricted: dict[int, int] = {}
                 for state, weight in states.items() if share else ():
-                    settled[tuple(self._restrict(node, level, value, restricted) for node in state)] += weight * share
-            states = {state: weight for state, weight in settled.items() if any(state[:-1])}
+                    root, evidence = (self._restrict(node, level, value, restricted) for node in state)
+                    settled[root, evidence] += weight * share
+            states = {state: weight for state, weight in settled.items() if state[0] != FALSE}
             if len(states) > WORLDS:
                 states = self._some(states)
         return {state: weight * self._mass_of(state[-1]) for state, weight in states.items()}

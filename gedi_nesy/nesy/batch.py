@@ -28,7 +28,7 @@ class Batch:
         images: for each network the images of its variables, one variable after the other, the images of a call with
             several of them as channels: [variables * B, images, height, width].
         keys: for each network its variables' keys, in that order.
-        answers: the number of each of the B examples' answers, int64 [B]; None where the query has no arguments.
+        answers: the numbers of each example's arguments, int64 [B, arguments]; None where the query has none.
         size: B.
     """
 
@@ -120,7 +120,7 @@ def rule_log_prob(rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], 
     Args:
         rules: each candidate's, or a single one for all.
         log_probs: of every variable's symbols.
-        answers: the number of each of the B examples' answers, int64 [B]; None where the query has no arguments.
+        answers: the numbers of each example's arguments, int64 [B, arguments]; None where the query has none.
     """
     parts = []
     for rule, own in _by_rule(rules, log_probs):
@@ -151,7 +151,7 @@ def _by_rule(
 
 
 def _flatten(log_probs: Mapping[Key, Tensor], answers: Tensor | None) -> tuple[dict[Key, Tensor], Tensor | None]:
-    """[K, B, classes] -> [K * B, classes], and the answers' numbers K times over, [K * B]."""
+    """[K, B, classes] -> [K * B, classes], and the arguments' numbers K times over, [K * B, arguments]."""
     restarts = len(next(iter(log_probs.values())))
     flat = {key: values.flatten(0, 1) for key, values in log_probs.items()}
-    return flat, None if answers is None else answers.repeat(restarts)
+    return flat, None if answers is None else answers.repeat(restarts, 1)

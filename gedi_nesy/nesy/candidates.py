@@ -52,7 +52,8 @@ class Candidates(nn.Module):
         restarts: K.
         seed: of the initial weights.
         build: how they are built.
-        projected: whether each network has a projector of its features beside it, as Barlow Twins needs in training.
+        dim: of the embeddings by a projector of features, which each network has beside it where a term needs them;
+            without it there are none.
         rule: the rule; without it no probabilities are learned.
     """
 
@@ -62,14 +63,14 @@ class Candidates(nn.Module):
         restarts: int,
         seed: int,
         build: Build = PUBLISHED,
-        projected: bool = False,
+        dim: int | None = None,
         rule: Constraint | None = None,
     ):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.nets = nn.ModuleList(build_networks(shapes, build) for _ in range(restarts))
-            self.projectors = nn.ModuleList(build_projectors(shapes) for _ in range(restarts if projected else 0))
+            self.projectors = nn.ModuleList(build_projectors(shapes, dim) for _ in range(restarts) if dim)
         learns = rule is not None and any(True for _ in rule.parameters())
         self.own_rules = nn.ModuleList(copy.deepcopy(rule) for _ in range(restarts) if rule and learns)
 
@@ -122,14 +123,14 @@ def _build(shape: Shape, build: Build) -> nn.Module:
     return HEADS[build.head](shape.classes, shape.images)
 
 
-def build_projectors(shapes: Mapping[str, Shape]) -> nn.ModuleDict:
-    """For each of a rule's networks a projector 84-168-84 with batch normalisation, as the paper has it (App. M)."""
+def build_projectors(shapes: Mapping[str, Shape], dim: int) -> nn.ModuleDict:
+    """For each of a rule's networks a projector 84-168-dim with batch normalisation, as the paper has it (App. M)."""
     inner = 2 * FEATURES
 
     def activation() -> nn.Module:
         return nn.Sequential(nn.BatchNorm1d(inner, track_running_stats=False), nn.ReLU())
 
-    return nn.ModuleDict({name: mlp((FEATURES, inner, FEATURES), activation) for name in shapes})
+    return nn.ModuleDict({name: mlp((FEATURES, inner, dim), activation) for name in shapes})
 
 
 def network_shapes(constraint: Constraint, image_shape: torch.Size) -> dict[str, Shape]:

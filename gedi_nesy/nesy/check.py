@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.arguments import written
 from gedi_nesy.logic.concept_maps import ConceptMaps
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.candidates import network_shapes
@@ -73,7 +74,7 @@ def _example(constraint: Constraint) -> dict[str, str]:
     """One satisfying assignment."""
     drawn = constraint.sample(1, torch.Generator().manual_seed(0))
     symbols = {str(v.key): str(v.domain[int(drawn[v.key][0])]) for v in constraint.variables}
-    return symbols | {name: str(drawn[name][0]) for name in constraint.arguments}
+    return symbols | {name: written(drawn[name][0]) for name in constraint.arguments}
 
 
 def _concept_maps(found: ConceptMaps) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Examples:
     Attributes:
         pool: the distinct images that the examples use, uint8 [images, channels, height, width].
         rows: for each image of the query, its row in the pool in each example, int64 [N].
-        answers: the number of each example's answer among the rule's, int64 [N]; None where the query has no arguments.
+        answers: the numbers of each example's arguments, int64 [N, arguments]; None where the query has none.
         symbols: for each variable whose symbols say which image was drawn, the index of its true symbol in the domain,
             int64 [N]; only for scoring.
         reused: whether an image serves in more than one place, because the data set has too few of its class.
@@ -84,7 +84,7 @@ def draw_examples(
             reused |= used[k] > len(by_class[k])
     pool, where = torch.cat(list(rows.values())).unique(return_inverse=True)
     rows = dict(zip(rows, where.split(n), strict=True))
-    answers = constraint.number_answers({name: solutions[name] for name in constraint.arguments})
+    answers = constraint.number_arguments({name: solutions[name] for name in constraint.arguments})
     symbols = {call.key: solutions[call.key] for call in naming.values()}
     return Examples(images[pool], rows, answers, symbols, reused)
 

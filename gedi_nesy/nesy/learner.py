@@ -161,8 +161,8 @@ class Learner:
             model.redraw_heads(phase.seed)
             return model
         restarts = 1 if phase.name == "student" else self.recipe.restarts
-        projected = bool(phase.stage.weights.used("embeddings"))
-        return Candidates(self.shapes, restarts, phase.seed, self.recipe.build(phase.stage), projected, self.constraint)
+        dim = self.recipe.dim if phase.stage.weights.used("embeddings") else None
+        return Candidates(self.shapes, restarts, phase.seed, self.recipe.build(phase.stage), dim, self.constraint)
 
     def _chains(self, phase: Phase, model: Candidates, generator: torch.Generator) -> dict[str, Chains]:
         """This process's share of the chains of each network, where L_GEN is on."""

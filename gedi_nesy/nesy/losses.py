@@ -58,13 +58,13 @@ def network_log_prior(constraint: Constraint, keys: list[Key]) -> Tensor:
     return torch.stack([priors[key].exp() for key in keys]).mean(0).log()
 
 
-def build_objective(stage: Stage, constraint: Constraint, targets: Targets | None) -> Objective:
-    """The stage's weighted terms with the optimum of each (paper, Propositions 1 and 2)."""
+def build_objective(stage: Stage, constraint: Constraint, targets: Targets | None, dim: int) -> Objective:
+    """The stage's weighted terms with the optimum of each (paper, Propositions 1 and 2); dim of embeddings."""
     sizes = {variable.network: len(variable.domain) for variable in constraint.variables}
     log_classes = sum(math.log(size) for size in sizes.values()) / len(sizes)
     weights, prior = dict(stage.weights), {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0}[stage.prior]
     own = {"prior": prior, "teacher": None if targets is None else _entropy(targets)}
-    return Objective(weights, optima(weights, own))
+    return Objective(weights, optima(weights, own, dim))
 
 
 def _entropy(targets: Targets) -> float:
@@ -90,7 +90,7 @@ class StepLosses:
     ):
         self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
         self.training, self.seed, self.targets = training, seed, targets
-        self.objective = build_objective(stage, constraint, targets)
+        self.objective = build_objective(stage, constraint, targets, recipe.dim)
         self.steps = stage.length(len(loader), loader.calls_each)
         count = recipe.sampler.distorted // processes.count() if recipe.sampler else 0
         self.distorted = DistortedImages(loader, count, stage.noise, own_seed(seed))
@@ -195,14 +195,13 @@ class StepLosses:
 
     def _compare_views(self, term: Term, logits: dict[str, Tensor], view: Batch, clean: Batch) -> Tensor:
         """A term that compares the view with these logits and another one, drawn for it."""
-        assert term.loss is not None
         other = self._view(clean)
         if "prototypes" in term.needs:
             others = self._predict(other)
             cosines = [(TEMPERATURE * logits[name], TEMPERATURE * others[name]) for name in logits]
-            return torch.stack([term.loss(*pair, TEMPERATURE) for pair in cosines]).mean(0)
+            return torch.stack([term.of_cosines(*pair, TEMPERATURE) for pair in cosines]).mean(0)
         first, second = self._embeddings(view), self._embeddings(other)
-        return torch.stack([term.loss(first[name], second[name]) for name in first]).mean(0)
+        return torch.stack([term.of_embeddings(first[name], second[name]) for name in first]).mean(0)
 
     def _embeddings(self, batch: Batch) -> dict[str, Tensor]:
         """Each network's embeddings of the images of a batch, with the batch norm of the shares of all processes."""

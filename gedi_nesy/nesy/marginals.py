@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.arguments import OPEN
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 
@@ -30,7 +31,8 @@ def learn_marginals(constraint: Constraint, answers: Tensor | None, strength: fl
 
     Args:
         constraint: the rule.
-        answers: the number of each example's answer, int64 [N], as `Constraint.number_answers` gives them.
+        answers: the numbers of each example's arguments, int64 [N, arguments], as `Constraint.number_arguments` gives
+            them.
         strength: of the pull to the rule's own marginals, as a number of examples.
 
     Returns:
@@ -39,15 +41,16 @@ def learn_marginals(constraint: Constraint, answers: Tensor | None, strength: fl
     Raises:
         UserError: an answer is impossible.
     """
-    counts = _counts(constraint, answers)
+    seen, counts = _counts(constraint, answers)
+    every = torch.full((1, seen.shape[1]), OPEN)
     last = strength / max(strength + counts.sum().item(), LEAST)
     frequencies = {call.network: torch.ones(len(call.domain)) / len(call.domain) for call in constraint.variables}
-    own = wanted = _under_rule(constraint, frequencies)
+    own = wanted = _under_rule(constraint, frequencies, every, torch.ones(1))
     for share in (*(share for share in SHARES if share > last), last):
         for _ in range(STEPS):
             before = wanted
-            observed = _under_rule(constraint, frequencies, counts / counts.sum())
-            expected = _under_rule(constraint, frequencies)
+            observed = _under_rule(constraint, frequencies, seen, counts / counts.sum())
+            expected = _under_rule(constraint, frequencies, every, torch.ones(1))
             wanted = {key: share * own[key] + (1 - share) * observed[key] for key in own}
             frequencies = _scaled(constraint, frequencies, wanted, expected)
             if all((wanted[key] - before[key]).abs().max() < TOLERANCE for key in own):
@@ -55,16 +58,16 @@ def learn_marginals(constraint: Constraint, answers: Tensor | None, strength: fl
     return wanted
 
 
-def _counts(constraint: Constraint, answers: Tensor | None) -> Tensor:
-    """In how many examples each of the rule's answers is seen, [answers]."""
-    number = len(constraint.answers)
+def _counts(constraint: Constraint, answers: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The different answers, [answers, arguments], and in how many examples each of them is seen, [answers]."""
     if answers is None:
-        return torch.ones(1)
-    counts = torch.bincount(answers.cpu(), minlength=number).float()
-    if len(counts) > number:
-        row = int((answers >= number).nonzero()[0])
-        raise UserError(f"The answer of example {row + 1} is impossible under the rule; mend it or leave it out.")
-    return counts
+        return torch.empty(1, 0, dtype=torch.long), torch.ones(1)
+    seen, counts = answers.cpu().unique(dim=0, return_counts=True)
+    for numbers in seen:
+        if not constraint.is_possible(numbers):
+            row = int((answers.cpu() == numbers).all(1).nonzero()[0])
+            raise UserError(f"The answer of example {row + 1} is impossible under the rule; mend it or leave it out.")
+    return seen, counts.float()
 
 
 def _scaled(
@@ -84,16 +87,12 @@ def _scaled(
 
 
 def _under_rule(
-    constraint: Constraint, frequencies: Mapping[str, Tensor], weights: Tensor | None = None
+    constraint: Constraint, frequencies: Mapping[str, Tensor], answers: Tensor, weights: Tensor
 ) -> dict[Key, Tensor]:
     """The marginals of symbols that have these frequencies and satisfy the rule, [classes].
 
-    Each answer counts by its weight, [answers], or where none are given by its probability.
+    Each of the answers, [answers, arguments], counts by its weight, [answers].
     """
-    count = len(constraint.answers)
-    numbers = torch.arange(count) if constraint.arguments else None
-    inputs = {call.key: frequencies[call.network].log().expand(count, -1) for call in constraint.variables}
-    if weights is None:
-        weights = constraint.log_prob(inputs, numbers).softmax(0)
-    posteriors = constraint.posterior(inputs, numbers)
+    inputs = {call.key: frequencies[call.network].log().expand(len(answers), -1) for call in constraint.variables}
+    posteriors = constraint.posterior(inputs, answers if constraint.arguments else None)
     return {key: weights @ posterior.exp() for key, posterior in posteriors.items()}

@@ -138,7 +138,7 @@ class _Chains:
             heat = temperature * self.pull[network]
             scores[call.key] = (pulls.view(-1, symbols.shape[-1]) / heat).log_softmax(-1)
         answers = self.loader.examples.answers
-        given = None if answers is None else answers[block].repeat_interleave(self.chains)
+        given = None if answers is None else answers[block].repeat_interleave(self.chains, 0)
         drawn = self.constraint.sample_posterior(scores, given, generator=self.generator)
         for network, _, call in self._calls():
             one_hot = F.one_hot(drawn[call.key].view(len(block), -1), len(call.domain))

@@ -15,9 +15,11 @@ from pydantic import (
     model_validator,
 )
 
-from gedi_nesy.core.terms import TERMS
-from gedi_nesy.errors import UserError, did_you_mean
+from gedi_nesy.core.terms import TERMS, like
+from gedi_nesy.errors import UserError
+from gedi_nesy.methods import FAMILY, OURS, WITH_RULE, check_method
 from gedi_nesy.nesy.candidates import Build
+from gedi_nesy.networks.mnist_net import FEATURES
 from gedi_nesy.runs import recipe
 from gedi_nesy.runs.device import has_bf16
 from gedi_nesy.runs.recipe import Probability
@@ -26,8 +28,7 @@ from gedi_nesy.runs.weights import TermWeights, with_terms
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FEW, MANY = 300, 5000  # numbers of examples up to which, and from which on, our recipe is another one
-OURS, DEFAULT_EXAMPLES = "gedi+nesy", 1000
-METHODS = (OURS, "paper", "gedi", "nesy", "swav+nesy", "barlow+nesy")
+DEFAULT_EXAMPLES = 1000
 
 
 @with_terms(rule=True)
@@ -131,6 +132,7 @@ class Recipe(recipe.RunRecipe):
     data: str | None = None
     examples: PositiveInt = DEFAULT_EXAMPLES
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
+    dim: PositiveInt = FEATURES  # of the embeddings that some terms compare: a projector's outputs
     head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"
     cycles: PositiveInt = 1
     views: PositiveInt = 25
@@ -221,17 +223,17 @@ def recipe_for(method: str, examples: int) -> str:
     Raises:
         UserError: if there is no such method, or it has no recipe for this number of examples.
     """
+    check_method(method, WITH_RULE)
     if method == OURS:
         return "gedi-nesy-few" if examples <= FEW else "gedi-nesy-many" if examples >= MANY else "gedi-nesy"
-    if method not in METHODS:
-        raise UserError(
-            f"There is no method {method!r}{did_you_mean(method, list(METHODS))}; choose from {', '.join(METHODS)}."
-        )
-    family = method.replace("+", "-") + "-addition"
-    name = f"{family}-{examples}"
+    member = method.removesuffix("+nesy")
+    base = f"{like(member)}-nesy" if member in FAMILY else method
+    layer = f",family/{member}" if member in FAMILY and member != like(member) else ""
+    name = f"{base}-addition-{examples}"
     if name not in recipe_names():
         raise UserError(
             f"{method!r} is trained, as in the paper, on 100, 1000 or 10000 examples, not on {examples}; choose one of "
-            f"these, or take its settings with gedi-nesy train --recipe {family}-1000 --examples {examples}."
+            f"these, or take its settings with gedi-nesy train --recipe {base}-addition-1000{layer} --examples "
+            f"{examples}."
         )
-    return name
+    return name + layer

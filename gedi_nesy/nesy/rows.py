@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gedi_nesy.logic.arguments import written
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.evaluate import Fit, fit_to_rule
@@ -64,11 +65,11 @@ def _doubtful(fit: Fit) -> Tensor:
 def _row(number: int, fit: Fit, constraint: Constraint, loader: Loader) -> dict[str, Any]:
     log_prob = fit.log_prob[number].item()
     answers = loader.examples.answers
-    answer = () if answers is None else constraint.answers[int(answers[number])]
+    answer = () if answers is None else constraint.answer_of(answers[number])
     return {
         "line": loader.examples.lines[number],
         "symbols": {str(v.key): str(v.domain[int(fit.symbols[v.key][number])]) for v in constraint.variables},
-        "arguments": dict(zip(constraint.arguments, map(str, answer), strict=True)),
+        "arguments": dict(zip(constraint.arguments, map(written, answer), strict=True)),
         "breaks": bool(fit.satisfied[number] == 0),
         "log_prob": log_prob if math.isfinite(log_prob) else None,
     }

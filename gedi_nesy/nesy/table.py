@@ -38,7 +38,7 @@ def read_table(
     inputs, arguments, lines = read_inputs(path, constraint, size, channels)
     pool = inputs.single_pool
     uses = sum(len(column.unique()) for column in inputs.rows.values())
-    answers = constraint.number_answers(arguments)
+    answers = constraint.number_arguments(arguments)
     return Examples(pool, inputs.rows, answers, symbols={}, reused=uses > len(pool), lines=lines)
 
 
@@ -100,7 +100,7 @@ def _distinct(vectors: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
 
 def _arguments(path: Path, constraint: Constraint, lines: Mapping[int, Mapping[str, str]]) -> dict[str, list[object]]:
     """For each argument its value in every line."""
-    possible = {name: {answer[k] for answer in constraint.answers} for k, name in enumerate(constraint.arguments)}
+    possible = {name: constraint.argument_values(name)[0] for name in constraint.arguments}
     arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
     for number, line in lines.items():
         with _in_line(path, number):

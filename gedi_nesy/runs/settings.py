@@ -83,7 +83,8 @@ def load_settings(
 
     Args:
         kind: what is read.
-        name: of a .toml file in `folder`, without its ending, or the path of a .toml file.
+        name: of a .toml file in `folder`, without its ending, or the path of a .toml file. Several of the folder's,
+            with commas between, are laid on top of each other in their order.
         folder: of the recipes that come with the package.
         overrides: values by dotted name, for example {"seed": 3, "train.weights.prior": 40}.
         listed_by: the command that lists the names, for the error message.
@@ -91,7 +92,9 @@ def load_settings(
     Raises:
         UserError: for an unknown name or key, or a value that a setting can't take.
     """
-    values = _read(name, folder, listed_by)
+    values: dict[str, Any] = {}
+    for layer in [name] if name.endswith(".toml") else name.split(","):
+        values = _merge(values, _read(layer, folder, listed_by))
     for key, value in overrides.items():
         _set(values, key, value)
     try:

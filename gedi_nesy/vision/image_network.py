@@ -117,6 +117,18 @@ class ImageNetworks(nn.Module):
         head.weight.copy_(weight)
         head.bias.copy_(bias)
 
+    @property
+    def has_prototypes(self) -> bool:
+        """Whether logits are cosines with prototypes, or linear."""
+        return isinstance(self.members[0].head, CosineHead)
+
+    @torch.no_grad()
+    def set_prototypes(self, k: int, prototypes: Tensor) -> None:
+        """Give network k's cosine head these prototypes, [clusters, dim]."""
+        head = self.members[k].head
+        assert isinstance(head, CosineHead)
+        head.prototypes.weight.copy_(prototypes)
+
     def pick(self, which: Sequence[int]) -> dict[str, Tensor]:
         """The state of some of the networks."""
         return {

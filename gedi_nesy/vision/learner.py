@@ -116,7 +116,8 @@ class Learner:
             For each data set the network with the lowest certificate, S of them side by side, and how it was chosen.
         """
         networks = networks_of(training)
-        self._fit_heads(networks)
+        if not self.recipe.has_energy_model:  # else L_GEN has trained the heads, after k-means
+            self._fit_heads(networks)
         if self.choices is None:
             self.choices = choose(networks, self.inputs)
             networks = self._best(networks)
@@ -139,7 +140,7 @@ class Learner:
         self.choices = choices or None
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
-        """Give networks the clusters that Barlow Twins does not learn; without them none could be judged."""
+        """Give networks the clusters that embeddings alone do not have; without them none could be judged."""
         if self.recipe.train.weights.used("embeddings"):
             fit_heads(networks, self.inputs, self.clusters)
 

@@ -30,10 +30,10 @@ from gedi_nesy.vision.views import AnyInputs
 CHAINS = "chains"  # the replay buffer's name in a Training; it holds [capacity, K, ...], a chain of every network a row
 
 
-def build_objective(stage: Stage, clusters: int) -> Objective:
-    """The stage's weighted terms with the optimum of each that has one (paper, Proposition 1)."""
+def build_objective(stage: Stage, clusters: int, dim: int) -> Objective:
+    """The stage's weighted terms with the optimum of each that has one (paper, Proposition 1); dim of embeddings."""
     weights = dict(stage.weights)
-    return Objective(weights, optima(weights, {"prior": math.log(clusters)}))
+    return Objective(weights, optima(weights, {"prior": math.log(clusters)}, dim))
 
 
 class StepLosses:
@@ -61,7 +61,7 @@ class StepLosses:
     ) -> None:
         self.stage, self.sampler, self.inputs, self.training = stage, recipe.sampler, inputs, training
         self.temperature, self.guard = recipe.network.temperature, recipe.guard
-        self.objective = build_objective(stage, clusters)
+        self.objective = build_objective(stage, clusters, recipe.network.projector[-1])
         self.log_prior = uniform_log_prior(clusters, inputs.x.device)
         self.sgld = self.rounded = None
         if recipe.sampler is not None:
@@ -99,10 +99,10 @@ class StepLosses:
 
     def _compare_views(self, term: Term, logits: Tensor, embeddings: Tensor) -> Tensor:
         """A term that compares two views, of which both have logits and embeddings [K, 2 * batch, ...]."""
-        assert term.loss is not None
         if "prototypes" in term.needs:
-            return term.loss(*(logits * self.temperature).split(self.stage.batch, 1), self.temperature)
-        return term.loss(*embeddings.split(self.stage.batch, 1))
+            cosines, view_cosines = (logits * self.temperature).split(self.stage.batch, 1)
+            return term.of_cosines(cosines, view_cosines, self.temperature)
+        return term.of_embeddings(*embeddings.split(self.stage.batch, 1))
 
     def _energy_terms(self, logits: Tensor, chains: Tensor, penalised: bool) -> dict[str, Tensor]:
         """L_GEN, and the penalty on the energies where it weighs anything."""

@@ -49,6 +49,7 @@ class Networks(nn.Module):
         head: "cosine" (see StackedCosine) or "linear".
         temperature: of the cosine head.
         seed: of the initial weights.
+        l2_norm: whether the projector scales its outputs to length 1.
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class Networks(nn.Module):
         head: Literal["cosine", "linear"],
         temperature: float,
         seed: int,
+        l2_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.count = count
+        self.count, self.l2_norm = count, l2_norm
         generator = torch.Generator().manual_seed(seed)
         self.encoder = _perceptron(count, (inputs, *encoder), generator)
         self.projector = _perceptron(count, (encoder[-1], *projector), generator)
@@ -81,7 +83,7 @@ class Networks(nn.Module):
     def project(self, features: Tensor) -> Tensor:
         """The projector's outputs: [K, batch, features] -> [K, batch, dim]."""
         embeddings: Tensor = self.projector(features)
-        return embeddings
+        return F.normalize(embeddings, dim=-1) if self.l2_norm else embeddings
 
     def classify(self, embeddings: Tensor) -> Tensor:
         """Logits: [K, batch, dim] -> [K, batch, clusters]."""
@@ -97,6 +99,17 @@ class Networks(nn.Module):
         """Give network k the logits embeddings @ weight.T + bias, [clusters, dim] and [clusters]."""
         assert isinstance(self.head, StackedLinear)
         self.head.weight[k], self.head.bias[k] = weight.T, bias
+
+    @property
+    def has_prototypes(self) -> bool:
+        """Whether logits are cosines with prototypes, or linear."""
+        return isinstance(self.head, StackedCosine)
+
+    @torch.no_grad()
+    def set_prototypes(self, k: int, prototypes: Tensor) -> None:
+        """Give network k's cosine head these prototypes, [clusters, dim]."""
+        assert isinstance(self.head, StackedCosine)
+        self.head.prototypes[k] = prototypes.T
 
     def pick(self, which: Sequence[int]) -> dict[str, Tensor]:
         """The state of some of the networks."""

@@ -17,8 +17,8 @@ def new_networks(recipe: Recipe, count: int, shape: tuple[int, ...], clusters: i
     network = recipe.network
     if recipe.track == "images":
         return ImageNetworks(count, network, recipe.speed, shape[0], clusters, seed)
-    widths = [int(width) for width in network.encoder]
-    return Networks(count, shape[0], widths, network.projector, clusters, network.head, network.temperature, seed)
+    widths, head = [int(width) for width in network.encoder], (network.head, network.temperature)
+    return Networks(count, shape[0], widths, network.projector, clusters, *head, seed, network.l2_norm)
 
 
 def clusters_in(weights: Mapping[str, Tensor], recipe: Recipe) -> int:

@@ -15,10 +15,11 @@ from pydantic import (
     model_validator,
 )
 
-from gedi_nesy.core.terms import terms_with
+from gedi_nesy.core.terms import like, terms_with
 from gedi_nesy.data.load import holds_images
 from gedi_nesy.data.points import load_points
-from gedi_nesy.errors import UserError, did_you_mean
+from gedi_nesy.errors import UserError
+from gedi_nesy.methods import PUBLISHED, WITHOUT_RULE, check_method
 from gedi_nesy.runs import recipe
 from gedi_nesy.runs.recipe import Probability
 from gedi_nesy.runs.rollback import Guard
@@ -30,7 +31,6 @@ RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 TRACKS = ("points", "images")
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
 CHARACTERS = ("mnist", "digits", "mnist+operators", "digits+operators")
-METHODS = ("gedi", "gedi-no-gen", "gedi-no-inv", "gedi-no-prior", "gedi-two-stage", "jem", "swav", "barlow")
 
 
 @with_terms(rule=False)
@@ -51,8 +51,8 @@ class Network(Settings):
 
     Of points the encoder is a perceptron, given by its widths after the input. Of images it is "resnet8-F", the paper's
     with F features, or torchvision's ResNet-18 with a stem for small images, "resnet18" with its batch norm or
-    "resnet18-groupnorm" with groups of 8 channels instead. The projector is a perceptron, given by its widths; for
-    images it can have batch norm after every layer and scale its outputs to length 1. Perceptrons have ReLU inside.
+    "resnet18-groupnorm" with groups of 8 channels instead. The projector is a perceptron, given by its widths; it can
+    scale its outputs to length 1, and have batch norm after every layer for images. Perceptrons have ReLU inside.
     """
 
     encoder: Annotated[tuple[int, ...] | str, PlainValidator(_read_encoder)]
@@ -219,12 +219,22 @@ class Recipe(recipe.RunRecipe):
             for name in stage.weights.used("prototypes"):
                 if self.network.head != "cosine":
                     raise ValueError(f'weights.{name} needs network.head = "cosine", whose prototypes it learns')
-        for name in self.train.weights.used("embeddings"):
-            if self.network.head != "linear":
-                raise ValueError(
-                    f'weights.{name} needs network.head = "linear", which is fitted to the embeddings afterwards'
-                )
+            for name in stage.weights.used("whitening"):
+                if stage.batch <= self.network.projector[-1]:
+                    raise ValueError(f"weights.{name} needs a batch of more images than the projector has outputs")
+        self._check_clusters()
         return self
+
+    def _check_clusters(self) -> None:
+        """K-means after [train] must not replace what another term has taught the head."""
+        weights = self.train.weights
+        others = [name for name in ("gen", "inv", "prior") if not getattr(weights, name).is_zero]
+        for name in weights.used("embeddings"):
+            for other in (*others, *weights.used("prototypes")):
+                raise ValueError(
+                    f"train.weights.{name} has clusters by k-means, which undo what train.weights.{other} teaches; "
+                    "drop one of them" + ", or put gen into [refine]" * (other == "gen")
+                )
 
     @model_validator(mode="after")
     def _graph_fits(self) -> "Recipe":
@@ -248,8 +258,8 @@ class Recipe(recipe.RunRecipe):
             raise ValueError(f'network.encoder = "{self.network.encoder}" is for images, which need an [augment] too')
         if self.augment is not None or self.scale == "symmetric" or self.speed != Speed():
             raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
-        if self.network.batch_norm or self.network.l2_norm:
-            raise ValueError("network.batch_norm and network.l2_norm are for images; network.encoder is for points")
+        if self.network.batch_norm:
+            raise ValueError("network.batch_norm is for images; network.encoder is for points")
 
 
 def recipe_names() -> list[str]:
@@ -273,18 +283,21 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
 def recipe_for(method: str, published: bool = False, dataset: str | None = None) -> str:
     """The recipe that trains a method on a data set: ours, or the paper's.
 
-    For images there is the paper's only. Images that it does not have get its settings for CIFAR-10, and characters,
-    which mean something else when they are flipped, those for SVHN.
+    For images there is the paper's only; what the paper lacks of Section 2's family is laid on top of its SwAV or its
+    Barlow Twins. Images that it does not have get its settings for CIFAR-10, and characters, which mean something else
+    when they are flipped, those for SVHN.
 
     Raises:
-        UserError: if there is no such method, or no such data set.
+        UserError: if there is no such method, or no such data set, or none of the paper's.
     """
-    if method not in METHODS:
-        hint = did_you_mean(method, list(METHODS))
-        raise UserError(f"There is no method {method!r}{hint}; choose from {', '.join(METHODS)}.")
+    check_method(method, WITHOUT_RULE)
+    if published and method not in PUBLISHED:
+        raise UserError(f"The paper does not train {method}; leave out --published, or take {', '.join(PUBLISHED)}.")
     if dataset and not holds_images(dataset):
         load_points(dataset, None, 0, 0.0)  # what is wrong with it is said before anything of a recipe
     elif dataset:
-        like = dataset if dataset in IMAGES else "svhn" if dataset in CHARACTERS else "cifar10"
-        return f"paper-{like}-{method}"
+        known = dataset if dataset in IMAGES else "svhn" if dataset in CHARACTERS else "cifar10"
+        if method in PUBLISHED:
+            return f"paper-{known}-{method}"
+        return f"paper-{known}-{like(method.removesuffix('+gen'))},images/{method}"
     return f"paper-{method}" if published else method

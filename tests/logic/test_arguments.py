@@ -32,8 +32,8 @@ def test_numbers_of_any_precision_find_their_answer(values):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (torch.tensor([[0], [1]]), r"S is \(0,\) in example 0, a list, and the rule's answers have a number: pass one"),
-        (np.array([[0], [1]]), r"S is \(0,\) in example 0, a list"),
+        (torch.tensor([[0], [1]]), r"S is \[0\] in example 0, a list, and the rule's answers have a number: pass one"),
+        (np.array([[0], [1]]), r"S is \[0\] in example 0, a list"),
         ([0, None], "S is None in example 1: a number, a name or a list is needed"),
         ([0, math.nan], "S is nan in example 1"),
         ([0, {}], r"S is \{\} in example 1"),
@@ -57,15 +57,15 @@ def test_lists_are_values_where_the_answers_are_lists():
         rule.log_prob(HALF, {"S": [1, 1]})
 
 
-def test_numbers_of_answers_stand_for_the_arguments_values():
+def test_numbers_stand_for_the_arguments_values():
     """Answers are 0 + 0, 0 + 1 = 1 + 0, 1 + 1."""
     rule = Constraint(BIT + "q(X,Y,S) :- bit(X,A), bit(Y,B), S is A+B.", "q(X,Y,S)", ("S",))
-    answer = rule.number_answers({"S": [2, 0, 7, 1.0]})
-    assert [rule.answers[i] for i in answer[[0, 1, 3]]] == [(2,), (0,), (1,)]
-    assert answer[2] == len(rule.answers)  # impossible
+    numbers = rule.number_arguments({"S": [2, 0, 7, 1.0]})
+    assert numbers.tolist() == [[2], [0], [3], [1]]  # 7 is any other value
+    assert [rule.answer_of(row) for row in numbers] == [(2,), (0,), ("another",), (1,)]
     generator = torch.Generator().manual_seed(0)
     inputs = {key: torch.randn(3, 2, generator=generator).log_softmax(1) for key in "XY"}
-    some, given = answer[[0, 1, 3]], {"S": [2, 0, 1]}
+    some, given = numbers[[0, 1, 3]], {"S": [2, 0, 1]}
     assert rule.log_prob(inputs, some).tolist() == rule.log_prob(inputs, given).tolist()
     assert rule.posterior(inputs, some)["X"].tolist() == rule.posterior(inputs, given)["X"].tolist()
     assert rule.most_probable(inputs, some)[1].tolist() == rule.most_probable(inputs, given)[1].tolist()
@@ -75,14 +75,17 @@ def test_numbers_of_answers_stand_for_the_arguments_values():
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        (torch.tensor([0.0, 1.0]), r"int64 \[batch\], as number_answers returns them, not \[2\] torch.float32"),
-        (torch.tensor([[0], [1]]), r"not \[2, 1\] torch.int64"),
-        (torch.tensor([0, 3]), "the answers have the numbers 0 to 2, not 0 to 3"),
-        (torch.tensor([-1, 0]), "not -1 to 0"),
-        (torch.tensor([0, 1, 1]), r"inputs and arguments differ in their number of examples: \[2, 3\]"),
+        (
+            torch.tensor([[0.0], [1.0]]),
+            r"int64 \[batch, 1\], as number_arguments returns them, not \[2, 1\]",
+        ),
+        (torch.tensor([0, 1]), r"not \[2\] torch.int64"),
+        (torch.tensor([[0], [3]]), r"the numbers of arguments lie between -1 and \[2\]"),
+        (torch.tensor([[-2], [0]]), r"between -1 and \[2\]"),
+        (torch.tensor([[0], [1], [1]]), r"inputs and arguments differ in their number of examples: \[2, 3\]"),
     ],
 )
-def test_wrong_numbers_of_answers_are_named(numbers, message):
+def test_wrong_numbers_of_arguments_are_named(numbers, message):
     rule = Constraint(BIT + "q(X,S) :- bit(X,S).", "q(X,S)", ("S",))
     with pytest.raises(UserError, match=message):
         rule.log_prob(HALF, numbers)
@@ -90,6 +93,6 @@ def test_wrong_numbers_of_answers_are_named(numbers, message):
 
 def test_a_query_without_arguments_takes_no_numbers():
     rule = Constraint(BIT + "q(X) :- bit(X,1).", "q(X)")
-    assert rule.number_answers({}) is None
+    assert rule.number_arguments({}) is None
     with pytest.raises(UserError, match=r"the query q\(X\) has no arguments"):
         rule.log_prob(HALF, torch.tensor([0, 0]))

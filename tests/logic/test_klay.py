@@ -13,7 +13,7 @@ def in_klay(rule):
     diagram, order, circuit = rule.diagram.nodes, rule.diagram.order, klay.Circuit()
     starts = [sum(len(v.domain) for v in rule.variables[:k]) + 1 for k in range(len(rule.variables))]
     nodes = {FALSE: circuit.false_node(), TRUE: circuit.true_node()}
-    for node in diagram.reachable(rule.diagram.roots.values()):
+    for node in diagram.reachable([rule.diagram.root]):
         first = starts[order[diagram.level[node]]]
         branches = [
             circuit.and_node([circuit.literal_node(first + value), nodes[child]])
@@ -21,7 +21,7 @@ def in_klay(rule):
             if child != FALSE
         ]
         nodes[node] = circuit.or_node(branches)
-    circuit.set_root(nodes[next(iter(rule.diagram.roots.values()))])
+    circuit.set_root(nodes[rule.diagram.root])
     module = circuit.to_torch_module(semiring="log", compile=False)
     return lambda literals: module(literals, torch.zeros_like(literals))[:, 0]
 

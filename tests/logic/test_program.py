@@ -101,6 +101,13 @@ def test_argument_that_the_rule_does_not_produce() -> None:
 
 
 @pytest.mark.parametrize("body", ["\\+ A = N", "A \\= N", "\\+(M = A, M = N)"])
+def test_an_argument_may_be_what_something_else_is_not(body: str) -> None:
+    rule = Constraint(DIGIT + f"q(X,N) :- digit(X,A), {body}.", query="q(X,N)", arguments=("N",))
+    value = rule.log_prob({"X": torch.zeros(3, 10).log_softmax(1)}, {"N": [3, 99, "it is"]})
+    assert value.exp().tolist() == pytest.approx([0.9, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("body", ["A @< N", "\\+ A @>= N", "M = A, M @< N"])
 def test_answers_that_an_open_argument_hides_are_refused(body: str) -> None:
     rule = Constraint(DIGIT + f"q(X,N) :- digit(X,A), {body}. q(X,99).", query="q(X,N)", arguments=("N",))
     with pytest.raises(UserError, match=r"q\(X,3\) has an answer, but the rule does not find it while N is open"):

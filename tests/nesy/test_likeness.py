@@ -63,7 +63,7 @@ def matched_by(features, symbols):
     n = symbols.shape[1]
     rows = {"X": torch.arange(n), "Y": torch.arange(n, 2 * n)}
     pool = torch.zeros(2 * n, 1, 28, 28, dtype=torch.uint8)
-    examples = Examples(pool, rows, rule.number_answers({"S": symbols.sum(0)}), {}, False)
+    examples = Examples(pool, rows, rule.number_arguments({"S": symbols.sum(0)}), {}, False)
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
     recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15})
     return match(rule, loader, recipe, likeness=by_cosine(features))

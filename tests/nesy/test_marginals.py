@@ -30,7 +30,7 @@ def draw(frequencies, n, seed):
 @pytest.mark.parametrize(("n", "most"), [(10_000, 0.005), (1000, 0.02), (100, 0.1)])
 def test_the_frequencies_of_digits_are_learned_from_sums(frequencies, n, most, sums):
     p, answers = draw(frequencies, n, seed=n)
-    learned = learn_marginals(sums, sums.number_answers({"S": answers}), strength=30)
+    learned = learn_marginals(sums, sums.number_arguments({"S": answers}), strength=30)
     assert divergence(p, learned["X"]) < most
     torch.testing.assert_close(learned["X"], learned["Y"], atol=1e-3, rtol=0)
 
@@ -38,7 +38,7 @@ def test_the_frequencies_of_digits_are_learned_from_sums(frequencies, n, most, s
 def test_by_hand():
     """Of two bits the sum is 0, 1, 2 in 16, 8 and 1 of 25 examples: each bit is 1 with probability 1 / 5."""
     rule = Constraint(BITS, query="both(X,Y,S)", arguments=("S",))
-    answers = rule.number_answers({"S": [0] * 16 + [1] * 8 + [2]})
+    answers = rule.number_arguments({"S": [0] * 16 + [1] * 8 + [2]})
     learned = learn_marginals(rule, answers, strength=0)
     torch.testing.assert_close(learned["X"], torch.tensor([0.8, 0.2]), atol=1e-3, rtol=0)
     own = learn_marginals(rule, answers, strength=1e9)
@@ -48,7 +48,7 @@ def test_by_hand():
 def test_what_the_rule_filters_is_no_frequency():
     """Pairs with a sum below 2, the sum 0 in 9 of 15 and 1 in 6: each bit is 1 in 3 of 15 examples."""
     rule = Constraint(BITS, query="at_most_one(X,Y,S)", arguments=("S",))
-    learned = learn_marginals(rule, rule.number_answers({"S": [0] * 9 + [1] * 6}), strength=0)
+    learned = learn_marginals(rule, rule.number_arguments({"S": [0] * 9 + [1] * 6}), strength=0)
     torch.testing.assert_close(learned["Y"], torch.tensor([0.8, 0.2]), atol=1e-3, rtol=0)
 
 
@@ -60,4 +60,4 @@ def test_a_rule_without_arguments_keeps_its_own_marginals(addition):
 
 def test_an_impossible_answer_is_named(sums):
     with pytest.raises(UserError, match="The answer of example 2 is impossible"):
-        learn_marginals(sums, sums.number_answers({"S": [3, 19]}), 1.0)
+        learn_marginals(sums, sums.number_arguments({"S": [3, 19]}), 1.0)

@@ -1,7 +1,8 @@
 import pytest
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.recipe import METHODS, load_recipe, recipe_for, recipe_names
+from gedi_nesy.methods import WITH_RULE
+from gedi_nesy.nesy.recipe import load_recipe, recipe_for, recipe_names
 from gedi_nesy.runs.settings import parse_setting
 
 
@@ -27,7 +28,7 @@ def test_methods_find_their_recipes():
     ours = {n: recipe_for("gedi+nesy", n) for n in (30, 300, 301, 1000, 5000)}
     few, many = "gedi-nesy-few", "gedi-nesy-many"
     assert ours == {30: few, 300: few, 301: "gedi-nesy", 1000: "gedi-nesy", 5000: many}
-    for method in METHODS[1:]:
+    for method in WITH_RULE[1:]:
         for examples in (100, 1000, 10000):
             recipe = load_recipe(recipe_for(method, examples))
             assert (recipe.method, recipe.examples) == (method, examples)

@@ -91,7 +91,7 @@ def test_prototype_logits_are_cosines_of_the_linear_features():
 
 
 def test_fresh_prototypes_keep_features_and_projector():
-    candidates = Candidates({"digits": Shape(4)}, 1, seed=0, build=Build(head="cosine"), projected=True)
+    candidates = Candidates({"digits": Shape(4)}, 1, seed=0, build=Build(head="cosine"), dim=84)
     before = {name: tensor.clone() for name, tensor in candidates.state_dict().items()}
     candidates.redraw_heads(seed=1)
     changed = [name for name, tensor in candidates.state_dict().items() if not torch.equal(tensor, before[name])]
@@ -104,7 +104,9 @@ def step(addition, loader, request):
     settings = {"train.noise": 0.0, "train.warp": False, "train.batch": 40}
     recipe = load_recipe(f"{request.param}-nesy-addition-100", settings)
     loader.inputs = torch.rand(loader.inputs.shape, generator=torch.Generator().manual_seed(0))
-    candidates = Candidates({"digits": Shape(10)}, 2, 0, Build(head=recipe.head), projected=request.param == "barlow")
+    candidates = Candidates(
+        {"digits": Shape(10)}, 2, 0, Build(head=recipe.head), dim=84 if request.param == "barlow" else None
+    )
     training = Training(candidates, torch.optim.SGD(candidates.parameters(), 0.1), torch.Generator())
     losses = StepLosses(recipe, recipe.train, addition, loader, training, seed=0)
     return losses, loader.batch(torch.arange(40)).images["digits"]

@@ -30,6 +30,4 @@ def test_no_value_is_looked_at(addition, loader):
         found = losses(1)
         losses.objective(found, 0.1).backward()
     assert set(found) == set(WEIGHTS) - {"nesy"}
-    # on the CPU, chains that have left the finite numbers are noticed at once
-    assert waits.found.count("aten._local_scalar_dense") == 1
-    assert set(waits.found) == {"aten._local_scalar_dense"}
+    assert waits.found == []

@@ -1,8 +1,8 @@
 """One comparison, whatever the track: what it refuses, how a cell is trained, and what is recorded in the end."""
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from gedi_nesy.errors import UserError
@@ -26,7 +26,7 @@ def train_or_resume(cell: Cell, folder: Path, train: Callable[..., object], resu
     Args:
         cell: whose complete settings `train` gets.
         folder: of its run.
-        train: takes a recipe's name, the folder as `out`, and settings.
+        train: takes a recipe's path, and the folder as `out`.
         resume: takes the folder.
 
     Raises:
@@ -34,8 +34,10 @@ def train_or_resume(cell: Cell, folder: Path, train: Callable[..., object], resu
     """
     try:
         if not (folder / "config.toml").is_file():
-            settings = tomllib.loads(cell.config)
-            train(settings.pop("recipe"), out=folder, **settings)
+            with TemporaryDirectory() as place:  # the settings are complete, whatever recipes they were made of
+                recipe = Path(place) / "config.toml"
+                recipe.write_text(cell.config)
+                train(str(recipe), out=folder)
         elif not (folder / "summary.json").is_file():
             resume(folder)
     except Interrupted as stopped:
