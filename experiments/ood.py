@@ -103,7 +103,7 @@ def samples(run: gn.Run) -> Tensor:
     """Chains from uniform noise, [SAMPLES, 1, 28, 28] in [0, 1]; also where L_GEN was off, for comparison."""
     generator = torch.Generator().manual_seed(0)
     assert run.recipe.sampler is not None
-    sgld = build_sgld(run.recipe.sampler, run.scale, run.ground)
+    sgld = build_sgld(run.recipe.sampler, run.readings["digits"], run.shapes["digits"], run.networks["digits"])
     low, high = run.scale.low, run.scale.high
     noise = low + (high - low) * torch.rand(SAMPLES, 1, 28, 28, generator=generator)
     sampler = replace(sgld, steps=run.recipe.sampler.life)

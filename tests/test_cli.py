@@ -188,7 +188,7 @@ def unreachable(root):
         (["train", "--dataset", "digits", "--program", "nowhere.pl"], 1, "nowhere.pl"),
         (["train", "--dataset", "minst"], 1, "did you mean 'mnist'"),
         (["train", "--dataset", "digits", "--examples", "5000"], 1, "more than the 1397 images"),
-        (["train", "--method", "magic"], 2, "'magic' is not one of"),
+        (["train", "--method", "magic"], 2, "There is no method 'magic'"),
         (["train", "--examples", "0"], 2, "--examples"),
         (["train", "--resume", "x", "--seed", "3"], 2, "leave out --seed"),
         (["train", "--quick", "--method", "paper"], 2, "--method and --quick exclude each other"),

@@ -10,7 +10,7 @@ MODULES |= {"report": "gedi_nesy.cli.report", "vision": "gedi_nesy.cli.vision"}
 SUMMARIES = {  # what begins each command's own help, here so that the list of all needs no torch
     "check": "Check a rule",
     "compare": "Train several methods on several numbers of examples and seeds",
-    "demo": "Draw images in a browser and see what a run reads",
+    "demo": "Draw or drop an image for each variable of the rule in a browser",
     "evaluate": "Score a finished run on the test images again",
     "ood": "Measure how well scores tell the run's own images from foreign ones",
     "predict": "Predict the symbol on each image file",

@@ -14,8 +14,19 @@ from gedi_nesy.errors import UserError
 NO_MEMORY = ("can't allocate memory", "out of memory")  # in torch's RuntimeError, on the CPU and on a GPU
 
 
+class Command(click.Command):
+    """A command that works with PyTorch, which takes seconds to load; its help is there without."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Load PyTorch, and say so meanwhile; then run the command."""
+        if "torch" not in sys.modules:
+            with Console(stderr=True).status("loading PyTorch"):
+                import_module("torch")
+        return super().invoke(ctx)
+
+
 class Commands(click.Group):
-    """Loads a command's module when it is needed, as torch and DeepProbLog take seconds.
+    """Loads a command's module when it is needed.
 
     Args:
         modules: for each command the module that has it.
@@ -40,10 +51,7 @@ class Commands(click.Group):
         module = self.modules.get(name)
         if module is None:
             return None
-        if module not in sys.modules:
-            with Console(stderr=True).status("loading PyTorch and DeepProbLog"):
-                import_module(module)
-        command: click.Command = getattr(sys.modules[module], name)
+        command: click.Command = getattr(import_module(module), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

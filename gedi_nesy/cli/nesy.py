@@ -1,16 +1,19 @@
 """Commands of the neuro-symbolic track."""
 
+from __future__ import annotations
+
 import functools
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
+from gedi_nesy.cli.group import Command
 from gedi_nesy.cli.shared import (
     COUNT,
     FOLDER,
@@ -18,6 +21,7 @@ from gedi_nesy.cli.shared import (
     Commas,
     Method,
     Picture,
+    Size,
     as_json,
     log,
     of_every_run,
@@ -29,29 +33,15 @@ from gedi_nesy.cli.shared import (
     show_recipes,
     working,
 )
-from gedi_nesy.data.outliers import load_outliers
+from gedi_nesy.errors import UserError
 from gedi_nesy.methods import WITH_RULE
-from gedi_nesy.nesy.check import check_rule
-from gedi_nesy.nesy.compare import compare as compare_cells
-from gedi_nesy.nesy.compare import plan_cells
-from gedi_nesy.nesy.demo import show_page
-from gedi_nesy.nesy.files import predict_files
-from gedi_nesy.nesy.ood import ood_auroc
-from gedi_nesy.nesy.picture import draw_samples
-from gedi_nesy.nesy.recipe import load_recipe, recipe_names
-from gedi_nesy.nesy.run import Run, load_run
-from gedi_nesy.nesy.train import resume as resume_run
-from gedi_nesy.nesy.train import train as train_run
-from gedi_nesy.report.comparison import ComparisonDisplay
-from gedi_nesy.report.console import ProgressDisplay, ood_table, prediction_table, rule_table, summary_table
-from gedi_nesy.report.words import compared
-from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.runs.compare.scheduler import Stopped
-from gedi_nesy.runs.device import how_started, is_first_process
-from gedi_nesy.runs.settings import parse_setting
+
+if TYPE_CHECKING:
+    from gedi_nesy.nesy.run import Run
+
 
 QUICK = "gedi-nesy-quick"
-TRUST = "Let the program load Python code and files outside its folder."
+TRUST = "Let the program load Python code and files outside its folder, and execute a network's file."
 
 
 def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,13 +52,15 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_run(run: Path, trust: bool, **options: Any) -> None:
         with working("loading the run"):
+            from gedi_nesy.nesy.run import load_run
+
             loaded = load_run(run, trust=trust)
         command(run=loaded, **options)
 
     return with_run
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--examples", type=COUNT, help="Number of examples of the rule.  [default: the recipe's, 1000]")
 @click.option(
     "--method", type=Method(WITH_RULE), default="gedi+nesy", show_default=True, help=f"Of {', '.join(WITH_RULE)}."
@@ -80,8 +72,19 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
 @click.option("--trust", is_flag=True, default=None, help=TRUST)
 @click.option(
-    "--data",
-    help="Your own examples: a CSV table with a column for each variable of the query; images are scaled to fit 28x28.",
+    "--data", help="Your own examples: a CSV table with a column for each variable of the query, or an .npz file."
+)
+@click.option("--features", help="An .npz file of vectors that say which images are alike, or that are the inputs.")
+@click.option("--labels", help="A CSV table with columns image and symbol: a few labels that settle what is meant.")
+@click.option("--size", type=Size(), help="Side, or HEIGHTxWIDTH, to which a table's images are resized.")
+@click.option("--channels", type=click.Choice(["1", "3"]), help="A table's images become grey, 1, or colour, 3.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="E",
+    help="mnist_net, resnet8-32, resnet18, mlp-256, ..., or your own as file.py:factory, with --trust; NAME=E, "
+    "repeatable, where the rule has several networks.  [default: by what the inputs are]",
 )
 @click.option(
     "--dataset",
@@ -111,6 +114,11 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
       gedi-nesy train --resume runs/paper
       torchrun --nproc-per-node 2 -m gedi_nesy train --examples 10000
     """
+    from gedi_nesy.nesy.train import resume as resume_run
+    from gedi_nesy.report.console import ProgressDisplay, summary_table
+    from gedi_nesy.runs.callbacks import Interrupted
+    from gedi_nesy.runs.device import how_started, is_first_process
+
     console = Console(stderr=as_json, quiet=not is_first_process())
     with ProgressDisplay(console) as display:
         shared: dict[str, Any] = {"data_dir": data_dir, "notify": display.notice, "progress": display.row}
@@ -135,18 +143,34 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
     console.print(f"Everything is in {run.folder.path}; open its report.html.", soft_wrap=True, markup=False)
 
 
+def _read_networks(texts: Sequence[str]) -> str | dict[str, str]:
+    """What --network says: one for all, or one for each that is named."""
+    named = {name: network for name, equals, network in (text.partition("=") for text in texts) if equals}
+    if named and len(named) == len(texts):
+        return named
+    if len(texts) > 1:
+        raise UserError("Give --network once for all, or as NAME=E for each of the rule's networks.")
+    return texts[0]
+
+
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
-    names = ("method", "recipe", "quick", "out", "settings")
-    method, recipe, quick, out, settings = (options.pop(name) for name in names)
+    from gedi_nesy.nesy.train import train as train_run
+
+    names = ("method", "recipe", "quick", "out", "settings", "networks")
+    method, recipe, quick, out, settings, networks = (options.pop(name) for name in names)
     recipe = QUICK if quick else recipe
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
+    if "channels" in overrides:
+        overrides["channels"] = int(overrides["channels"])
+    if networks:
+        overrides["network"] = _read_networks(networks)
     if "epochs" in overrides:
         overrides |= {"train.epochs": overrides.pop("epochs"), "train.steps": None}
     overrides |= read_settings(settings)
     return train_run(recipe, method=None if recipe else method, out=out, **shared, **overrides)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--methods",
     type=Commas(Method(WITH_RULE)),
@@ -186,6 +210,13 @@ def compare(
     Example:
       gedi-nesy compare --methods gedi+nesy,paper,nesy --examples 100,1000 --seeds 5 --out runs/methods
     """
+    from gedi_nesy.nesy.compare import compare as compare_cells
+    from gedi_nesy.nesy.compare import plan_cells
+    from gedi_nesy.report.comparison import ComparisonDisplay
+    from gedi_nesy.report.words import compared
+    from gedi_nesy.runs.compare.scheduler import Stopped
+    from gedi_nesy.runs.settings import parse_setting
+
     console = Console(stderr=as_json)
     with ComparisonDisplay(console, compared("rule")) as display:
         overrides = dict(parse_setting(text) for text in settings) | ({"dataset": dataset} if dataset else {})
@@ -199,7 +230,7 @@ def compare(
     show_comparison(comparison, out, console, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.option("--test", type=FOLDER, help="A CSV table of examples that were not trained on.")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
@@ -212,12 +243,14 @@ def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) 
       gedi-nesy evaluate runs/first
       gedi-nesy evaluate runs/sums --test more-sums.csv
     """
+    from gedi_nesy.report.console import summary_table
+
     with working("evaluating"):
         figures = run.evaluate(data_dir=data_dir, test=test)
     show(figures, summary_table, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.argument("images", type=FOLDER, nargs=-1, required=True)
 @click.option("--network", help="Its name in the program, where there are several.")
@@ -230,13 +263,17 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     verdict goes by this percentile alone: an image with fewer than 1% below it is called foreign, or inverted where it
     would not be with light and dark swapped; one with fewer than 5% unusual. One without any contrast is called blank.
 
-    An image is scaled to 28x28 pixels as a whole, its margins too; crop it where the symbol fills less than half of it.
-    One that is not square keeps its ratio of width to height, and is centred on the median of the pixels at its edge.
+    An image is scaled to the size of the training images as a whole, its margins too; crop it where the symbol fills
+    less than half of it. One of other proportions keeps its ratio of width to height, and is centred on the median of
+    the pixels at its edge. A run on vectors takes .npz files with one array each, and answers for every row.
 
     \b
     Example:
       gedi-nesy predict runs/first seven.png
     """
+    from gedi_nesy.nesy.files import predict_files
+    from gedi_nesy.report.console import prediction_table
+
     with working("looking at the images"):
         rows = predict_files(run, images, network)
     show(rows, prediction_table, as_json)
@@ -247,7 +284,7 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
         raise click.exceptions.Exit(1)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.argument("goal")
 @click.option("--program", help="Another program to ask: a file, or a name.  [default: the one it was trained on]")
@@ -271,7 +308,7 @@ def query(run: Run, goal: str, program: str | None, data_dir: Path | None, as_js
         click.echo(f"{probability:.6f}  {answer}")
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.option("-n", "--number", type=COUNT, default=100, show_default=True, help="How many samples.")
 @click.option("--steps", type=COUNT, help="SGLD steps of each.  [default: a chain's mean life in training]")
@@ -285,12 +322,14 @@ def sample(run: Run, number: int, steps: int | None, seed: int, network: str | N
     Example:
       gedi-nesy sample runs/first -n 50 --out samples.png
     """
+    from gedi_nesy.nesy.picture import draw_samples
+
     with working("drawing samples"):
         draw_samples(run, out, number, network=network, steps=steps, seed=seed)
     click.echo(out)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
 @click.option(
     "--against",
@@ -312,18 +351,20 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
     Example:
       gedi-nesy ood runs/first --against notmnist,omniglot,noise
     """
+    from gedi_nesy.data.outliers import load_outliers
+    from gedi_nesy.nesy.ood import ood_auroc
+    from gedi_nesy.report.console import ood_table
+
     with working("scoring familiar and foreign images"):
-        digits = run.own_images(data_dir)
-        outliers = {name: load_outliers(name, digits, data_dir) for name in against}
-        rows = ood_auroc(run, digits, outliers, network)
+        own = run.own_images(data_dir, network)
+        outliers = {name: load_outliers(name, own, data_dir) for name in against}
+        rows = ood_auroc(run, own, outliers, network)
     show(rows, ood_table, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @of_finished_run
-@click.option(
-    "--port", type=click.IntRange(1, 65535), help="Where on this machine.  [default: the first free from 7860]"
-)
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860 on]")
 def demo(run: Run, port: int | None) -> None:
     """Draw or drop an image for each variable of the rule in a browser, and see what the run reads.
 
@@ -333,10 +374,12 @@ def demo(run: Run, port: int | None) -> None:
     Example:
       gedi-nesy demo runs/first
     """
+    from gedi_nesy.nesy.demo import show_page
+
     show_page(run, port)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("program")
 @click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
@@ -353,12 +396,15 @@ def check(
       gedi-nesy check addition
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
     """
+    from gedi_nesy.nesy.check import check_rule
+    from gedi_nesy.report.console import rule_table
+
     with working("compiling the rule and looking for other readings of it"):
         rule = check_rule(program, query, arguments, seconds, trust)
     show(rule, rule_table, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @as_json
 def recipes(as_json: bool) -> None:
     """List the recipes: the paper's rows and ours.
@@ -367,4 +413,6 @@ def recipes(as_json: bool) -> None:
     Example:
       gedi-nesy recipes
     """
+    from gedi_nesy.nesy.recipe import load_recipe, recipe_names
+
     show_recipes({name: load_recipe(name).about for name in recipe_names()}, as_json)

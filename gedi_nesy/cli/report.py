@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from gedi_nesy.cli.group import Command
 from gedi_nesy.cli.shared import FOLDER
-from gedi_nesy.report.rewrite import rewrite_report
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=FOLDER)
 def report(run: Path) -> None:
     """Write a finished run's report.html again, with all pictures in its folder, and print its path.
@@ -17,4 +17,7 @@ def report(run: Path) -> None:
     Example:
       gedi-nesy report runs/first
     """
+
+    from gedi_nesy.report.rewrite import rewrite_report
+
     click.echo(rewrite_report(run))

@@ -1,9 +1,11 @@
 """What the commands of both tracks share: kinds of options, and how results and failures are printed."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console, RenderableType
@@ -13,9 +15,10 @@ from rich.text import Text
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.methods import check_method
-from gedi_nesy.report.comparison import Comparison, text_table
-from gedi_nesy.runs.logs import LOGS
-from gedi_nesy.runs.settings import parse_setting
+
+if TYPE_CHECKING:
+    from gedi_nesy.report.comparison import Comparison
+
 
 Found = TypeVar("Found")  # plain values, ready for JSON
 FOLDER = click.Path(path_type=Path)
@@ -25,6 +28,7 @@ SEED = click.IntRange(0, 2**28 - 1)  # as recipes have it
 SEEDS = click.IntRange(1, 10_000)
 OPTIONS_OF = {"recipe": "--recipe", "method": "--method", "out": "--out", "data_dir": "--data-dir"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+LOGS = ("csv", "tensorboard")  # as runs.logs has them, which loads torch
 log = click.option("--log", type=click.Choice(LOGS), multiple=True, help="Log the curves this way too; repeatable.")
 
 
@@ -42,6 +46,19 @@ class Picture(click.Path):
         if not path.parent.is_dir():
             self.fail(f"there is no folder {path.parent}", param, ctx)
         return path
+
+
+class Size(click.ParamType):
+    """A side in pixels, or height x width, as (height, width)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """The two sides."""
+        sides = str(value).split("x")
+        if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+            self.fail(f"{value!r} is no size; write 64, or 48x64 for height and width", param, ctx)
+        return int(sides[0]), int(sides[-1])
 
 
 class Method(click.ParamType):
@@ -87,6 +104,8 @@ def read_settings(texts: Iterable[str]) -> dict[str, Any]:
     Raises:
         UserError: for one that is no key=value, or that an option of its own gives.
     """
+    from gedi_nesy.runs.settings import parse_setting
+
     settings = dict(parse_setting(text) for text in texts)
     for key, option in OPTIONS_OF.items():
         if key in settings:
@@ -142,6 +161,8 @@ def show(found: Found, as_table: Callable[[Found], RenderableType], as_json: boo
 
 def show_comparison(comparison: Comparison, out: Path, console: Console, as_json: bool) -> None:
     """Print what a comparison found; it has failed if one of its runs has."""
+    from gedi_nesy.report.comparison import text_table
+
     if as_json:
         click.echo(json.dumps(comparison.to_dict(), indent=2))
     else:

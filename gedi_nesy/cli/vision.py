@@ -1,10 +1,12 @@
 """Commands of the vision track."""
 
+from __future__ import annotations
+
 import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -30,27 +32,12 @@ from gedi_nesy.cli.shared import (
     show_recipes,
     working,
 )
-from gedi_nesy.data import TOYS
 from gedi_nesy.errors import UserError
 from gedi_nesy.methods import WITHOUT_RULE
-from gedi_nesy.report.comparison import ComparisonDisplay
-from gedi_nesy.report.console import ProgressDisplay, ood_table, summary_table
-from gedi_nesy.report.evaluation import WITHOUT_GEN, evaluation_table
-from gedi_nesy.report.words import compared
-from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.runs.compare.scheduler import Stopped
-from gedi_nesy.runs.device import how_started, is_first_process
-from gedi_nesy.runs.settings import parse_setting
-from gedi_nesy.vision.compare import compare as compare_cells
-from gedi_nesy.vision.compare import plan_cells
-from gedi_nesy.vision.evaluate import evaluate as evaluate_run
-from gedi_nesy.vision.evaluation import Evaluation
-from gedi_nesy.vision.ood import ood_auroc
-from gedi_nesy.vision.recipe import load_recipe, recipe_for, recipe_names
-from gedi_nesy.vision.run import Run, load_run
-from gedi_nesy.vision.samples import draw_samples
-from gedi_nesy.vision.train import resume as resume_run
-from gedi_nesy.vision.train import train_seeds
+
+if TYPE_CHECKING:
+    from gedi_nesy.vision.run import Run
+
 
 SAMPLES = "To draw, of images; 0: none.  [default: 1000; with --inception 10000]"
 INCEPTION = "torch-fidelity's file of Inception's weights, for FID and KID.  [default: FD and KD of a small classifier]"
@@ -109,6 +96,11 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
       gedi-nesy vision train --dataset cifar10 --device cuda --set speed.bf16=true --set speed.channels_last=true
       torchrun --nproc-per-node 4 -m gedi_nesy vision train --dataset cifar10 --device cuda
     """
+    from gedi_nesy.report.console import ProgressDisplay, summary_table
+    from gedi_nesy.runs.callbacks import Interrupted
+    from gedi_nesy.runs.device import how_started, is_first_process
+    from gedi_nesy.vision.train import resume as resume_run
+
     console = Console(stderr=as_json, quiet=not is_first_process())
     with ProgressDisplay(console) as display:
         shared: dict[str, Any] = {"data_dir": data_dir, "progress": display.row}
@@ -135,6 +127,10 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
 
 
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
+    from gedi_nesy.data import TOYS
+    from gedi_nesy.vision.recipe import recipe_for
+    from gedi_nesy.vision.train import train_seeds
+
     names = ("method", "published", "recipe", "out", "settings")
     method, published, recipe, out, settings = (options.pop(name) for name in names)
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
@@ -188,6 +184,14 @@ def compare(
       gedi-nesy vision compare --methods gedi,gedi-no-gen,swav --datasets moons,circles --seeds 5 --out runs/toys
       gedi-nesy vision compare --methods gedi,jem --datasets cifar10 --seeds 3 --against svhn --set device=cuda --jobs 1
     """
+    from gedi_nesy.report.comparison import ComparisonDisplay
+    from gedi_nesy.report.words import compared
+    from gedi_nesy.runs.compare.scheduler import Stopped
+    from gedi_nesy.runs.settings import parse_setting
+    from gedi_nesy.vision.compare import compare as compare_cells
+    from gedi_nesy.vision.compare import plan_cells
+    from gedi_nesy.vision.evaluation import Evaluation
+
     console = Console(stderr=as_json)
     with ComparisonDisplay(console, compared("points", "images")) as display:
         overrides = dict(parse_setting(text) for text in settings)
@@ -224,6 +228,11 @@ def evaluate(run: Path, device: str, as_json: bool, **options: Any) -> None:
       gedi-nesy vision evaluate runs/cifar10 --samples 10000 --device cuda --json
       gedi-nesy vision evaluate runs/cifar10 --inception weights-inception-2015-12-05-6726825d.pth
     """
+    from gedi_nesy.report.console import summary_table
+    from gedi_nesy.report.evaluation import evaluation_table
+    from gedi_nesy.vision.evaluate import evaluate as evaluate_run
+    from gedi_nesy.vision.run import load_run
+
     loaded = load_run(run, device)
     console = Console(stderr=as_json)
     with console.status("evaluating") as status:
@@ -245,6 +254,10 @@ def sample(run: Path, number: int, steps: int, seed: int, device: str, out: Path
     Example:
       gedi-nesy vision sample runs/vision-gedi-moons-seed0 -n 300 --out samples.png
     """
+    from gedi_nesy.report.evaluation import WITHOUT_GEN
+    from gedi_nesy.vision.run import load_run
+    from gedi_nesy.vision.samples import draw_samples
+
     loaded = load_run(run, device)
     if not loaded.recipe.has_energy_model:
         click.echo(WITHOUT_GEN, err=True)
@@ -269,6 +282,10 @@ def ood(run: Path, against: tuple[str, ...], data_dir: Path | None, device: str,
       gedi-nesy vision ood runs/vision-gedi-moons-seed0 --against noise,circles
       gedi-nesy vision ood runs/cifar10 --against svhn,cifar100,noise --device cuda
     """
+    from gedi_nesy.report.console import ood_table
+    from gedi_nesy.vision.ood import ood_auroc
+    from gedi_nesy.vision.run import load_run
+
     with working("scoring familiar and foreign examples"):
         rows = ood_auroc(load_run(run, device), against, data_dir)
     show(rows, ood_table, as_json)
@@ -283,4 +300,6 @@ def recipes(as_json: bool) -> None:
     Example:
       gedi-nesy vision recipes
     """
+    from gedi_nesy.vision.recipe import load_recipe, recipe_names
+
     show_recipes({name: load_recipe(name).about for name in recipe_names()}, as_json)

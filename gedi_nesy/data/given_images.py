@@ -15,23 +15,24 @@ from gedi_nesy.errors import UserError
 GivenImages = Tensor | np.ndarray | str | PathLike[str] | Sequence[Any]
 
 
-def as_tensor(given: GivenImages, size: tuple[int, int]) -> Tensor:
+def as_tensor(given: GivenImages, size: tuple[int, int], channels: int = 1) -> Tensor:
     """Images in any form as one tensor: uint8, or floats as they were given.
 
     Args:
         given: a tensor or an array, numbers in nested lists, the path of an image file, or a list of any of these.
-        size: (height, width) to which image files are resized; they become grey.
+        size: (height, width) to which image files are resized.
+        channels: 1 makes image files grey, 3 makes them colour.
 
     Returns:
-        In the shape that was given; a path as [1, height, width], a list of images with one dimension more.
+        In the shape that was given; a path as [channels, height, width], a list of images with one dimension more.
 
     Raises:
         UserError: if it is none of these, an image file can't be read, or images of a list differ in shape.
     """
     if isinstance(given, str | PathLike):
-        return read_image(Path(given), size)
+        return read_image(Path(given), size, channels)
     if isinstance(given, list | tuple) and any(isinstance(one, str | PathLike | Tensor | np.ndarray) for one in given):
-        images = [as_tensor(one, size) for one in given]
+        images = [as_tensor(one, size, channels) for one in given]
         shapes = {tuple(image.shape) for image in images} | {image.dtype for image in images}
         if len(shapes) > 2:
             raise UserError(f"The images of a list must have one shape and type, found {', '.join(map(str, shapes))}.")

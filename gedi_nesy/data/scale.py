@@ -1,8 +1,11 @@
-"""How pixel bytes become network inputs."""
+"""How pixel bytes, or the numbers of feature vectors, become network inputs."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+LEAST_SPREAD = 1e-6  # of a feature that is not constant
 
 
 @dataclass(frozen=True)
@@ -36,3 +39,35 @@ SCALES = {
     "symmetric": Scale(0.5, 0.5),
     "standard": Scale(0.1307, 0.3081),  # the mean and standard deviation of MNIST's training images
 }
+
+
+@dataclass(frozen=True, eq=False)
+class VectorScale:
+    """x = (value - mean) / spread for each feature, so that all features count alike.
+
+    Attributes:
+        mean: of each feature over the training vectors, [D].
+        spread: its standard deviation, [D]; 1 where a feature is constant.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    low = -3.0  # where chains start and stay: nearly all of a feature's values lie within
+    high = 3.0
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> "VectorScale":
+        """The scale of these vectors, float [n, D]."""
+        spread = vectors.std(0, correction=0)
+        return cls(vectors.mean(0), torch.where(spread > LEAST_SPREAD, spread, 1.0))
+
+    def to_inputs(self, vectors: Tensor) -> Tensor:
+        """Vectors [..., k * D] -> inputs of the same shape, float32; k of them may lie one after the other."""
+        times = vectors.shape[-1] // len(self.mean)
+        return (vectors.float() - self.mean.repeat(times)) / self.spread.repeat(times)
+
+    def to_unit(self, inputs: Tensor) -> Tensor:
+        """Inputs -> the vectors that they were."""
+        times = inputs.shape[-1] // len(self.mean)
+        return inputs * self.spread.repeat(times) + self.mean.repeat(times)

@@ -7,17 +7,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.reference import ground_of
 from gedi_nesy.data.scale import Scale
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key, Variable
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.reading import Readings, check_inputs, find_readings
 from gedi_nesy.nesy.recipe import Stage
 from gedi_nesy.runs.device import send
-from gedi_nesy.views.drawings import Warp, add_noise
-
-GROUND = 1000  # images whose median is the ground
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Batch:
 
     Attributes:
         images: for each network the images of its variables, one variable after the other, the images of a call with
-            several of them as channels: [variables * B, images, height, width].
+            several of them as channels: [variables * B, images * C, H, W], or [variables * B, images * D].
         keys: for each network its variables' keys, in that order.
         answers: the numbers of each example's arguments, int64 [B, arguments]; None where the query has none.
         size: B.
@@ -37,9 +34,9 @@ class Batch:
     answers: Tensor | None
     size: int
 
-    def view(self, stage: Stage, ground: Tensor, generator: torch.Generator) -> "Batch":
+    def view(self, stage: Stage, readings: Readings, generator: torch.Generator) -> "Batch":
         """The same examples under the stage's augmentation."""
-        images = {network: draw_view(x, stage, ground, generator) for network, x in self.images.items()}
+        images = {network: readings[network].view(x, stage, generator) for network, x in self.images.items()}
         return replace(self, images=images)
 
     def by_variable(self, outputs: Mapping[str, Tensor]) -> dict[Key, Tensor]:
@@ -50,29 +47,40 @@ class Batch:
         return split
 
 
-def draw_view(x: Tensor, stage: Stage, ground: Tensor, generator: torch.Generator) -> Tensor:
-    """The stage's T(x'|x), for inputs [batch, images, height, width]; images of one call each in its own way.
-
-    `ground`, [1, 1, 1], is what comes in from outside the frame.
-    """
-    singly = x.flatten(0, 1).unsqueeze(1)
-    warped = Warp().scaled(stage.warp)(singly, ground, generator).view_as(x) if stage.warp else x
-    return add_noise(warped, stage.noise, generator) if stage.noise else warped
-
-
 class Loader:
-    """Examples on the training device, ready to be cut into batches."""
+    """Examples on the training device, ready to be cut into batches.
 
-    def __init__(self, examples: Examples, constraint: Constraint, scale: Scale, device: torch.device):
-        self.examples = examples
-        self.scale = scale
-        self.inputs = scale.to_inputs(examples.pool.to(device))  # [images, 1, height, width]
-        self.ground = ground_of(self.inputs[:GROUND])  # [1, 1, 1]
+    Args:
+        examples: the examples.
+        constraint: the rule.
+        readings: how the networks read their inputs; or the scale of pictures, and the rest is told from the examples.
+        device: where the networks are.
+
+    Attributes:
+        inputs: for each network the pool that its images are taken from, as it gets them, [n, C, H, W] or [n, D].
+
+    Raises:
+        UserError: inputs are unlike those of the readings.
+    """
+
+    def __init__(self, examples: Examples, constraint: Constraint, readings: Readings | Scale, device: torch.device):
+        self.examples, self.device = examples, device
+        if isinstance(readings, Scale):
+            readings = find_readings(constraint, examples.inputs, readings, device)
+        check_inputs(readings, constraint, examples.inputs)
+        self.readings = readings
         self.rows = {image: rows.to(device) for image, rows in examples.rows.items()}
         self.answers = None if examples.answers is None else examples.answers.to(device)
         self.calls: dict[str, list[Variable]] = {}
         for variable in constraint.variables:
             self.calls.setdefault(variable.network, []).append(variable)
+        scaled: dict[int, Tensor] = {}
+        self.inputs: dict[str, Tensor] = {}
+        for network in self.calls:
+            pool = self.pool(network)
+            if id(pool) not in scaled:
+                scaled[id(pool)] = self.readings[network].scale.to_inputs(pool.to(device))
+            self.inputs[network] = scaled[id(pool)]
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -81,6 +89,14 @@ class Loader:
     def calls_each(self) -> int:
         """How often an example's rule calls a network."""
         return sum(len(calls) for calls in self.calls.values())
+
+    def pool(self, network: str) -> Tensor:
+        """What a network's images are taken from, as it was given, uint8 [n, C, H, W] or float32 [n, D]."""
+        return self.examples.inputs.pools[self.calls[network][0].inputs[0]]
+
+    def features(self, network: str) -> Tensor | None:
+        """The features that were given beside the pool, [n, D]."""
+        return self.examples.features.get(self.calls[network][0].inputs[0])
 
     def first(self, n: int) -> "Loader":
         """The first n of the examples, or all where there are fewer."""
@@ -91,17 +107,17 @@ class Loader:
         return few
 
     def distinct(self, network: str) -> Tensor:
-        """The different images, or tuples of images, that a network reads: inputs [n, images, height, width]."""
+        """The different inputs, or tuples of inputs, that a network reads: [n, images * C, H, W] or [n, images * D]."""
         read = [torch.stack([self.rows[image] for image in call.inputs], 1) for call in self.calls[network]]
-        return self.inputs[torch.cat(read).unique(dim=0)].flatten(1, 2)
+        return self.inputs[network][torch.cat(read).unique(dim=0)].flatten(1, 2)
 
     def batch(self, rows: Tensor) -> Batch:
         """The examples with these numbers, int64 [B]."""
-        where = send(rows, self.inputs.device)
+        where = send(rows, self.device)
         images, keys = {}, {}
         for network, calls in self.calls.items():
             read = [torch.stack([self.rows[image][where] for image in call.inputs], 1) for call in calls]
-            images[network] = self.inputs[torch.cat(read)].flatten(1, 2)
+            images[network] = self.inputs[network][torch.cat(read)].flatten(1, 2)
             keys[network] = [call.key for call in calls]
         return Batch(images, keys, None if self.answers is None else self.answers[where], len(rows))
 

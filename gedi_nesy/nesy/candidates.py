@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -11,31 +12,39 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Variable
 from gedi_nesy.networks.mlp import mlp
-from gedi_nesy.networks.mnist_net import FEATURES, MNIST_Net, PrototypeNet
-from gedi_nesy.networks.strided_net import StridedNet
-
-HEADS = {"linear": MNIST_Net, "cosine": PrototypeNet}
+from gedi_nesy.networks.mnist_net import FEATURES, PrototypeNet
+from gedi_nesy.networks.own import Network, network_factory
 
 
 class Shape(NamedTuple):
-    """Of a network: how many symbols it tells apart, and how many images it reads at once."""
+    """Of a network: how many symbols it tells apart, how many images it reads at once, and the shape of one of them."""
 
     classes: int
     images: int = 1
+    image: tuple[int, ...] = (1, 28, 28)
+
+    @property
+    def input(self) -> tuple[int, ...]:
+        """Of what it reads at once: (images * C, H, W) or (images * D,)."""
+        return (self.images * self.image[0], *self.image[1:])
 
 
 class Build(NamedTuple):
     """How a rule's networks are built.
 
     Attributes:
-        network: "mnist_net" or "strided".
-        head: how MNIST_Net's last layer makes logits, one of `HEADS`.
+        network: by its name.
+        head: how MNIST_Net's last layer makes logits, "linear" or "cosine".
         dropout: before StridedNet's linear layers.
+        others: of the rule's networks those that are another one than `network`.
+        trust: allow the files of a user's networks to be executed.
     """
 
     network: str = "mnist_net"
     head: str = "linear"
     dropout: float = 0.0
+    others: Mapping[str, Network] = MappingProxyType({})
+    trust: bool = False
 
 
 PUBLISHED = Build()
@@ -98,13 +107,13 @@ class Candidates(nn.Module):
         return networks
 
     def forward(self, network: str, images: Tensor) -> Tensor:
-        """The logits of every candidate: [batch, channels, height, width] -> [K, batch, classes]."""
+        """The logits of every candidate: [batch, ...] -> [K, batch, classes]."""
         return torch.stack([self.networks(k)[network](images) for k in range(len(self))])
 
     def features(self, network: str, images: Tensor) -> Tensor:
-        """What every candidate's last layer reads: [batch, channels, height, width] -> [K, batch, features]."""
+        """What every candidate's last layer reads: [batch, ...] -> [K, batch, features]."""
         nets = [self.networks(k)[network] for k in range(len(self))]
-        return torch.stack([net.features(images) for net in nets if isinstance(net, MNIST_Net)])
+        return torch.stack([net.features(images) for net in nets])  # type: ignore[operator]
 
     def project(self, network: str, features: Tensor) -> Tensor:
         """Every candidate's embeddings of its features: [K, batch, features] -> [K, batch, dim]."""
@@ -114,13 +123,14 @@ class Candidates(nn.Module):
 
 def build_networks(shapes: Mapping[str, Shape], build: Build) -> nn.ModuleDict:
     """One untrained network for each of a rule's networks, by its name in the program."""
-    return nn.ModuleDict({name: _build(shape, build) for name, shape in shapes.items()})
+    return nn.ModuleDict({name: _build(name, shape, build) for name, shape in shapes.items()})
 
 
-def _build(shape: Shape, build: Build) -> nn.Module:
-    if build.network == "strided":
-        return StridedNet(shape.classes, shape.images, dropout=build.dropout)
-    return HEADS[build.head](shape.classes, shape.images)
+def _build(name: str, shape: Shape, build: Build) -> nn.Module:
+    network = build.others.get(name, build.network)
+    if network == "mnist_net" and build.head == "cosine":
+        return PrototypeNet(shape.classes, shape.input[0])
+    return network_factory(network, trust=build.trust, dropout=build.dropout)(shape.input, shape.classes)
 
 
 def build_projectors(shapes: Mapping[str, Shape], dim: int) -> nn.ModuleDict:
@@ -133,20 +143,16 @@ def build_projectors(shapes: Mapping[str, Shape], dim: int) -> nn.ModuleDict:
     return nn.ModuleDict({name: mlp((FEATURES, inner, dim), activation) for name in shapes})
 
 
-def network_shapes(constraint: Constraint, image_shape: torch.Size) -> dict[str, Shape]:
+def network_shapes(constraint: Constraint, images: Mapping[str, tuple[int, ...]]) -> dict[str, Shape]:
     """The shape that each network of the rule must have.
 
     Args:
         constraint: the rule.
-        image_shape: [channels, height, width] of the images it will see.
+        images: for each network the shape of one of its images, (C, H, W) or (D,); where left out, (1, 28, 28).
 
     Raises:
-        UserError: if the networks can't be built for this rule or these images.
+        UserError: if the networks can't be built for this rule.
     """
-    if tuple(image_shape) != (1, 28, 28):
-        raise UserError(
-            f"MNIST_Net takes grey images of 28x28 pixels, these are {'x'.join(map(str, image_shape))}; resize them."
-        )
     if not constraint.variables:
         raise UserError("The rule looks at no image, so there is nothing to train.")
     first: dict[str, Variable] = {}
@@ -162,4 +168,7 @@ def network_shapes(constraint: Constraint, image_shape: torch.Size) -> dict[str,
                 f"The rule calls {call.network} with different numbers of images or different symbols; give each form "
                 "a network of its own."
             )
-    return {name: Shape(len(call.domain), len(call.inputs)) for name, call in first.items()}
+    return {
+        name: Shape(len(call.domain), len(call.inputs), tuple(images.get(name, (1, 28, 28))))
+        for name, call in first.items()
+    }

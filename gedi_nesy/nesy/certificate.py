@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.nesy.labels import Labels
 from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
@@ -71,18 +73,20 @@ def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
     if matched and matched.margin is None:
         return ["matching found no alternative to compare with"]
     if matched and matched.margin is not None:
-        return [] if matched.margin >= MARGIN else ["no clear lead of the symbols found by shape"]
+        return [] if matched.margin >= MARGIN else [f"no clear lead of the symbols found by {matched.likeness}"]
     if selection is None or selection.support is None:
         return []
     return [] if selection.agreed else ["restarts that disagree"]
 
 
-def readings(constraint: Constraint, recipe: Recipe) -> int | None:
+def readings(constraint: Constraint, recipe: Recipe, labels: Labels = MappingProxyType({})) -> int | None:
     """In how many ways symbols can be renamed such that the rule holds and the first stage is content; 1 is the best.
 
     Where the search does not end in time it is the number found so far, and None if that leaves open whether there is
     a second one.
     """
+    if all(call.network in labels and labels[call.network].covers for call in constraint.variables):
+        return 1  # labels name the symbols
     found = constraint.diagnose(seconds=SECONDS)
     kind = "balanced" if recipe.train.prior == "rule" else "bijective"
     if recipe.matching:

@@ -12,7 +12,6 @@ from gedi_nesy.logic.concept_maps import ConceptMaps
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.candidates import network_shapes
 from gedi_nesy.nesy.explain import explain
-from gedi_nesy.nesy.run import IMAGE_SHAPE
 
 
 def check_rule(
@@ -51,7 +50,7 @@ def check_rule(
 def _obstacle(constraint: Constraint) -> str | None:
     """Why it can't be trained; None if it can."""
     try:
-        network_shapes(constraint, IMAGE_SHAPE)
+        network_shapes(constraint, {})
     except UserError as error:
         return str(error)
     return None

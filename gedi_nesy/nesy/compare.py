@@ -58,6 +58,7 @@ def plan_cells(
     recipe = load_recipe(names[most], {**overrides, "examples": most[1]})
     settled = settle(recipe, data_dir=data_dir, notify=notify)
     shared = {**overrides, "dataset": settled.dataset, "program": settled.program}
+    shared |= {"network": settled.network} if settled.network else {}
     return [
         _cell(method, load_recipe(name, shared | {"examples": n, "seed": seed}))
         for seed in seeds
@@ -116,8 +117,8 @@ def train_cell(cell: Cell, folder: Path, data_dir: Path | None = None) -> None:
 
 
 def read_config(config: Path) -> str:
-    """The complete TOML of a run's config.toml."""
-    return load_recipe(str(config)).to_toml()
+    """The complete TOML of a run's config.toml, as it was before its data said what the networks read."""
+    return load_recipe(str(config)).model_copy(update={"inputs": {}}).to_toml()
 
 
 def _cell(method: str, recipe: Recipe) -> Cell:

@@ -80,7 +80,7 @@ def _answers(run: Run, log_probs: Mapping[Key, Tensor]) -> dict[str, float]:
 
 
 def as_picture(drawn: Mapping[str, Any] | None, dark: bool) -> Image.Image | None:
-    """A sketchpad's value as a grey picture: strokes on the ground of the training images, or the picture dropped.
+    """A sketchpad's value as a picture: strokes on the ground of the training images, or the picture dropped.
 
     Args:
         drawn: `background`, the picture dropped, and `composite`, with the strokes above it, both RGBA; or None.
@@ -95,7 +95,7 @@ def as_picture(drawn: Mapping[str, Any] | None, dark: bool) -> Image.Image | Non
     ink = composite.getchannel("A")
     if background is not None and background.convert("RGBA").getchannel("A").getextrema()[1]:
         sheet = Image.new("RGBA", composite.size, "white")
-        return Image.alpha_composite(sheet, composite).convert("L")
+        return Image.alpha_composite(sheet, composite).convert("RGB")
     if not ink.getextrema()[1]:
         return None
     return ink if dark else ink.point(lambda alpha: 255 - alpha)
@@ -123,11 +123,12 @@ def build_page(run: Run) -> Any:
     """The page, gradio's Blocks.
 
     Raises:
-        UserError: gradio is not installed, or a network of the run reads several images at once.
+        UserError: gradio is not installed, or a network of the run reads vectors, or several images at once.
     """
     gradio = load_extra("gradio", "demo", "The demo")
     names = _names(run)
-    dark = run.scale.to_unit(run.ground).mean().item() < 0.5
+    grounds = [reading.scale.to_unit(reading.ground).mean().item() for reading in run.readings.values()]
+    dark = grounds[0] < 0.5
 
     def read(*drawn: Mapping[str, Any] | None) -> str:
         pictures = {name: as_picture(one, dark) for name, one in zip(names, drawn, strict=True)}
@@ -153,6 +154,8 @@ def _sketchpad(gradio: Any, name: str) -> Any:
 
 def _names(run: Run) -> list[str]:
     """The images of the rule by their names in the query."""
+    if any(reading.is_vector for reading in run.readings.values()):
+        raise UserError(f"The demo shows runs on images, and {run.folder.path} reads vectors.")
     inputs = [variable.inputs for variable in run.constraint.variables]
     if any(len(several) != 1 for several in inputs):
         raise UserError(

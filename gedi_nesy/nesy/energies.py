@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from gedi_nesy.core.energy_check import SAMPLES, EnergyCheck, check_energy
-from gedi_nesy.nesy.batch import Loader, draw_view
+from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.candidates import Shape
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.recipe import Recipe
 
@@ -18,13 +19,14 @@ def check_energies(networks: nn.ModuleDict, loader: Loader, recipe: Recipe) -> d
     settings, stage = recipe.sampler, recipe.last
     if settings is None or not recipe.has_energy_model:
         return {}
-    sgld = replace(build_sgld(settings, loader.scale, loader.ground), steps=settings.life)
-    box = loader.scale.low, loader.scale.high
     batch = loader.batch(torch.arange(min(len(loader), LARGEST)))
     checks = {}
     for name, images in batch.images.items():
+        reading, shape = loader.readings[name], Shape(0, len(loader.calls[name][0].inputs), loader.readings[name].shape)
+        sgld = replace(build_sgld(settings, reading, shape, networks[name]), steps=settings.life)
+        box = reading.scale.low, reading.scale.high
         generator = torch.Generator(images.device).manual_seed(0)
         chosen = images[torch.randperm(len(images), generator=generator, device=images.device)[:LARGEST]]
-        views = draw_view(chosen[:SAMPLES], stage, loader.ground, generator)
+        views = reading.view(chosen[:SAMPLES], stage, generator)
         checks[name] = check_energy(networks[name], sgld, views, chosen, box, generator)
     return checks

@@ -1,6 +1,7 @@
 """How good a trained run is on the whole test set, and what its predictions say about themselves without labels."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,13 @@ from torch import Tensor, nn
 from gedi_nesy.core.metrics import Scores, score
 from gedi_nesy.core.objective import Diagnosis, diagnose
 from gedi_nesy.data import Images
-from gedi_nesy.data.scale import Scale
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
 from gedi_nesy.nesy.losses import network_log_prior
+from gedi_nesy.nesy.reading import Reading, Readings
 from gedi_nesy.views.drawings import add_noise
 
 CHUNK = 250  # images evaluated at a time; what the memory of so many holds stays in the cache
@@ -26,12 +27,12 @@ VIEW_NOISE = 0.2  # the paper's T(x'|x) on MNIST adds Gaussian noise of this dev
 
 @torch.no_grad()
 def predict_log_probs(net: nn.Module, inputs: Tensor) -> Tensor:
-    """log p(y|x) of network inputs [images, channels, height, width] -> [images, classes]."""
+    """log p(y|x) of network inputs [batch, ...] -> [batch, classes]."""
     return torch.cat([net(chunk).log_softmax(-1) for chunk in inputs.split(CHUNK)])
 
 
 def score_network(
-    net: nn.Module, domain: tuple[object, ...], images: Images, scale: Scale, device: torch.device
+    net: nn.Module, domain: tuple[object, ...], images: Images, reading: Reading, device: torch.device
 ) -> Scores:
     """Score a network on all test images whose class is one of its symbols."""
     symbol_of_class = torch.full((len(images.classes),), -1)
@@ -39,7 +40,7 @@ def score_network(
         symbol_of_class[images.classes.index(str(symbol))] = index
     labels = symbol_of_class[images.y_test]
     known = labels >= 0
-    inputs = scale.to_inputs(images.x_test[known].to(device))
+    inputs = reading.scale.to_inputs(images.x_test[known].to(device))
     return score(predict_log_probs(net, inputs).argmax(-1), labels[known], len(domain))
 
 
@@ -87,32 +88,38 @@ def _one_hot_log_probs(log_probs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def diagnose_networks(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> dict[str, Diagnosis]:
-    """The triad diagnosis of each network on training images under the paper's T(x'|x); no label is looked at."""
-    generator = torch.Generator(loader.inputs.device).manual_seed(0)
+def diagnose_networks(networks: nn.ModuleDict, marginals: Mapping[Key, Tensor], loader: Loader) -> dict[str, Diagnosis]:
+    """The triad diagnosis of each network on training images under the paper's T(x'|x); no label is looked at.
+
+    Args:
+        networks: by their names in the program.
+        marginals: that each variable's symbols should have, [classes]: the rule's, or the data's.
+        loader: the training examples.
+    """
+    generator = torch.Generator(loader.device).manual_seed(0)
     batch = loader.batch(torch.arange(min(len(loader), DIAGNOSED)))
     return {
         name: diagnose(
             predict_log_probs(networks[name], images),
             predict_log_probs(networks[name], add_noise(images, VIEW_NOISE, generator)),
-            network_log_prior(constraint, batch.keys[name]).to(images.device),
+            network_log_prior(marginals, batch.keys[name]).to(images.device),
         )
         for name, images in batch.images.items()
     }
 
 
 def evaluate_networks(
-    networks: nn.ModuleDict, constraint: Constraint, images: Images, scale: Scale, device: torch.device
+    networks: nn.ModuleDict, constraint: Constraint, images: Images, readings: Readings, device: torch.device
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
     """All test figures of `summary.json`, and the scores of each network whose symbols are classes of the images.
 
     The first such network's figures are at the top level. What another network reads shows in the rule's figures only.
     """
     domains = {call.network: call.domain for call in naming_calls(constraint, images.classes).values()}
-    scores = {name: score_network(networks[name], domains[name], images, scale, device) for name in domains}
+    scores = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
     figures: dict[str, Any] = {name: _figures(result) for name, result in scores.items()}
     examples = draw_test_examples(constraint, images)
-    satisfied, log_likelihood = score_rule(networks, constraint, Loader(examples, constraint, scale, device))
+    satisfied, log_likelihood = score_rule(networks, constraint, Loader(examples, constraint, readings, device))
     rule = {"constraint_satisfaction": satisfied, "test_constraint_log_likelihood": log_likelihood}
     first = next(iter(figures.values()))
     return first | rule | ({"networks": figures} if len(figures) > 1 else {}), scores

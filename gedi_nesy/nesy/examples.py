@@ -1,6 +1,7 @@
 """Example sets: tuples of images that satisfy a rule, drawn from labelled images. Training never sees the labels."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -9,42 +10,63 @@ from gedi_nesy.core.seeds import mix_seeds
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key, Variable
+from gedi_nesy.nesy.inputs import Inputs
 
 
 @dataclass(frozen=True)
 class Examples:
-    """N examples of a rule over a pool of images.
+    """N examples of a rule over pools of images or vectors.
 
     Attributes:
-        pool: the distinct images that the examples use, uint8 [images, channels, height, width].
-        rows: for each image of the query, its row in the pool in each example, int64 [N].
+        inputs: for each image of the query, the pool that it is taken from and its row there in each example.
         answers: the numbers of each example's arguments, int64 [N, arguments]; None where the query has none.
         symbols: for each variable whose symbols say which image was drawn, the index of its true symbol in the domain,
             int64 [N]; only for scoring.
         reused: whether an image serves in more than one place, because the data set has too few of its class.
         lines: of a table, the line of the file that each example is in; empty where they come from a data set.
+        features: where they were given beside the inputs, for each image of the query those of its pool, [n, D]; they
+            say which inputs are alike.
     """
 
-    pool: Tensor
-    rows: dict[str, Tensor]
+    inputs: Inputs
     answers: Tensor | None
     symbols: dict[Key, Tensor]
     reused: bool
     lines: tuple[int, ...] = ()
+    features: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(next(iter(self.rows.values())))
+        return len(self.inputs)
+
+    @property
+    def rows(self) -> dict[str, Tensor]:
+        """For each image of the query its row in its pool in each example, int64 [N]."""
+        return self.inputs.rows
+
+    @property
+    def pool(self) -> Tensor:
+        """The single pool of all images, uint8 [images, C, H, W] or float32 [vectors, D].
+
+        Raises:
+            UserError: networks read inputs of different shapes.
+        """
+        return self.inputs.single_pool
 
     def first(self, n: int) -> "Examples":
         """The first n of the examples, or all where there are fewer."""
-        rows = {image: numbers[:n] for image, numbers in self.rows.items()}
         answers = None if self.answers is None else self.answers[:n]
         symbols = {key: numbers[:n] for key, numbers in self.symbols.items()}
-        return replace(self, rows=rows, answers=answers, symbols=symbols, lines=self.lines[:n])
+        return replace(self, inputs=self.inputs.first(n), answers=answers, symbols=symbols, lines=self.lines[:n])
 
 
 def draw_examples(
-    constraint: Constraint, images: Tensor, labels: Tensor, classes: tuple[str, ...], n: int, generator: torch.Generator
+    constraint: Constraint,
+    images: Tensor,
+    labels: Tensor,
+    classes: tuple[str, ...],
+    n: int,
+    generator: torch.Generator,
+    features: Tensor | None = None,
 ) -> Examples:
     """Draw examples as the paper does: symbols uniform over the rule's solutions, images without replacement.
 
@@ -54,11 +76,12 @@ def draw_examples(
 
     Args:
         constraint: the rule.
-        images: uint8 [images, channels, height, width].
+        images: uint8 [images, channels, height, width], or vectors, float32 [images, D].
         labels: class of each image, int64 [images].
         classes: the name of each class; a variable's symbols are found among them by name.
         n: how many examples.
         generator: on the CPU.
+        features: of each image, [images, D], to say which are alike.
 
     Raises:
         UserError: if there are more examples than images, or the classes can't say what an image of the rule shows.
@@ -86,7 +109,8 @@ def draw_examples(
     rows = dict(zip(rows, where.split(n), strict=True))
     answers = constraint.number_arguments({name: solutions[name] for name in constraint.arguments})
     symbols = {call.key: solutions[call.key] for call in naming.values()}
-    return Examples(images[pool], rows, answers, symbols, reused)
+    given = {} if features is None else dict.fromkeys(rows, features[pool])
+    return Examples(Inputs.of_pool(images[pool], rows), answers, symbols, reused, features=given)
 
 
 def naming_calls(constraint: Constraint, classes: tuple[str, ...]) -> dict[str, Variable]:

@@ -17,7 +17,9 @@ def familiarity_quantiles(run: Run, loader: Loader) -> dict[str, list[float]]:
     """For each network the 0th, 1st, ... 100th percentile of its training images' familiarity, in nats."""
     few = loader.first(MEASURED)
     return {
-        name: np.percentile(run.familiarity(run.scale.to_unit(few.distinct(name)), name).cpu(), range(101)).tolist()
+        name: np.percentile(
+            run.familiarity(loader.readings[name].scale.to_unit(few.distinct(name)), name).cpu(), range(101)
+        ).tolist()
         for name in few.calls
     }
 

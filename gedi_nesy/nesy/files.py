@@ -9,8 +9,11 @@ from torch import Tensor
 
 from gedi_nesy.data.blank import are_blank
 from gedi_nesy.data.image_file import read_image
+from gedi_nesy.data.inputs import as_inputs
+from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.familiarity import percentiles, verdict
+from gedi_nesy.nesy.reading import GREY
 from gedi_nesy.nesy.run import Run
 
 LITTLE = 0.5  # of an image's height and width; MNIST's digits fill 20 pixels of 28
@@ -18,6 +21,8 @@ LITTLE = 0.5  # of an image's height and width; MNIST's digits fill 20 pixels of
 
 def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -> list[dict[str, Any]]:
     """What a run sees in each image file; one that can't be read does not lose the others' answers.
+
+    A network that reads vectors takes .npz files with one array [n, D] each, and answers for every row.
 
     Returns:
         For each file `image`, its path, and either `error`, why it can't be read, or: `symbol` and `probability`; the
@@ -28,11 +33,15 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
         swapped; and `fills`, the share of its height or width that the drawing fills, where the image is unlike the
         training images and that is little.
     """
+    name = network or next(iter(run.readings))
+    if name in run.readings and run.readings[name].is_vector:
+        return [row for path in paths for row in _predict_vectors(run, path, network)]
+    channels, height, width = run.readings[name].shape if name in run.readings else GREY
     read: dict[int, Tensor] = {}
     rows: list[dict[str, Any]] = [{"image": str(path)} for path in paths]
     for number, path in enumerate(paths):
         try:
-            read[number] = read_image(path, (28, 28))
+            read[number] = read_image(path, (height, width), channels)
         except UserError as error:
             rows[number]["error"] = str(error)
     if read:
@@ -42,7 +51,7 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
 
 
 def _predict(run: Run, images: Tensor, network: str | None) -> list[dict[str, Any]]:
-    """The answers for uint8 images [n, 1, 28, 28]."""
+    """The answers for uint8 images [n, C, H, W]."""
     rows, inverse = _symbols(run, images, network), _symbols(run, 255 - images, network)
     blank = are_blank(images / 255).tolist()
     energies = run.energy(images, network).tolist()
@@ -56,6 +65,26 @@ def _predict(run: Run, images: Tensor, network: str | None) -> list[dict[str, An
         if row["verdict"] in ("unusual", "foreign", "inverted") and (share := _filled(images[k, 0])) < LITTLE:
             row["fills"] = share
     return rows
+
+
+def _predict_vectors(run: Run, path: Path, network: str | None) -> list[dict[str, Any]]:
+    """The answers for the vectors of a file, or why it can't be read."""
+    try:
+        arrays = load_arrays(path)
+        if len(arrays) != 1:
+            raise UserError(f"{path} has {', '.join(arrays) or 'no arrays'}; give one array of vectors, [n, D].")
+        ((name, array),) = arrays.items()
+        vectors = as_inputs(f"{path}: {name}", array)
+        rows = _symbols(run, vectors, network)
+    except UserError as error:
+        return [{"image": str(path), "error": str(error)}]
+    energies, own = run.energy(vectors, network).tolist(), percentiles(run, vectors, network)
+    return [
+        {"image": f"{path} [{k}]"}
+        | row
+        | {"energy": energies[k], "percentile": own and own[k], "verdict": verdict(own[k], 0.0) if own else None}
+        for k, row in enumerate(rows)
+    ]
 
 
 def _filled(image: Tensor) -> float:

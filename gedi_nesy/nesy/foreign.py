@@ -8,6 +8,7 @@ from torch import Tensor
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.views.distortion import distort
 from gedi_nesy.views.drawings import add_noise
+from gedi_nesy.views.features import exchange_features
 
 STEPS = 8  # whose images are distorted together: few images at a time cost as much as many
 
@@ -27,16 +28,20 @@ class DistortedImages:
         self._of_steps = cache(self._draw)
 
     def __call__(self, network: str, step: int) -> Tensor:
-        """Images for a network, [count, images, height, width]."""
+        """Inputs for a network, [count, images * C, H, W] or [count, images * D]."""
         block, place = divmod(step, STEPS)
         if place == 0:
             self._of_steps.cache_clear()
         return self._of_steps(network, block)[place * self.count : (place + 1) * self.count]
 
     def _draw(self, network: str, block: int) -> Tensor:
-        inputs, ground = self.loader.inputs, self.loader.ground
-        n, channels = self.count * STEPS, len(self.loader.calls[network][0].inputs)
+        inputs, reading = self.loader.inputs[network], self.loader.readings[network]
+        n, images = self.count * STEPS, len(self.loader.calls[network][0].inputs)
         generator = torch.Generator(inputs.device).manual_seed((self.seed * 100_003 + block) % 2**32)
-        rows = torch.randint(len(inputs), (n * channels,), generator=generator, device=inputs.device)
-        distorted = add_noise(distort(inputs[rows], ground, generator), self.noise, generator)
-        return distorted.view(n, channels, *inputs.shape[2:])
+        rows = torch.randint(len(inputs), (n * images,), generator=generator, device=inputs.device)
+        x = inputs[rows]
+        if reading.is_vector:
+            distorted = exchange_features(x, inputs, generator)
+        else:
+            distorted = distort(x, reading.surroundings(x), generator)
+        return add_noise(distorted, self.noise, generator).unflatten(0, (n, images)).flatten(1, 2)

@@ -28,6 +28,15 @@ class Inputs:
     def __len__(self) -> int:
         return len(next(iter(self.rows.values())))
 
+    @classmethod
+    def of_pool(cls, pool: Tensor, rows: Mapping[str, Tensor]) -> "Inputs":
+        """All images taken from one pool, uint8 [n, C, H, W] or float32 [n, D]."""
+        return cls(dict.fromkeys(rows, pool), dict(rows))
+
+    def first(self, n: int) -> "Inputs":
+        """Those of the first n examples; the pools stay."""
+        return Inputs(self.pools, {image: rows[:n] for image, rows in self.rows.items()})
+
     @property
     def single_pool(self) -> Tensor:
         """The pool of all images.
@@ -145,9 +154,14 @@ def _values(values: Any) -> list[object]:
     return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
+def describe_shape(shape: Sequence[int]) -> str:
+    """The shape of an input, (C, H, W) or (D,), in words."""
+    if len(shape) == 1:
+        return f"a vector of {shape[0]} numbers"
+    channels, height, width = shape
+    return f"{'grey' if channels == 1 else 'colour'} of {height}x{width} pixels"
+
+
 def _shape(x: Tensor) -> str:
     """The shape of an input, or of a pool's inputs, in words."""
-    if x.dim() in (1, 2):
-        return f"a vector of {x.shape[-1]} numbers"
-    channels, height, width = x.shape[-3:]
-    return f"{'grey' if channels == 1 else 'colour'} of {height}x{width} pixels"
+    return describe_shape(x.shape[-1:] if x.dim() in (1, 2) else x.shape[-3:])

@@ -1,9 +1,13 @@
 """Learning from a rule: matching by shape or restarts that name the symbols, then a student; without files."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.chains import Chains
@@ -15,17 +19,24 @@ from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.evaluate import diagnose_networks
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.labels import read_labels
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, warp_some
+from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
+from gedi_nesy.nesy.reading import find_readings
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection, check_not_collapsed, choose, judge
+from gedi_nesy.nesy.settle import settle_networks, weigh_labels
+from gedi_nesy.networks.own import Network
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
 
+PULL = 20.0  # examples that the rule's own marginals count as, beside what data say of them
 CHAINS_SEED = 2**30  # above every phase's seed
 
 
@@ -33,10 +44,12 @@ class Learner:
     """Learns a rule's networks from examples.
 
     Args:
-        recipe: every setting; where its examples come from is not looked at.
+        recipe: every setting; where its examples come from is not looked at. The attribute also says which networks
+            were chosen.
         constraint: the rule.
         examples: what to train on.
         tell: told what is done between phases, with how many steps of how many are done: stage, step, steps.
+        own: networks that are classes or functions of Python, by the descriptions that the recipe has.
 
     Attributes:
         matched: what matching found, where the recipe has it.
@@ -47,12 +60,21 @@ class Learner:
     """
 
     def __init__(
-        self, recipe: Recipe, constraint: Constraint, examples: Examples, tell: Callable[[str, int, int], None]
+        self,
+        recipe: Recipe,
+        constraint: Constraint,
+        examples: Examples,
+        tell: Callable[[str, int, int], None],
+        own: Mapping[str, Network] = MappingProxyType({}),
     ):
-        self.recipe, self.constraint, self.tell = recipe, constraint, tell
-        self.device, self.scale = find_device(recipe.device), SCALES[recipe.scale]
-        self.shapes = network_shapes(constraint, examples.pool.shape[1:])
-        self.loader = Loader(examples, constraint, self.scale, self.device)
+        self.constraint, self.tell, self.own = constraint, tell, own
+        self.device = find_device(recipe.device)
+        scale = SCALES[recipe.scale]
+        readings = find_readings(constraint, examples.inputs, scale, self.device, recipe.view)
+        self.shapes = network_shapes(constraint, {name: reading.shape for name, reading in readings.items()})
+        self.recipe = weigh_labels(settle_networks(recipe, readings, self.shapes))
+        self.labels = read_labels(Path(recipe.labels), constraint, readings) if recipe.labels else {}
+        self.loader = Loader(examples, constraint, readings, self.device)
         self.targets: Targets | None = None  # the teacher's posteriors, once there is one
         self.matched: Matched | None = None
         self.selection: Selection | None = None
@@ -65,9 +87,10 @@ class Learner:
             check_matchable(self.loader, recipe.matching)
         if sampler is None:
             return
-        build_sgld(sampler, self.scale, self.loader.ground)
-        for shape in self.shapes.values():
-            check_room(sampler.buffer, (shape.images, *self.loader.inputs.shape[2:]), self.device)
+        networks = Candidates(self.shapes, 1, 0, recipe.build(recipe.last, self.own)).networks(0)
+        for name, shape in self.shapes.items():
+            build_sgld(sampler, self.loader.readings[name], shape, networks[name])
+            check_room(sampler.buffer, shape.input, self.device)
         for name in ("chains", "buffer", "distorted"):
             if getattr(sampler, name) % processes.count():
                 raise UserError(
@@ -104,13 +127,27 @@ class Learner:
     def losses(self, phase: Phase, training: Training) -> StepLosses:
         """The losses of the phase's steps."""
         recipe, stage = self.recipe, phase.stage
-        return StepLosses(recipe, stage, self.constraint, self.loader, training, phase.seed, self.targets)
+        seed, targets, marginals = phase.seed, self.targets, self.marginals
+        return StepLosses(recipe, stage, self.constraint, self.loader, training, seed, targets, marginals, self.labels)
+
+    @cached_property
+    def _by_answers(self) -> dict[Key, Tensor]:
+        return learn_marginals(self.constraint, self.loader.examples.answers, PULL)
+
+    @property
+    def marginals(self) -> dict[Key, Tensor]:
+        """How often each variable should show each symbol: by the rule, or by what is known of the data so far."""
+        if "learned" not in (self.recipe.train.prior, self.recipe.last.prior):
+            return self.constraint.marginals()
+        if self.loader.examples.answers is not None:
+            return self._by_answers
+        return marginals_of(self.constraint, self.targets or {}, PULL)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """That of each network of the first restart."""
         assert isinstance(training.model, Candidates)
         with evaluating(training.model):
-            return diagnose_networks(training.model.networks(0), self.constraint, self.loader)
+            return diagnose_networks(training.model.networks(0), self.marginals, self.loader)
 
     def findings(self) -> dict[str, Any]:
         """What matching and the restarts came to, for the checkpoint and summary.json."""
@@ -137,7 +174,7 @@ class Learner:
         def swept(sweep: int, sweeps: int) -> None:
             self.tell("matching", sweep, sweeps)
 
-        self.matched, self.targets = match(self.constraint, self.loader, self.recipe, swept)
+        self.matched, self.targets = match(self.constraint, self.loader, self.recipe, swept, labels=self.labels)
 
     def _choose_teacher(self, restarts: Candidates) -> Mapping[str, Any]:
         """The student's teacher: the restarts that the best one agrees with.
@@ -149,7 +186,7 @@ class Learner:
             UserError: if that has collapsed.
         """
         self.tell("judging the restarts", 0, 0)
-        judged = judge(restarts.eval(), self.constraint, self.loader, self.recipe)
+        judged = judge(restarts.eval(), self.constraint, self.loader, self.recipe, self.marginals)
         self.selection, self.targets = choose(judged, self.recipe)
         check_not_collapsed(judged, self.selection)
         return judged.rules[self.selection.best]
@@ -162,22 +199,23 @@ class Learner:
             return model
         restarts = 1 if phase.name == "student" else self.recipe.restarts
         dim = self.recipe.dim if phase.stage.weights.used("embeddings") else None
-        return Candidates(self.shapes, restarts, phase.seed, self.recipe.build(phase.stage), dim, self.constraint)
+        build = self.recipe.build(phase.stage, self.own)
+        return Candidates(self.shapes, restarts, phase.seed, build, dim, self.constraint)
 
     def _chains(self, phase: Phase, model: Candidates, generator: torch.Generator) -> dict[str, Chains]:
         """This process's share of the chains of each network, where L_GEN is on."""
-        settings, ground, share = self.recipe.sampler, self.loader.ground, processes.count()
+        settings, share = self.recipe.sampler, processes.count()
         if settings is None or phase.stage.weights.gen.is_zero:
             return {}
-        size, low, high = self.loader.inputs.shape[2:], self.scale.low, self.scale.high
-        sgld, renew = build_sgld(settings, self.scale, ground), warp_some(settings.warp, ground)
         chains = {}
         for k, (name, of) in enumerate(self.shapes.items()):
             if settings.ahead:  # what runs beside a step must not share its source of randomness
                 generator = torch.Generator(self.device).manual_seed(own_seed(CHAINS_SEED + phase.seed + k))
-            shape = (of.images, *size)
-            buffer = ReplayBuffer(settings.buffer // share, shape, low, high, settings.reinit, generator, self.device)
-            net, count = model.networks(0)[name], settings.chains // share
+            net, reading = model.networks(0)[name], self.loader.readings[name]
+            room, box = settings.buffer // share, (reading.scale.low, reading.scale.high)
+            buffer = ReplayBuffer(room, of.input, *box, settings.reinit, generator, self.device)
+            sgld, renew = build_sgld(settings, reading, of, net), warp_some(settings.warp, reading)
+            count = settings.chains // share
             chains[name] = Chains(net, sgld, buffer, count, generator, ahead=settings.ahead, renew=renew)
         return chains
 

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gedi_nesy.core import processes
+from gedi_nesy.core.chain.plan import plan
 from gedi_nesy.core.chains import Renew
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
@@ -21,17 +24,18 @@ from gedi_nesy.core.losses import (
     prior_loss,
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
-from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.seeds import mix_seeds, own_seed
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.core.terms import Term, optima, terms_with
-from gedi_nesy.data.scale import Scale
+from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
-from gedi_nesy.nesy.candidates import Candidates
+from gedi_nesy.nesy.candidates import Candidates, Shape
 from gedi_nesy.nesy.examples import batch_rows
 from gedi_nesy.nesy.foreign import DistortedImages
+from gedi_nesy.nesy.labels import Labels
+from gedi_nesy.nesy.reading import Reading
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.nesy.shares import join_outputs, own_rows
 from gedi_nesy.networks.heads import TEMPERATURE
@@ -43,18 +47,18 @@ Others = Mapping[str, Sequence[Tensor]]  # for each network what L_GEN holds aga
 Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
 
-def log_priors(constraint: Constraint) -> dict[Key, Tensor]:
-    """For each variable the log of its marginal under the rule, all solutions being equally likely, [classes].
+def log_priors(marginals: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
+    """For each variable the log of its marginal, [classes].
 
     Symbols that the rule never uses keep a small probability, so that the divergence stays finite.
     """
-    floored = {key: marginal.float().clamp_min(1e-3) for key, marginal in constraint.marginals().items()}
+    floored = {key: marginal.float().clamp_min(1e-3) for key, marginal in marginals.items()}
     return {key: (marginal / marginal.sum()).log() for key, marginal in floored.items()}
 
 
-def network_log_prior(constraint: Constraint, keys: list[Key]) -> Tensor:
+def network_log_prior(marginals: Mapping[Key, Tensor], keys: list[Key]) -> Tensor:
     """The log marginal over all images of one network: the mean of its variables' marginals, [classes]."""
-    priors = log_priors(constraint)
+    priors = log_priors(marginals)
     return torch.stack([priors[key].exp() for key in keys]).mean(0).log()
 
 
@@ -62,8 +66,8 @@ def build_objective(stage: Stage, constraint: Constraint, targets: Targets | Non
     """The stage's weighted terms with the optimum of each (paper, Propositions 1 and 2); dim of embeddings."""
     sizes = {variable.network: len(variable.domain) for variable in constraint.variables}
     log_classes = sum(math.log(size) for size in sizes.values()) / len(sizes)
-    weights, prior = dict(stage.weights), {"entropy": -log_classes, "uniform": log_classes, "rule": 0.0}[stage.prior]
-    own = {"prior": prior, "teacher": None if targets is None else _entropy(targets)}
+    weights, priors = dict(stage.weights), {"entropy": -log_classes, "uniform": log_classes}
+    own = {"prior": priors.get(stage.prior, 0.0), "teacher": None if targets is None else _entropy(targets)}
     return Objective(weights, optima(weights, own, dim))
 
 
@@ -87,6 +91,8 @@ class StepLosses:
         training: Training,
         seed: int,
         targets: Targets | None = None,
+        marginals: Mapping[Key, Tensor] | None = None,
+        labels: Labels = MappingProxyType({}),
     ):
         self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
         self.training, self.seed, self.targets = training, seed, targets
@@ -94,25 +100,35 @@ class StepLosses:
         self.steps = stage.length(len(loader), loader.calls_each)
         count = recipe.sampler.distorted // processes.count() if recipe.sampler else 0
         self.distorted = DistortedImages(loader, count, stage.noise, own_seed(seed))
-        device = loader.inputs.device
-        self.log_priors = {key: prior.to(device) for key, prior in log_priors(constraint).items()}
+        device = loader.device
+        self.labelled = {
+            name: (loader.readings[name].scale.to_inputs(few.inputs.to(device)), few.symbols.to(device))
+            for name, few in labels.items()
+        }
+        expected = log_priors(marginals or constraint.marginals())
+        self.log_priors = {key: prior.to(device) for key, prior in expected.items()}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name, each with one value for each candidate, [K]."""
         weights = self.objective.weights(step / self.steps)
         batch = self.stage.examples_of(self.loader.calls_each)
         rows = batch_rows(len(self.loader), batch, step, self.seed)
+        with self._dropout_of(step):
+            return self._losses(step, rows, weights)
+
+    def _losses(self, step: int, rows: Tensor, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """Those of the terms that weigh anything, on these examples."""
         clean = self._share(rows)
         view = self._view(clean)
         others = self._others(step) if weights.get("gen") else {}
-        with self._dropout_of(step):
-            logits, at_others = self._logits(view, others)
+        logits, at_others = self._logits(view, others)
         log_probs = {network: values.log_softmax(-1) for network, values in logits.items()}
         terms: dict[str, Callable[[], Tensor]] = {
             "nesy": lambda: self._rule(log_probs, view),
             "prior": lambda: self._prior(log_probs, view),
             "inv": lambda: self._invariance(log_probs, clean),
             "teacher": lambda: self._teacher(view.by_variable(log_probs), rows),
+            "labels": self._labels,
         }
         views = {name: term for name, term in terms_with(rule=True).items() if term.loss}
         terms |= {name: partial(self._compare_views, term, logits, view, clean) for name, term in views.items()}
@@ -127,10 +143,10 @@ class StepLosses:
     @contextmanager
     def _dropout_of(self, step: int) -> Iterator[None]:
         """What dropout draws inside, from torch's global generator, is a pure function of the step's number."""
-        if not self.stage.dropout:
+        if not (self.stage.dropout or self.recipe.network):
             yield
             return
-        device = self.loader.inputs.device
+        device = self.loader.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(mix_seeds(own_seed(self.seed), step))
             yield
@@ -138,7 +154,7 @@ class StepLosses:
     def _logits(self, view: Batch, others: Others) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
         """Each network's logits at its images of the view and, all in one go, at the others; of all processes."""
         joined = {name: torch.cat([x, *others.get(name, ())]) for name, x in view.images.items()}
-        with torch.autocast(self.loader.inputs.device.type, torch.bfloat16, enabled=self.stage.bf16):
+        with torch.autocast(self.loader.device.type, torch.bfloat16, enabled=self.stage.bf16):
             outputs = {name: f.float() for name, f in predict(self.candidates, replace(view, images=joined)).items()}
         at_data, at_others = {}, {}
         for name, values in outputs.items():
@@ -157,7 +173,7 @@ class StepLosses:
 
     def _view(self, clean: Batch) -> Batch:
         """A fresh draw from the stage's T(x'|x)."""
-        return clean.view(self.stage, self.loader.ground, self.training.generator)
+        return clean.view(self.stage, self.loader.readings, self.training.generator)
 
     @property
     def candidates(self) -> Candidates:
@@ -170,7 +186,7 @@ class StepLosses:
         return -rule_log_prob(rules, view.by_variable(log_probs), view.answers).mean(1)
 
     def _prior(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
-        if self.stage.prior == "rule":
+        if self.stage.prior in ("rule", "learned"):
             by_key = view.by_variable(log_probs).items()
             return torch.stack([prior_divergence(values, self.log_priors[key]) for key, values in by_key]).mean(0)
         if self.stage.prior == "entropy":
@@ -192,6 +208,15 @@ class StepLosses:
             losses.append(-(self.targets[key][rows] * values).sum((-2, -1)))
             taught.append(self.targets[key][rows].sum())
         return torch.stack(losses).sum(0) / torch.stack(taught).sum().clamp_min(1.0)
+
+    def _labels(self) -> Tensor:
+        """Cross-entropy on a view of the labelled inputs, the mean over all of them."""
+        losses = []
+        for name, (inputs, symbols) in self.labelled.items():
+            view = self.loader.readings[name].view(inputs, self.stage, self.training.generator)
+            log_probs = self.candidates(name, view).log_softmax(-1)  # [K, m, classes]
+            losses.append(-log_probs[:, torch.arange(len(symbols)), symbols])
+        return torch.cat(losses, 1).mean(1)
 
     def _compare_views(self, term: Term, logits: dict[str, Tensor], view: Batch, clean: Batch) -> Tensor:
         """A term that compares the view with these logits and another one, drawn for it."""
@@ -243,20 +268,32 @@ def _check_gap(guard: Guard, step: int, gap: Sequence[float]) -> None:
         raise DivergedError(f"step {step}: the energies of data and samples are {gap[0]:.3g} nats apart")
 
 
-def build_sgld(settings: Sampler, scale: Scale, ground: Tensor) -> SGLD:
-    """The sampler that a recipe describes, for inputs of that scale on that ground, [1, 1, 1]."""
-    clamp = (scale.low, scale.high) if settings.clamp else None
-    reference = None if settings.reference is None else Reference(ground, settings.reference)
-    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, settings.engine, reference=reference)
+def build_sgld(settings: Sampler, reading: Reading, shape: Shape, network: nn.Module) -> SGLD:
+    """The sampler that a recipe describes, for a network of this shape; torch samples what compiled code can't."""
+    clamp = (reading.scale.low, reading.scale.high) if settings.clamp else None
+    reference = None if settings.reference is None else reading.reference(settings.reference, shape.images)
+    compiled = settings.engine == "numba" and compiles(network, shape.input)
+    engine: Literal["torch", "numba"] = "numba" if compiled else "torch"
+    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, engine, reference=reference)
 
 
-def warp_some(share: float, ground: Tensor) -> Renew | None:
-    """What warps a share of the chains a little, so that they spread over the data's own variation."""
-    if not share:
+def compiles(network: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether the compiled engine of SGLD knows a network's layers."""
+    try:
+        plan(network, shape)
+    except UserError:
+        return False
+    return True
+
+
+def warp_some(share: float, reading: Reading) -> Renew | None:
+    """What warps a share of the chains a little, so that they spread over the data's own variation; drawings' only."""
+    if not share or reading.kind != "drawing":
         return None
 
     def warp(chains: Tensor, generator: torch.Generator) -> Tensor:
-        warped = LITTLE(chains.flatten(0, 1).unsqueeze(1), ground, generator).view_as(chains)
+        each = chains.reshape(-1, *reading.shape)
+        warped = LITTLE(each, reading.surroundings(each), generator).view_as(chains)
         chosen = torch.rand(len(chains), 1, 1, 1, generator=generator, device=chains.device) < share
         return torch.where(chosen, warped, chains)
 

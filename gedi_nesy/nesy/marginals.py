@@ -17,6 +17,7 @@ from gedi_nesy.logic.ground import Key
 
 SHARES = (0.3, 0.1, 0.03, 0.01, 0.003)  # of the pull, first a strong one, so that the fit ends in no local optimum
 STEPS, TOLERANCE = 200, 3e-5  # of the fit with each share: at most, and the change of a marginal at which it ends
+VARIETY = 0.5  # of the entropy of the rule's own marginals, that marginals of skewed data keep
 LEAST = 1e-6  # of a frequency, so that no symbol is ruled out
 
 
@@ -56,6 +57,30 @@ def learn_marginals(constraint: Constraint, answers: Tensor | None, strength: fl
             if all((wanted[key] - before[key]).abs().max() < TOLERANCE for key in own):
                 break
     return wanted
+
+
+@torch.no_grad()
+def marginals_of(constraint: Constraint, posteriors: Mapping[Key, Tensor], strength: float) -> dict[Key, Tensor]:
+    """Each variable's marginal over the examples by what a teacher sees in them, for a rule whose examples say nothing.
+
+    One step of expectation maximisation with a pull to the rule's own marginals. Where it would leave little variety,
+    the teacher has collapsed, and the rule's own marginals are kept, so that the diagnosis can say so.
+
+    Args:
+        constraint: the rule.
+        posteriors: p(y | rule, inputs) of each variable, [examples, classes], with rows of 0 where nothing is known;
+            none before there is a teacher.
+        strength: of the pull, as a number of examples.
+
+    Returns:
+        For each variable its marginal, [classes].
+    """
+    own = constraint.marginals()
+    sums = {key: strength * own[key] + rows.sum(0).to(own[key]) for key, rows in posteriors.items()}
+    seen = {key: total / total.sum() for key, total in sums.items()}
+    if any(torch.special.entr(seen[key]).sum() < VARIETY * torch.special.entr(own[key]).sum() for key in seen):
+        return own
+    return own | seen
 
 
 def _counts(constraint: Constraint, answers: Tensor | None) -> tuple[Tensor, Tensor]:

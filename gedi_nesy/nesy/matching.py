@@ -9,6 +9,7 @@ sampling over the rule's solutions, many chains side by side.
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,13 +21,19 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.deformation import affinity
-from gedi_nesy.nesy.likeness import Likeness, by_shape
+from gedi_nesy.nesy.labels import Labels
+from gedi_nesy.nesy.likeness import Likeness, by_cosine, by_shape
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Matching, Recipe
 
+LABELLED = 0.2  # the share of all inputs as which labelled ones count
 LARGEST_POOL = 3000  # images; every two of them are compared
 BLOCKS = 20  # a sweep redraws the examples in this many blocks, the examples of one side by side
 HOT, COLD = 0.3, 0.006  # first and last temperature, in the pull of all other images on one
+
+
+class NoLikeness(UserError):
+    """Nothing says which inputs are alike."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,8 @@ def match(
     loader: Loader,
     recipe: Recipe,
     swept: Callable[[int, int], None] = lambda sweep, sweeps: None,
-    likeness: Likeness | None = None,
+    likeness: Mapping[str, Likeness] | None = None,
+    labels: Labels = MappingProxyType({}),
 ) -> tuple[Matched, Targets]:
     """Search for symbols that satisfy the rule in every example and give like images the same name.
 
@@ -71,7 +79,8 @@ def match(
         loader: the examples.
         recipe: its `matching` has the settings.
         swept: told after each sweep how many are done, and of how many.
-        likeness: of the inputs in the examples' pool, by default that of their shapes.
+        likeness: of the inputs in each network's pool, behind them the labelled ones; by default `find_likeness`.
+        labels: inputs whose symbol is known; those that are like them prefer it.
 
     Returns:
         What was found, and for each variable the share of the trusted chains that give it each symbol,
@@ -83,22 +92,53 @@ def match(
     settings = recipe.matching
     assert settings is not None
     generator = torch.Generator().manual_seed(recipe.seed)
-    few, device = loader.first(settings.examples), loader.inputs.device
-    likeness = likeness or by_shape(few.examples.pool)
-    affinities = {network: _affinities(network, few, settings, likeness) for network in few.calls}
-    chains = _Chains(constraint, few, affinities, settings.chains, generator)
+    few, device = loader.first(settings.examples), loader.device
+    likeness = likeness or find_likeness(loader, labels)
+    known = {network: few for network, few in labels.items() if loader.features(network) is None}
+    pairs = {network: _affinities(network, few, settings, likeness[network], known) for network in few.calls}
+    affinities = {network: own for network, (own, _) in pairs.items()}
+    chains = _Chains(constraint, few, affinities, settings.chains, generator, _fields(pairs, known))
     for sweep in range(settings.sweeps):
         progress = sweep / max(settings.sweeps - 1, 1)
         for block in torch.randperm(len(few), generator=generator).chunk(BLOCKS):
             chains.redraw(block, HOT * (COLD / HOT) ** progress)
         swept(sweep + 1, settings.sweeps)
-    matched, targets = _judge(chains, recipe.agreement, likeness.name)
+    names = " and ".join(dict.fromkeys(one.name for one in likeness.values()))
+    matched, targets = _judge(chains, recipe.agreement, names)
     unmatched = len(loader) - len(few)
     return matched, {key: F.pad(shares, (0, 0, 0, unmatched)).to(device) for key, shares in targets.items()}
 
 
+def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict[str, Likeness]:
+    """For each network how its inputs are compared: by given features, drawings by shape, vectors by their cosine.
+
+    Labelled inputs stand behind the pool's, where there are no features.
+
+    Raises:
+        NoLikeness: a network reads pictures that come without features.
+    """
+    found = {}
+    for network, reading in loader.readings.items():
+        features, inputs = loader.features(network), loader.pool(network)
+        if network in labels:
+            inputs = torch.cat([inputs, labels[network].inputs])
+        if features is not None:
+            found[network] = by_cosine(features)
+        elif reading.kind == "vector":
+            found[network] = by_cosine(inputs)
+        elif reading.kind == "drawing":
+            found[network] = by_shape(inputs)
+        else:
+            raise NoLikeness(
+                f"Nothing says which of the pictures that {network} reads are alike, so they can't be matched: give "
+                "--features, or take --recipe gedi-nesy-restarts, which does without."
+            )
+    return found
+
+
 def check_matchable(loader: Loader, settings: Matching) -> None:
     """UserError if `match` could not compare the examples' images."""
+    find_likeness(loader)
     few = loader.first(settings.examples)
     for network in few.calls:
         _images_read(network, few, settings)
@@ -114,9 +154,10 @@ class _Chains:
         affinities: Mapping[str, Tensor],
         chains: int,
         generator: torch.Generator,
+        fields: Mapping[str, Tensor] = MappingProxyType({}),
     ):
         self.constraint, self.loader, self.generator = constraint, loader, generator
-        self.affinities, self.chains = affinities, chains
+        self.affinities, self.chains, self.fields = affinities, chains, fields
         self.pull = {network: pairs.abs().sum(1).mean().clamp_min(1e-6) for network, pairs in affinities.items()}
         start = constraint.sample(len(loader) * chains, generator)
         self.symbols: dict[str, Tensor] = {}  # one-hot [calls * examples, R, classes] for each network
@@ -135,8 +176,11 @@ class _Chains:
         for network, _, call in self._calls():
             symbols = self.symbols[network]
             pulls = self.affinities[network][rows[call.key]] @ symbols.flatten(1)
+            pulls = pulls.view(len(block), -1, symbols.shape[-1])
+            if network in self.fields:
+                pulls = pulls + self.fields[network][rows[call.key]].unsqueeze(1)
             heat = temperature * self.pull[network]
-            scores[call.key] = (pulls.view(-1, symbols.shape[-1]) / heat).log_softmax(-1)
+            scores[call.key] = (pulls.flatten(0, 1) / heat).log_softmax(-1)
         answers = self.loader.examples.answers
         given = None if answers is None else answers[block].repeat_interleave(self.chains, 0)
         drawn = self.constraint.sample_posterior(scores, given, generator=self.generator)
@@ -150,6 +194,8 @@ class _Chains:
         for network, symbols in self.symbols.items():
             pulls = (self.affinities[network] @ symbols.flatten(1)).view_as(symbols)
             total -= (pulls * symbols).sum((0, 2)) / 2
+            if network in self.fields:
+                total -= (self.fields[network].unsqueeze(1) * symbols).sum((0, 2))
         return total
 
     def votes(self, chain: int) -> dict[Key, Tensor]:
@@ -188,14 +234,36 @@ class _Chains:
         return [(network, k, call) for network, calls in self.loader.calls.items() for k, call in enumerate(calls)]
 
 
-def _affinities(network: str, loader: Loader, settings: Matching, likeness: Likeness) -> Tensor:
-    """The affinity of every two calls of a network, by the inputs that they read, [calls, calls]."""
+def _affinities(
+    network: str, loader: Loader, settings: Matching, likeness: Likeness, labels: Labels
+) -> tuple[Tensor, Tensor]:
+    """The affinity of every two calls of a network, by the inputs that they read, [calls, calls].
+
+    Returns:
+        It, and that of every call and every labelled input, [calls, m].
+    """
     pool, places = _images_read(network, loader, settings).unique(return_inverse=True)
-    distances = likeness.distances(pool)
+    known = len(labels[network].symbols) if network in labels else 0
+    rows = torch.cat([pool, len(loader.pool(network)) + torch.arange(known)])
+    places = torch.cat([places, (len(pool) + torch.arange(known)).expand(len(places), -1)], 1)
+    distances = likeness.distances(rows)
     between = sum(distances[slot][:, slot] for slot in places)
     assert isinstance(between, Tensor)
     classes = len(loader.calls[network][0].domain)
-    return affinity(between, settings.neighbours, 1 / classes, settings.repulsion)
+    pairs, calls = affinity(between, settings.neighbours, 1 / classes, settings.repulsion), len(between) - known
+    return pairs[:calls, :calls], pairs[:calls, calls:]
+
+
+def _fields(pairs: Mapping[str, tuple[Tensor, Tensor]], labels: Labels) -> dict[str, Tensor]:
+    """What the labelled inputs add to the pull of each symbol on each call, [calls, classes].
+
+    Together they count as LABELLED of all inputs, or as what they are where that is more.
+    """
+    fields = {}
+    for network, few in labels.items():
+        calls, known = pairs[network][1].shape
+        fields[network] = max(1.0, LABELLED * calls / known) * (pairs[network][1] @ few.one_hot)
+    return fields
 
 
 def _images_read(network: str, loader: Loader, settings: Matching) -> Tensor:

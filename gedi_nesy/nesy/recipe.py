@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -20,6 +21,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.methods import FAMILY, OURS, WITH_RULE, check_method
 from gedi_nesy.nesy.candidates import Build
 from gedi_nesy.networks.mnist_net import FEATURES
+from gedi_nesy.networks.own import Network
 from gedi_nesy.runs import recipe
 from gedi_nesy.runs.device import has_bf16
 from gedi_nesy.runs.recipe import Probability
@@ -42,8 +44,9 @@ class Sampler(recipe.Sampler):
     Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` is the
     number of distorted training images that `weights.distorted` holds against the data: where the two are hard to tell
     apart, chains hardly ever come. `reference` is the variance of r(x) around the images' ground (`core.reference`);
-    left out, r is uniform. `warp` is the share of chains that are warped a little before a step. `ahead` advances
-    chains in a second thread beside the next step (`core.chains`).
+    left out, r is uniform. `warp` is the share of chains that are warped a little before a step.
+    `ahead` advances chains in a second thread beside the next step (`core.chains`). Networks that the compiled code
+    doesn't know are sampled by torch.
     """
 
     retired: ClassVar[Mapping[str, Any]] = {"every": 1}
@@ -73,7 +76,7 @@ class Stage(recipe.Stage):
     network: Literal["mnist_net", "strided"] = "mnist_net"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the linear layers of "strided"
     bf16: bool = False  # networks compute in bfloat16 while they train; "auto" where the device is quick at it
-    prior: Literal["entropy", "uniform", "rule"] = "rule"
+    prior: Literal["entropy", "uniform", "rule", "learned"] = "rule"
     warp: NonNegativeFloat = 0.0  # factor of `views.drawings.Warp`'s deviations
     noise: NonNegativeFloat = 0.0
     weights: Weights
@@ -108,8 +111,35 @@ class Stage(recipe.Stage):
         return self.steps or self.epochs * -(-examples // self.examples_of(calls))  # type: ignore[operator]
 
 
+class View(Settings):
+    """Random views of pictures and vectors, where a stage's `warp` is above 0; drawings are warped.
+
+    Attributes:
+        crop: least share of a picture's area that is kept.
+        flip: probability of a mirror image; 0, for many symbols are not their mirror images', as an arrow or a 3.
+        jitter: probability of other brightness, contrast, saturation and hue.
+        desaturate: probability that a picture loses its colour.
+        noise: standard deviation of a vector's noise, in those of its features.
+        dropout: share of a vector's features that are left out; networks called mlp-... leave out some themselves.
+    """
+
+    crop: Annotated[float, Field(gt=0, le=1)] = 0.5
+    flip: Probability = 0.0
+    jitter: Probability = 0.8
+    desaturate: Probability = 0.2
+    noise: NonNegativeFloat = 0.3
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Read(Settings):
+    """What one of the rule's networks reads: the shape of an image, (C, H, W), or of a vector, (D,), and its kind."""
+
+    shape: tuple[PositiveInt, ...]
+    kind: Literal["drawing", "picture", "vector"]
+
+
 class Matching(Settings):
-    """The search for symbols by the images' shapes, without a network (`nesy.matching`)."""
+    """The search for symbols by the likeness of the inputs, without a network (`nesy.matching`)."""
 
     examples: PositiveInt  # at most so many are matched
     chains: PositiveInt
@@ -127,10 +157,17 @@ class Recipe(recipe.RunRecipe):
     program: str = "addition"
     query: str | None = None
     arguments: tuple[str, ...] = ()
-    trust: bool = False  # let the program import Python, and files outside its folder
+    trust: bool = False  # let the program import Python, and files outside its folder; let a network's file be run
     dataset: str | None = None
     data: str | None = None
     examples: PositiveInt = DEFAULT_EXAMPLES
+    size: tuple[PositiveInt, PositiveInt] | None = None  # height and width that a table's images are resized to
+    channels: Literal[1, 3] | None = None  # a table's images become grey or colour
+    features: str | None = None  # a file of vectors: which inputs are alike, or the inputs themselves (`nesy.table`)
+    labels: str | None = None  # a file of a few labelled images (`nesy.labels`)
+    network: str | dict[str, str] | None = None  # of all stages, or for some of the rule's networks, by their names
+    inputs: dict[str, Read] = Field(default_factory=dict)  # what each of the rule's networks reads, told from the data
+    view: View = View()
     scale: Literal["unit", "symmetric", "standard"] = "symmetric"
     dim: PositiveInt = FEATURES  # of the embeddings that some terms compare: a projector's outputs
     head: Literal["linear", "cosine"] = "linear"  # the networks' last layer; SwAV's prototypes are "cosine"
@@ -184,9 +221,11 @@ class Recipe(recipe.RunRecipe):
             raise ValueError("restarts > 1 needs a [student] that learns from the restarts kept")
         return self
 
-    def build(self, stage: Stage) -> Build:
-        """How a stage's networks are built."""
-        return Build(stage.network, self.head, stage.dropout)
+    def build(self, stage: Stage, own: Mapping[str, Network] = MappingProxyType({})) -> Build:
+        """How a stage's networks are built; `own` has classes and functions of Python by their descriptions."""
+        named = self.network if isinstance(self.network, dict) else {}
+        others = {network: own.get(name, name) for network, name in named.items()}
+        return Build(stage.network, self.head, stage.dropout, others, self.trust)
 
     @property
     def last(self) -> Stage:

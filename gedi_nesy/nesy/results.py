@@ -39,7 +39,7 @@ class Results:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         learner, trained, seconds = self.learner, candidates_of(training), round(self.session.seconds, 2)
         rule, networks = trained.rules(learner.constraint)[0], trained.networks(0)
-        run = Run(self.session.folder, self.recipe, rule, networks, learner.device, learner.loader.ground)
+        run = Run(self.session.folder, self.recipe, rule, networks, learner.device, learner.loader.readings)
         if processes.rank() == 0:
             self._write(run, seconds)
         processes.anyone(True)  # the others wait until everything is written
@@ -58,9 +58,9 @@ class Results:
     def _verdict(self, run: Run) -> dict[str, Any]:
         """What can be said of the run without labels."""
         learner, returns = self.learner, self.session.rollback.returns
-        diagnoses = diagnose_networks(run.networks, run.constraint, learner.loader)
+        diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
-        learnt, left = run.probabilities, readings(learner.constraint, self.recipe)
+        learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
         return {
             **({"probabilities": learnt} if learnt else {}),
             "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies),
@@ -89,5 +89,5 @@ class Results:
     def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
         """The test figures; without labelled images only how the rule fares on the training examples."""
         if self.images:
-            return evaluate_networks(run.networks, run.constraint, self.images, run.scale, run.device)
+            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device)
         return score_rows(run.networks, run.constraint, self.learner.loader, "train_"), {}

@@ -41,9 +41,9 @@ def score_rows(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, 
 
 
 def images_of_row(loader: Loader, line: int) -> Tensor:
-    """The images of the row in this line of the file, inputs [images, 1, height, width]."""
-    number = loader.examples.lines.index(line)
-    return torch.stack([loader.inputs[rows[number]] for rows in loader.rows.values()])
+    """The images of the row in this line of the file, uint8 [images, C, H, W]; all must have one shape."""
+    number, inputs = loader.examples.lines.index(line), loader.examples.inputs
+    return torch.stack([inputs.pools[image][rows[number]] for image, rows in inputs.rows.items()])
 
 
 def describe(row: Mapping[str, Any]) -> tuple[str, str]:

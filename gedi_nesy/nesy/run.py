@@ -12,34 +12,37 @@ from torch import Tensor, nn
 
 from gedi_nesy.core.energy import log_density, ood_score
 from gedi_nesy.core.reference import Reference
+from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.blank import are_blank
-from gedi_nesy.data.given_images import GivenImages, as_tensor
+from gedi_nesy.data.given_images import GivenImages
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
 from gedi_nesy.html_table import html_table
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.deepproblog import deepproblog_model, query
 from gedi_nesy.logic.program import Source, read_text
-from gedi_nesy.nesy.batch import Loader, draw_view
+from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
+from gedi_nesy.nesy.given import given_inputs
 from gedi_nesy.nesy.losses import build_sgld
+from gedi_nesy.nesy.reading import Readings, reading_state, saved_readings
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.nesy.rows import score_rows
-from gedi_nesy.nesy.table import read_table
+from gedi_nesy.nesy.settle import as_it_was, own_networks
+from gedi_nesy.nesy.table import read_own
+from gedi_nesy.networks.own import Network
 from gedi_nesy.report.words import FIGURES, SECTIONS, TEST, written
 from gedi_nesy.runs.device import float32_default
 from gedi_nesy.runs.dotted import flatten
 from gedi_nesy.runs.folder import RunFolder
 
 Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
-IMAGE_SHAPE = torch.Size((1, 28, 28))
 CHUNK = 250  # images at a time; what the memory of so many holds stays in the cache
 VIEWS = 8
 DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise
 PROGRAM = "program.pl"  # a run's copy: the file it came from may change
-GROUND = "ground"
 RULE = "rule."  # in model.safetensors, before the names of the rule's own parameters, rule.weights...
 
 
@@ -52,7 +55,7 @@ class Run:
         constraint: the rule it was trained on, with the probabilities it learned.
         networks: the trained networks by their names in the program, in eval mode, giving logits.
         summary: the contents of `summary.json`.
-        ground: what the training images are drawn on, [1, 1, 1]: their median.
+        readings: how each network reads its inputs, by its name in the program.
     """
 
     def __init__(
@@ -62,14 +65,15 @@ class Run:
         constraint: Constraint,
         networks: nn.ModuleDict,
         device: torch.device,
-        ground: Tensor | None = None,
+        readings: Readings | None = None,
     ):
         self.folder, self.recipe, self.device = folder, recipe, device
-        self.ground = torch.full((1, 1, 1), self.scale.low) if ground is None else ground.to(device)
+        readings = readings or saved_readings(recipe, list(networks), {}, device)  # grey images of 28x28 on black
+        self.readings: Readings = readings
         self.constraint = constraint.requires_grad_(False).to(self.device)
         self.networks = networks.eval().requires_grad_(False).to(self.device)
         self.domains = {variable.network: variable.domain for variable in constraint.variables}
-        self.shapes = network_shapes(constraint, IMAGE_SHAPE)
+        self.shapes = network_shapes(constraint, {name: reading.shape for name, reading in readings.items()})
 
     def __repr__(self) -> str:
         data = Path(self.recipe.data or str(self.recipe.dataset)).stem
@@ -95,9 +99,9 @@ class Run:
         return dict(zip(self.constraint.program.parameter_names, self.constraint.weights.probabilities(), strict=True))
 
     def save(self) -> None:
-        """Write `model.safetensors`: the networks' weights, the logits of the rule's probabilities, and the ground."""
+        """Write `model.safetensors`: the weights, the logits of the rule's probabilities, and what readings need."""
         rule = {RULE + name: value for name, value in self.constraint.state_dict().items()}
-        self.folder.save_model(self.networks.state_dict() | rule | {GROUND: self.ground})
+        self.folder.save_model(self.networks.state_dict() | rule | reading_state(self.readings))
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -106,16 +110,16 @@ class Run:
 
     @property
     def scale(self) -> Scale:
-        """How this run turns bytes into inputs."""
+        """How this run turns the bytes of pictures into inputs."""
         return SCALES[self.recipe.scale]
 
     def log_probs(self, images: GivenImages, network: str | None = None) -> Tensor:
         """log p(y|x), [images, classes].
 
         Args:
-            images: uint8, or floats in [0, 1], as a tensor, an array or nested lists; [images, 1, 28, 28],
-                [images, 28, 28] or a single [28, 28]. Or the path of an image file, or a list of paths. For a network
-                that reads several images at once, these are the channels.
+            images: uint8, or floats in [0, 1], as a tensor, an array or nested lists, [images, C, H, W], for grey ones
+                [images, H, W] or a single [H, W]. Or the path of an image file, or a list of paths. For a network that
+                reads several images at once, these are the channels. Of a run on vectors [n, D].
             network: its name in the program; may be left out when there is only one.
         """
         return predict_log_probs(self._network(network), self._inputs(images, network))
@@ -125,16 +129,32 @@ class Run:
         means nothing, are named in a warning.
         """
         domain, inputs = self.domains[self._name(network)], self._inputs(images, network)
-        if blank := are_blank(self.scale.to_unit(inputs)).nonzero().flatten().tolist():
+        is_vector = self.readings[self._name(network)].is_vector
+        blank = [] if is_vector else are_blank(self.scale.to_unit(inputs)).nonzero().flatten().tolist()
+        if blank:
             which = ", ".join(map(str, blank[:8])) + ", ..." * (len(blank) > 8)
             warnings.warn(f"{len(blank)} of {len(inputs)} images are blank: nothing to read on {which}", stacklevel=2)
         return [domain[index] for index in predict_log_probs(self._network(network), inputs).argmax(-1).tolist()]
 
-    @property
-    def reference(self) -> Reference | None:
-        """r(x) of p(x), proportional to exp(logsumexp f(x)) r(x); None where it is uniform."""
+    def reference(self, network: str | None = None) -> Reference | None:
+        """r(x) of a network's p(x), proportional to exp(logsumexp f(x)) r(x); None where it is uniform."""
         variance = self.recipe.sampler.reference if self.recipe.sampler and self.recipe.has_energy_model else None
-        return None if variance is None else Reference(self.ground, variance)
+        name = self._name(network)
+        return None if variance is None else self.readings[name].reference(variance, self.shapes[name].images)
+
+    def sampler(self, network: str | None = None) -> SGLD:
+        """What draws from a network's p(x).
+
+        Raises:
+            UserError: if the run was trained without L_GEN, so that its energy is no model of its inputs.
+        """
+        settings = self.recipe.sampler
+        if settings is None or not self.recipe.has_energy_model:
+            raise UserError(
+                f"The run {self.folder.path} was trained without L_GEN, so its energy can't be sampled from."
+            )
+        name = self._name(network)
+        return build_sgld(settings, self.readings[name], self.shapes[name], self.networks[name])
 
     @torch.no_grad()
     def energy(self, images: GivenImages, network: str | None = None) -> Tensor:
@@ -142,15 +162,15 @@ class Run:
 
         It is E(x) = -logsumexp f(x), and where the recipe has a reference density E(x) - log r(x).
         """
-        net = self._network(network)
+        net, reference = self._network(network), self.reference(network)
         chunks = self._inputs(images, network).split(CHUNK)
-        return torch.cat([-log_density(net(chunk), chunk, self.reference) for chunk in chunks])
+        return torch.cat([-log_density(net(chunk), chunk, reference) for chunk in chunks])
 
     def ood_score(self, images: GivenImages, network: str | None = None) -> Tensor:
         """s(x) = -||d log p(x)/dx||_2, [images]: the paper's score (Section N), low for foreign images."""
-        net = self._network(network)
+        net, reference = self._network(network), self.reference(network)
         chunks = self._inputs(images, network).split(CHUNK)
-        return torch.cat([ood_score(net, chunk, self.reference) for chunk in chunks])
+        return torch.cat([ood_score(net, chunk, reference) for chunk in chunks])
 
     @torch.no_grad()
     @float32_default()
@@ -160,13 +180,14 @@ class Run:
         The mean of log p over VIEWS views of the training's own T(x'|x), less DOUBT times the entropy of the mean
         prediction: energies miss strokes that hesitate between two digits, and confidence alone misses noise.
         """
-        net, stage = self._network(network), self.recipe.last
+        net, stage, reference = self._network(network), self.recipe.last, self.reference(network)
+        reading = self.readings[self._name(network)]
         generator = torch.Generator(self.device).manual_seed(0)
         scores = []
         for chunk in self._inputs(images, network).split(CHUNK):
-            views = [draw_view(chunk, stage, self.ground, generator) for _ in range(VIEWS)]
+            views = [reading.view(chunk, stage, generator) for _ in range(VIEWS)]
             logits = [net(view) for view in views]  # for each view [images, classes]
-            densities = [log_density(f, x, self.reference) for f, x in zip(logits, views, strict=True)]
+            densities = [log_density(f, x, reference) for f, x in zip(logits, views, strict=True)]
             doubt = torch.special.entr(torch.stack(logits).softmax(-1).mean(0)).sum(-1)
             scores.append(torch.stack(densities).mean(0) - DOUBT * doubt)
         return torch.cat(scores)
@@ -181,26 +202,23 @@ class Run:
             network: its name in the program; may be left out when there is only one.
 
         Returns:
-            Intensities in [0, 1], [n, 1, 28, 28]; with more channels for a network that reads several images at once.
+            Intensities in [0, 1], [n, C, H, W], with more channels for a network that reads several images at once; or
+            vectors, [n, D].
 
         Raises:
             UserError: if the run was trained without L_GEN, so that its energy is no model of images, or there is
                 nothing to draw.
         """
-        settings = self.recipe.sampler
-        if settings is None or not self.recipe.has_energy_model:
-            raise UserError(
-                f"The run {self.folder.path} was trained without L_GEN, so its energy can't be sampled from."
-            )
-        steps = settings.life if steps is None else steps
+        sampler, name = self.sampler(network), self._name(network)
+        assert self.recipe.sampler is not None
+        steps = self.recipe.sampler.life if steps is None else steps
         if n < 1 or steps < 1:
             raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
         generator = torch.Generator(self.device).manual_seed(seed)
-        low, high = self.scale.low, self.scale.high
-        shape = (n, self.shapes[self._name(network)].images, *IMAGE_SHAPE[1:])
+        scale, shape = self.readings[name].scale, (n, *self.shapes[name].input)
         noise = torch.rand(shape, generator=generator, device=self.device, dtype=torch.float32)
-        sampler = replace(build_sgld(settings, self.scale, self.ground), steps=steps)
-        return self.scale.to_unit(sampler(self._network(network), low + (high - low) * noise, generator))
+        start = scale.low + (scale.high - scale.low) * noise
+        return scale.to_unit(replace(sampler, steps=steps)(self.networks[name], start, generator))
 
     @float32_default()
     def evaluate(self, data_dir: Path | None = None, *, test: str | Path | None = None) -> dict[str, Any]:
@@ -216,13 +234,12 @@ class Run:
         Raises:
             UserError: if the data set or the table can't be read.
         """
-        table = test or self.recipe.data
-        if table:
-            examples = read_table(Path(table), self.constraint)
-            loader = Loader(examples, self.constraint, self.scale, self.device)
+        if test or self.recipe.data:
+            examples = read_own(self.recipe, self.constraint, self.folder.path, Path(test) if test else None)
+            loader = Loader(examples, self.constraint, self.readings, self.device)
             return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
         images = self.images(data_dir)
-        return evaluate_networks(self.networks, self.constraint, images, self.scale, self.device)[0]
+        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device)[0]
 
     def deepproblog_model(self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None) -> Model:
         """A DeepProbLog model in which the trained networks answer the program's neural predicates.
@@ -260,7 +277,7 @@ class Run:
     def _own_sources(self, data_dir: Path | None) -> dict[str, Named]:
         """What `query` calls images: train and test, or the columns of a table in small letters, by line."""
         if self.recipe.data:
-            table = read_table(Path(self.recipe.data), self.constraint)
+            table = read_own(self.recipe, self.constraint, self.folder.path)
             columns = {name.lstrip("_").lower(): table.pool[rows] for name, rows in table.rows.items()}
             return {name: dict(zip(table.lines, images, strict=True)) for name, images in columns.items()}
         images = self.images(data_dir)
@@ -268,8 +285,8 @@ class Run:
 
     def _source(self, images: Named) -> Mapping[Any, Tensor] | Tensor:
         if isinstance(images, Mapping):
-            return dict(zip(images, self._scaled(torch.stack([*images.values()])), strict=True))
-        return self._scaled(images if isinstance(images, Tensor) else torch.stack(list(images)))
+            return dict(zip(images, self._sourced(torch.stack([*images.values()])), strict=True))
+        return self._sourced(images if isinstance(images, Tensor) else torch.stack(list(images)))
 
     def images(self, data_dir: Path | None = None) -> Images:
         """The data set that the run was trained on; UserError if it was trained on a table of one's own."""
@@ -277,11 +294,30 @@ class Run:
             raise UserError(f"{self.folder.path} was trained on a table, {self.recipe.data}, without test images.")
         return load_images(self.recipe.dataset, data_dir)
 
-    def own_images(self, data_dir: Path | None = None) -> Tensor:
-        """Images of its own kind, uint8 [n, 1, 28, 28]: the test images, or those of the table it was trained on."""
+    def own_images(self, data_dir: Path | None = None, network: str | None = None) -> Tensor:
+        """Images of a network's own kind, uint8 [n, C, H, W]: the test images, or those of the table of its training.
+
+        Raises:
+            UserError: the network reads vectors.
+        """
+        name = self._name(network)
+        if self.readings[name].is_vector:
+            raise UserError(f"{name} reads vectors, and what is foreign is measured on images.")
         if self.recipe.data:
-            return read_table(Path(self.recipe.data), self.constraint).pool
+            image = next(call.inputs[0] for call in self.constraint.variables if call.network == name)
+            return read_own(self.recipe, self.constraint, self.folder.path).inputs.pools[image]
         return self.images(data_dir).x_test
+
+    def _sourced(self, images: Tensor) -> Tensor:
+        """Single images as inputs, as all networks read them.
+
+        Raises:
+            UserError: they read inputs of different shapes.
+        """
+        first, *others = self.readings.values()
+        if any(other.shape != first.shape for other in others):
+            raise UserError("DeepProbLog's solver needs networks that read inputs of one shape.")
+        return given_inputs(images, first, 1, self.device)
 
     def _name(self, network: str | None) -> str:
         if network is None and len(self.networks) == 1:
@@ -294,22 +330,8 @@ class Run:
         return self.networks[self._name(network)]
 
     def _inputs(self, images: GivenImages, network: str | None) -> Tensor:
-        return self._scaled(images, self.shapes[self._name(network)].images)
-
-    def _scaled(self, given: GivenImages, channels: int = 1) -> Tensor:
-        height, width = IMAGE_SHAPE[1:]
-        images = as_tensor(given, (height, width))
-        if images.dim() == 2:
-            images = images[None, None]
-        elif images.dim() == 3:
-            images = images[None] if len(images) == channels > 1 else images.unsqueeze(1)
-        if images.shape[1:] != (channels, height, width):
-            raise UserError(f"The run takes images of shape [images, {channels}, 28, 28], found {list(images.shape)}.")
-        if images.dtype == torch.uint8:
-            return self.scale.to_inputs(images.to(self.device))
-        if not ((images >= 0) & (images <= 1)).all():
-            raise UserError("Images of floats must lie in [0, 1]; divide bytes by 255, or give uint8.")
-        return (images.to(self.device).float() - self.scale.shift) / self.scale.spread
+        name = self._name(network)
+        return given_inputs(images, self.readings[name], self.shapes[name].images, self.device)
 
 
 class _Joined(nn.Module):
@@ -324,33 +346,41 @@ class _Joined(nn.Module):
         return logits
 
 
-def load_run(folder: str | Path, device: str = "cpu", *, trust: bool = False) -> Run:
+def load_run(
+    folder: str | Path,
+    device: str = "cpu",
+    *,
+    trust: bool = False,
+    network: Network | Mapping[str, Network] | None = None,
+) -> Run:
     """Read a finished run from its folder.
 
     Args:
         folder: as `train` wrote it.
         device: where to put the networks, whatever they were trained on.
-        trust: let the run's program load Python and files outside its folder; that it was trained so is not enough, for
-            a run folder may come from anywhere.
+        trust: let the run's program load Python and files outside its folder, and execute the file of a user's network;
+            that it was trained so is not enough, for a run folder may come from anywhere.
+        network: the class or function that made the networks, where they are a user's own; or for some of the rule's
+            networks. Without it the run's config.toml says where it is.
 
     Raises:
         UserError: if it is no run folder, the run is not finished, or a file is damaged.
     """
     run_folder = RunFolder.open(Path(folder), tracks=["rule"])
     # a trained network is the same after however many rounds of restarts, which older runs had
-    recipe = load_recipe(str(run_folder / "config.toml"), {"trust": trust, "rounds": 1})
+    recipe = as_it_was(load_recipe(str(run_folder / "config.toml"), {"trust": trust, "rounds": 1}))
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
-    shapes = network_shapes(constraint, IMAGE_SHAPE)
-    networks = build_networks(shapes, recipe.build(recipe.last)).float()
+    shapes = network_shapes(constraint, {name: read.shape for name, read in recipe.inputs.items()})
+    networks = build_networks(shapes, recipe.build(recipe.last, own_networks(recipe, network))).float()
     state = run_folder.load_model()
     rule = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
-    ground = state.pop(GROUND, None)  # runs before there were references saved none: theirs is black
     try:
+        readings = saved_readings(recipe, list(shapes), state, torch.device(device))
         networks.load_state_dict(state)
         constraint.load_state_dict({name.removeprefix(RULE): value for name, value in rule.items()})
-    except RuntimeError as error:
+    except (RuntimeError, KeyError) as error:
         raise UserError(f"{run_folder / 'model.safetensors'} does not fit the rule in program.pl.") from error
-    return Run(run_folder, recipe, constraint, networks, torch.device(device), ground)
+    return Run(run_folder, recipe, constraint, networks, torch.device(device), readings)
 
 
 def saved_program(folder: RunFolder, recipe: Recipe) -> Source:

@@ -73,9 +73,15 @@ class Selection:
 
 
 @torch.no_grad()
-def judge(candidates: Candidates, constraint: Constraint, loader: Loader, recipe: Recipe) -> Judged:
+def judge(
+    candidates: Candidates,
+    constraint: Constraint,
+    loader: Loader,
+    recipe: Recipe,
+    marginals: Mapping[Key, Tensor] | None = None,
+) -> Judged:
     """Judge restarts on augmented views of the training examples, the same views each time; no label is looked at."""
-    generator = torch.Generator(loader.inputs.device).manual_seed(recipe.seed)
+    generator = torch.Generator(loader.device).manual_seed(recipe.seed)
     nll = torch.zeros(len(candidates))
     posteriors: dict[Key, Tensor] = {}  # [K, examples, classes], summed over views
     for _ in range(recipe.views):
@@ -83,9 +89,9 @@ def judge(candidates: Candidates, constraint: Constraint, loader: Loader, recipe
         nll -= log_prob.mean(1).cpu() / recipe.views
         for key, values in view_posteriors.items():
             posteriors[key] = posteriors[key] + values if key in posteriors else values
-    rules = candidates.rules(constraint)
+    rules, expected = candidates.rules(constraint), marginals or constraint.marginals()
     states = [rules[k % len(rules)].state_dict() for k in range(len(candidates))]
-    collapsed = [_has_collapsed(diagnose_networks(candidates.networks(k), constraint, loader)) for k in range(len(nll))]
+    collapsed = [_has_collapsed(diagnose_networks(candidates.networks(k), expected, loader)) for k in range(len(nll))]
     return Judged(nll.tolist(), posteriors, states, collapsed)
 
 
@@ -131,7 +137,7 @@ def _one_view(
     """On one view of all examples: log P(rule), [K, examples], and the posteriors {key: [K, examples, classes]}."""
     log_probs, posteriors = [], []
     for rows in torch.arange(len(loader)).split(CHUNK):
-        view = loader.batch(rows).view(recipe.train, loader.ground, generator)
+        view = loader.batch(rows).view(recipe.train, loader.readings, generator)
         logits = view.by_variable(predict(candidates, view, BLOCK))
         inputs = {key: values.log_softmax(-1) for key, values in logits.items()}
         rules = candidates.rules(constraint)

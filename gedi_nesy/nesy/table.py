@@ -1,45 +1,115 @@
-"""A user's own examples: a CSV table with one column for each variable of the query."""
+"""A user's own examples: a CSV table with one column for each variable of the query, or arrays."""
 
 import contextlib
 import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from gedi_nesy.data.inputs import read_picture, read_vectors
+from gedi_nesy.data.inputs import as_inputs, read_picture, read_vectors
+from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import read_regular
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.program import to_python
 from gedi_nesy.logic.query import parse_goal
 from gedi_nesy.nesy.examples import Examples
-from gedi_nesy.nesy.inputs import Inputs, join
+from gedi_nesy.nesy.inputs import Inputs, from_arrays, join
+from gedi_nesy.nesy.recipe import Recipe
+
+BESIDE = "_features"  # after a variable's name in an .npz file: the array of its features
 
 
 class Table(NamedTuple):
-    """What a table says: the inputs, for each argument its N values, and the line that each example is in."""
+    """What a table says: the inputs, for each argument its N values, and the line that each example is in.
+
+    Features that stand beside pictures say which are alike; for each image of the query they are its pool's, [n, D].
+    """
 
     inputs: Inputs
     arguments: dict[str, list[object]]
     lines: tuple[int, ...]
+    features: dict[str, Tensor]
+
+
+def read_own(recipe: Recipe, constraint: Constraint, folder: Path, other: Path | None = None) -> Examples:
+    """The examples that a recipe names, or those of another table, read as its own.
+
+    Args:
+        recipe: its `data`, if relative, is a file of the run's folder.
+        constraint: the rule.
+        folder: the run's.
+        other: a table in place of the recipe's.
+
+    Raises:
+        UserError: as `read_table`.
+    """
+    features = None if other or recipe.features is None else Path(recipe.features)
+    return read_table(other or folder / str(recipe.data), constraint, recipe.size, recipe.channels, features)
 
 
 def read_table(
-    path: Path, constraint: Constraint, size: tuple[int, int] | None = (28, 28), channels: int | None = 1
+    path: Path,
+    constraint: Constraint,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    features: Path | None = None,
 ) -> Examples:
-    """Read examples of a rule whose networks read pictures of one shape, by default grey ones of 28x28 pixels.
+    """Read examples of a rule, see `read_inputs`; or from an .npz file with an array for each variable of the query.
+
+    Beside an array X of pictures, X_features may say which of them are alike, [N, D].
 
     Raises:
-        UserError: as `read_inputs`, or networks read pictures of different shapes.
+        UserError: as `read_inputs`, or as `inputs.from_arrays`.
     """
-    inputs, arguments, lines = read_inputs(path, constraint, size, channels)
-    pool = inputs.single_pool
+    if path.suffix == ".npz":
+        if size or channels or features:
+            raise UserError(f"{path} holds arrays; --size, --channels and --features go with a CSV table of images.")
+        return examples_of(constraint, load_arrays(path))
+    return _as_examples(constraint, read_inputs(path, constraint, size, channels, features))
+
+
+def examples_of(constraint: Constraint, arrays: Mapping[str, Any]) -> Examples:
+    """Examples from arrays or tensors, one for each variable of the query, and X_features beside an X.
+
+    Raises:
+        UserError: as `inputs.from_arrays`.
+    """
+    inputs, arguments = from_arrays(constraint, arrays)
+    beside = {image: arrays[image + BESIDE] for image in inputs.rows if image + BESIDE in arrays}
+    features = _beside(inputs, {image: as_inputs(image + BESIDE, values) for image, values in beside.items()})
+    return _as_examples(constraint, Table(inputs, arguments, tuple(range(1, len(inputs) + 1)), features))
+
+
+def _as_examples(constraint: Constraint, table: Table) -> Examples:
+    inputs = table.inputs
+    sizes = {id(pool): len(pool) for pool in inputs.pools.values()}
     uses = sum(len(column.unique()) for column in inputs.rows.values())
-    answers = constraint.number_arguments(arguments)
-    return Examples(pool, inputs.rows, answers, symbols={}, reused=uses > len(pool), lines=lines)
+    answers = constraint.number_arguments(table.arguments)
+    return Examples(inputs, answers, {}, uses > sum(sizes.values()), table.lines, table.features)
+
+
+def _beside(inputs: Inputs, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Features by example, [N, D] for each image, as one for each input of the image's pool.
+
+    Raises:
+        UserError: there are more or fewer than examples, or they are no vectors, or differ in length.
+    """
+    for image, values in vectors.items():
+        if values.dim() != 2 or len(values) != len(inputs):
+            raise UserError(f"The features of {image} are {list(values.shape)}; give [{len(inputs)}, D].")
+    if len({values.shape[1] for values in vectors.values()}) > 1:
+        raise UserError(f"The features of {', '.join(vectors)} differ in length; give all the same.")
+    pools = {id(inputs.pools[image]) for image in vectors}
+    for image, pool in inputs.pools.items():
+        if id(pool) in pools and image not in vectors:
+            raise UserError(
+                f"There are no features of {image}, whose images are of the kind of {min(vectors)}'s; add them."
+            )
+    return inputs.per_input(vectors)
 
 
 def read_inputs(
@@ -57,20 +127,22 @@ def read_inputs(
         constraint: the rule.
         size: (height, width) to which the pictures are resized; by default they keep their own.
         channels: 1 makes them grey and 3 colour; by default they keep their own.
-        features: a feature file (`data.inputs.read_vectors`): its vectors are the inputs of the columns that it has.
+        features: a feature file (`data.inputs.read_vectors`). In a column whose first cell is an image file its vectors
+            say which images are alike; in another one they are the inputs.
 
     Raises:
         UserError: if a column, a value or an image is missing or unlike the others, with its line; or the feature file
             does not fit the table.
     """
-    lines = _read_lines(path, list(constraint.query.names))
+    lines = read_lines(path, list(constraint.query.names))
     cells = {image: [line[image] for line in lines.values()] for image in constraint.query.images}
     vectors = read_vectors(features, cells) if features else {}
-    columns = _distinct(vectors)
-    columns |= _pictures(path, [image for image in cells if image not in vectors], lines, size, channels)
+    beside = {image: x for image, x in vectors.items() if (path.parent / cells[image][0]).is_file()}
+    columns = _distinct({image: x for image, x in vectors.items() if image not in beside})
+    columns |= _pictures(path, [image for image in cells if image not in columns], lines, size, channels)
     numbers = tuple(lines)
     inputs = join(constraint, {image: columns[image] for image in cells}, lambda k: f"{path}, line {numbers[k]}")
-    return Table(inputs, _arguments(path, constraint, lines), numbers)
+    return Table(inputs, _arguments(path, constraint, lines), numbers, _beside(inputs, beside))
 
 
 def _pictures(
@@ -122,16 +194,22 @@ def _in_line(path: Path, number: int) -> Iterator[None]:
 
 
 def count_rows(path: Path) -> int:
-    """How many examples a table has, whatever they are.
+    """How many examples a table or a file of arrays has, whatever they are.
 
     Raises:
         UserError: if it can't be read, or has none.
     """
-    return len(_read_lines(path, []))
+    if path.suffix == ".npz":
+        return max((len(array) for array in load_arrays(path).values() if array.ndim), default=0)
+    return len(read_lines(path, []))
 
 
-def _read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
-    """The examples, by the line of the file that they are in."""
+def read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
+    """The rows of a CSV file, by the line of the file that they are in.
+
+    Raises:
+        UserError: it can't be read, has no rows, or lacks a column or a value of one.
+    """
     try:
         with io.StringIO(read_regular(path).decode("utf-8-sig"), newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)

@@ -7,18 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gedi_nesy.data import Images, default_images, load_images
+from gedi_nesy.data.inputs import as_inputs
 from gedi_nesy.data.load import DATASETS
+from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.program import Source, find_program, read_source
 from gedi_nesy.nesy.evaluate import draw_test_examples
-from gedi_nesy.nesy.examples import draw_examples
+from gedi_nesy.nesy.examples import Examples, draw_examples
 from gedi_nesy.nesy.learner import Learner
+from gedi_nesy.nesy.matching import NoLikeness
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.results import Results
 from gedi_nesy.nesy.run import Run, build_constraint, copied_files, saved_program
-from gedi_nesy.nesy.table import count_rows, read_table
+from gedi_nesy.nesy.settle import as_it_was, own_networks, say_networks
+from gedi_nesy.nesy.table import count_rows, examples_of, read_own
+from gedi_nesy.networks.own import Network, describe
 from gedi_nesy.report.console import shown_progress
 from gedi_nesy.runs.callbacks import Progress, sign_of_life
 from gedi_nesy.runs.device import float32_default, is_first_process, joined_processes
@@ -28,6 +35,8 @@ from gedi_nesy.runs.session import Session
 from gedi_nesy.runs.start import new_folder, open_unfinished
 
 Notify = Callable[[str], None]
+EXAMPLES = "examples.npz"  # of a run on arrays: its own copy of them
+RESTARTS = "gedi-nesy-restarts"  # what is trained where matching has nothing to go by
 
 
 @float32_default()
@@ -37,6 +46,8 @@ def train(
     method: str | None = None,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
+    data: str | Path | Mapping[str, Any] | None = None,
+    network: Network | Mapping[str, Network] | None = None,
     notify: Notify = warnings.warn,
     progress: Progress | bool = True,
     **overrides: Any,
@@ -48,6 +59,12 @@ def train(
         method: what to train, by default gedi+nesy.
         out: the run folder, new or empty; by default `runs/<recipe>-<dataset>-<examples>-seed<seed>`.
         data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
+        data: your own examples: a CSV table, an .npz file, or for each variable of the query a tensor or array of
+            pictures, uint8 [N, C, H, W], or of vectors, float [N, D], or of an argument's values. Beside X, X_features
+            may say which of its pictures are alike, float [N, D].
+        network: a name as "resnet8-32", "file.py:factory", or a module class or function called as
+            `network(input_shape, classes)`; or one of these for some of the rule's networks. By default it is chosen by
+            what the inputs are.
         notify: told what a user must know, for example that digits stand in for MNIST.
         progress: True shows it in a terminal or notebook, False nowhere; or a function that is told the row of each
             logged step, with its losses, and between them signs of life: `stage`, `step` and `steps` (0: unknown).
@@ -58,22 +75,61 @@ def train(
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
     overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
-    settings = load_recipe(recipe or _recipe_for(method, overrides), overrides)
+    given = data if isinstance(data, Mapping) else None
+    overrides |= _own_settings(data, network)
+    examples = _count(overrides, given)
+    settings = load_recipe(recipe or _recipe_for(method, overrides, examples), overrides)
+    if settings.data == EXAMPLES and given is None:  # of a run's config.toml
+        settings = settings.model_copy(update={"data": str(Path(str(recipe)).resolve().parent / EXAMPLES)})
     if method and settings.method != method:
         raise UserError(f"The recipe {recipe} is of the method {settings.method}, not {method}; leave one of them out.")
     program = read_source(find_program(settings.program))
+    own = Own(given, _functions(network), Path(data_dir) if data_dir else None, notify)
     with joined_processes(settings.device), shown_progress(is_first_process() and progress) as tell:
-        prepared = _prepare(settings, program, data_dir, notify, tell)
-        return prepared.train(new_folder(out, prepared.name, prepared.files(program)), tell)
+        try:
+            prepared = _prepare(settings, program, own, tell)
+        except NoLikeness:
+            if recipe or settings.method != OURS:
+                raise
+            settings = load_recipe(RESTARTS, overrides)
+            notify(f"Nothing says before training which inputs are alike, so this run takes the recipe {RESTARTS}.")
+            prepared = _prepare(settings, program, own, tell)
+        folder = new_folder(out, prepared.name, prepared.files(program))
+        if given is not None and is_first_process():
+            folder.write_arrays(EXAMPLES, given)
+        return prepared.train(folder, tell)
 
 
-def _recipe_for(method: str | None, overrides: Mapping[str, Any]) -> str:
-    """The recipe of a method for as many examples as are asked for, or as a table has."""
-    examples = overrides.get("examples", DEFAULT_EXAMPLES)
-    if method not in (None, OURS):
-        return recipe_for(method, examples)
+def _own_settings(data: str | Path | Mapping[str, Any] | None, network: Any) -> dict[str, Any]:
+    """What config.toml keeps of a user's own data and networks."""
+    settings: dict[str, Any] = {}
+    if data is not None:
+        settings["data"] = EXAMPLES if isinstance(data, Mapping) else str(Path(data).resolve())
+    if network is not None:
+        by_name = isinstance(network, Mapping)
+        settings["network"] = {k: describe(v) for k, v in network.items()} if by_name else describe(network)
+    return settings
+
+
+def _functions(network: Network | Mapping[str, Network] | None) -> dict[str, Network]:
+    """The classes and functions of Python among a user's networks, by their descriptions."""
+    each = network.values() if isinstance(network, Mapping) else [network]
+    return {describe(one): one for one in each if one is not None and not isinstance(one, str)}
+
+
+def _count(overrides: Mapping[str, Any], given: Mapping[str, Any] | None) -> Any:
+    """How many examples are asked for, or a table has."""
+    if given is not None:
+        return max((len(values) for values in given.values()), default=0)
     if overrides.get("data"):
-        examples = count_rows(Path(overrides["data"]))
+        return count_rows(Path(overrides["data"]))
+    return overrides.get("examples", DEFAULT_EXAMPLES)
+
+
+def _recipe_for(method: str | None, overrides: Mapping[str, Any], examples: Any) -> str:
+    """The recipe of a method for as many examples."""
+    if method not in (None, OURS):
+        return recipe_for(method, overrides.get("examples", DEFAULT_EXAMPLES))
     return recipe_for(OURS, examples if isinstance(examples, int) else DEFAULT_EXAMPLES)  # what is no number is refused
 
 
@@ -82,6 +138,7 @@ def resume(
     folder: str | Path,
     *,
     trust: bool = False,
+    network: Network | Mapping[str, Network] | None = None,
     data_dir: str | Path | None = None,
     notify: Notify = warnings.warn,
     progress: Progress | bool = True,
@@ -90,7 +147,10 @@ def resume(
 
     Args:
         folder: the run's.
-        trust: let the run's program load Python and files outside its folder; that it began so is not enough.
+        trust: let the run's program load Python and files outside its folder, and execute the file of a user's network;
+            that it began so is not enough.
+        network: the class or function that makes the networks, where they are a user's own; or for some of the rule's
+            networks. Without it the run's config.toml says where it is.
         data_dir: as for `train`.
         notify: as for `train`.
         progress: as for `train`.
@@ -100,10 +160,11 @@ def resume(
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
     """
     run_folder = open_unfinished(folder, ["rule"], f"it with `gedi-nesy evaluate {folder}`")
-    settings = load_recipe(str(run_folder / "config.toml"), {"trust": trust})
+    settings = as_it_was(load_recipe(str(run_folder / "config.toml"), {"trust": trust}))
     program = saved_program(run_folder, settings)
+    own = Own(None, own_networks(settings, network), Path(data_dir) if data_dir else None, notify, run_folder.path)
     with joined_processes(settings.device), shown_progress(is_first_process() and progress) as tell:
-        return _prepare(settings, program, data_dir, notify, tell).train(run_folder, tell)
+        return _prepare(settings, program, own, tell).train(run_folder, tell)
 
 
 def settle(recipe: Recipe, *, data_dir: str | Path | None = None, notify: Notify = warnings.warn) -> Recipe:
@@ -113,7 +174,27 @@ def settle(recipe: Recipe, *, data_dir: str | Path | None = None, notify: Notify
         UserError: for settings or data that can't be used.
     """
     program = read_source(find_program(recipe.program))
-    return _prepare(recipe, program, data_dir, notify, lambda row: None).recipe
+    own = Own(None, {}, Path(data_dir) if data_dir else None, notify)
+    return _prepare(recipe, program, own, lambda row: None).recipe
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a caller brings beside the settings.
+
+    Attributes:
+        data: examples as arrays, in place of a file.
+        networks: classes and functions of Python by their descriptions.
+        data_dir: where data sets lie.
+        notify: told what a user must know.
+        folder: of a run that is continued.
+    """
+
+    data: Mapping[str, Any] | None
+    networks: Mapping[str, Network]
+    data_dir: Path | None
+    notify: Notify
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -140,9 +221,7 @@ class _Prepared:
         return session.run(Results(session, self.recipe, self.learner, self.images).write)
 
 
-def _prepare(
-    recipe: Recipe, program: Source, data_dir: str | Path | None, notify: Notify, progress: Progress
-) -> _Prepared:
+def _prepare(recipe: Recipe, program: Source, own: Own, progress: Progress) -> _Prepared:
     """What a run needs, checked before anything is written; the recipe names the data that was found."""
     check_logs(recipe.log)
     paths = {key: str(Path(value).resolve()) for key, value in _own_files(recipe).items()}
@@ -154,35 +233,63 @@ def _prepare(
     tell("compiling the rule")
     constraint = build_constraint(recipe, program)
     tell("reading the data")
-    if recipe.data:
-        examples = read_table(Path(recipe.data), constraint)
+    images = None if recipe.data else _find_images(recipe, own)
+    if images:
+        recipe = recipe.model_copy(update={"dataset": recipe.dataset or images.name})
+        examples = _draw(recipe, constraint, images, own.notify)
+    else:
+        arrays = own.data
+        examples = read_own(recipe, constraint, own.folder) if arrays is None else examples_of(constraint, arrays)
         recipe = recipe.model_copy(update={"examples": len(examples)})
-        return _Prepared(recipe, Learner(recipe, constraint, examples, tell), None)
-    images = _find_images(recipe, data_dir, notify)
-    recipe = recipe.model_copy(update={"dataset": recipe.dataset or images.name})
+    learner = Learner(recipe, constraint, examples, tell, own.networks)
+    for sentence in [] if recipe.inputs else say_networks(learner.recipe):
+        own.notify(sentence)
+    if images:
+        draw_test_examples(constraint, images)  # refuses a test set that can't be scored on
+    return _Prepared(learner.recipe, learner, images)
+
+
+def _draw(recipe: Recipe, constraint: Constraint, images: Images, notify: Notify) -> Examples:
+    """Examples from a data set's training images."""
+    if recipe.size or recipe.channels:
+        raise UserError(f"--size and --channels go with --data; the images of {images.name} stay as they are.")
     generator = torch.Generator().manual_seed(recipe.seed)
     x, y, classes = images.x_train, images.y_train, images.classes
-    examples = draw_examples(constraint, x, y, classes, recipe.examples, generator)
+    features = _features_of(recipe.features, len(x)) if recipe.features else None
+    examples = draw_examples(constraint, x, y, classes, recipe.examples, generator, features)
     if examples.reused:
         notify(f"{images.name} has too few images for {recipe.examples} examples; some are used more than once.")
-    learner = Learner(recipe, constraint, examples, tell)
-    draw_test_examples(constraint, images)  # refuses a test set that can't be scored on
-    return _Prepared(recipe, learner, images)
+    return examples
+
+
+def _features_of(path: str, images: int) -> Tensor:
+    """The features of a data set's training images: x_train, [images, D], of an .npz file."""
+    arrays = load_arrays(Path(path))
+    vectors = as_inputs(f"{path}: x_train", arrays.get("x_train", torch.zeros(0, 1)))
+    if vectors.dim() != 2 or len(vectors) != images:
+        raise UserError(f"{path}: x_train is {list(vectors.shape)}; give [{images}, D], one for each training image.")
+    return vectors
 
 
 def _own_files(recipe: Recipe) -> dict[str, str]:
     """The settings that name a file or folder of the user's."""
     program = next((name for name in (recipe.program, f"{recipe.program}.pl") if Path(name).is_file()), None)
     dataset = None if recipe.dataset in DATASETS else recipe.dataset
-    settings = {"program": program, "dataset": dataset, "data": recipe.data}
+    data = None if recipe.data == EXAMPLES else recipe.data
+    settings = {
+        "program": program,
+        "dataset": dataset,
+        "data": data,
+        "features": recipe.features,
+        "labels": recipe.labels,
+    }
     return {key: value for key, value in settings.items() if value and Path(value).exists()}
 
 
-def _find_images(recipe: Recipe, data_dir: str | Path | None, notify: Notify) -> Images:
-    where = Path(data_dir) if data_dir else None
+def _find_images(recipe: Recipe, own: Own) -> Images:
     if recipe.dataset:
-        return load_images(recipe.dataset, where)
-    images, notice = default_images(where)
+        return load_images(recipe.dataset, own.data_dir)
+    images, notice = default_images(own.data_dir)
     if notice:
-        notify(notice)
+        own.notify(notice)
     return images

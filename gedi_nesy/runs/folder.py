@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load, save
@@ -169,6 +170,20 @@ class RunFolder:
                 f"Can't write {self / name}: {text[error.start - 20 : error.end + 20]!r} is no UTF-8; rename the file."
             ) from error
         self._write(name, data)
+
+    def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+        """Write tensors or arrays as an .npz file, as a whole or not at all.
+
+        Raises:
+            UserError: it can't be written, or an array is of Python objects.
+        """
+        plain = {key: np.asarray(values) for key, values in arrays.items()}
+        for key, array in plain.items():
+            if array.dtype.hasobject:
+                raise UserError(f"{key} holds Python objects; give numbers or strings.")
+        buffer = io.BytesIO()
+        np.savez(buffer, **plain)  # type: ignore[arg-type]
+        self._write(name, buffer.getvalue())
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write a JSON file as a whole or not at all."""

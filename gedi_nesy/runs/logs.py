@@ -3,14 +3,13 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
 from gedi_nesy.extras import load_extra
 from gedi_nesy.runs.dotted import flatten
 from gedi_nesy.runs.folder import RunFolder
 
 LogName = Literal["csv", "tensorboard"]
-LOGS: tuple[LogName, ...] = get_args(LogName)
 Row = Mapping[str, Any]
 
 

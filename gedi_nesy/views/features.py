@@ -1,4 +1,4 @@
-"""Random views of feature vectors, for which no picture can be distorted: noise, and features left out."""
+"""Random views of feature vectors, noise and features left out, and vectors that are no longer what they were."""
 
 import torch
 from torch import Tensor
@@ -29,3 +29,16 @@ def drop_features(x: Tensor, mean: Tensor, share: float, generator: torch.Genera
     """
     kept = torch.rand(x.shape, generator=generator, device=x.device) >= share
     return mean + kept * (x - mean) / (1 - share)
+
+
+def exchange_features(x: Tensor, pool: Tensor, generator: torch.Generator) -> Tensor:
+    """Vectors of which every second feature, on average, is another vector's: each is likely, together they are not.
+
+    Args:
+        x: [batch, D].
+        pool: whose features come in, [n, D].
+        generator: on the device of x.
+    """
+    rows = torch.randint(len(pool), x.shape, generator=generator, device=x.device)
+    foreign = torch.rand(x.shape, generator=generator, device=x.device) < 0.5
+    return torch.where(foreign, pool.gather(0, rows), x)

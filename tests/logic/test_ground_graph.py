@@ -14,7 +14,7 @@ def test_components_come_before_what_depends_on_them():
         ("and", (3, -4, None)),
         ("and", (5, 4)),
     )
-    ground = GroundProgram((), (Fact((0.5, 0.5), True),), nodes, {(): 5}, (), ())
+    ground = GroundProgram((), (Fact((0.5, 0.5), True),), (), nodes, 5, (), ())
     found = components(ground)
     assert sorted(found) == [[1], [2, 3], [4], [5]]
     assert found.index([1]) < found.index([2, 3]) < found.index([5])

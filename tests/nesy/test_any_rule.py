@@ -15,6 +15,7 @@ from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates, Shape
 from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.inputs import Inputs
 from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.picture import draw_samples
 from gedi_nesy.nesy.recipe import load_recipe
@@ -82,7 +83,7 @@ def test_a_probability_is_learned_from_how_often_the_fact_shows():
     a, b = torch.randint(10, (2, n), generator=torch.Generator().manual_seed(0))
     pool = (torch.arange(10) * 25.5).round().to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
     sums = [int(s) + (i % 10 < 3) for i, s in enumerate(a + b)]
-    examples = Examples(pool, {"X": a, "Y": b}, rule.number_arguments({"S": sums}), {}, True)
+    examples = Examples(Inputs.of_pool(pool, {"X": a, "Y": b}), rule.number_arguments({"S": sums}), {}, True)
     batch = Loader(examples, rule, SCALES["unit"], torch.device("cpu")).batch(torch.arange(n))
     candidates = Candidates({"digits": Shape(10)}, 2, seed=0, rule=rule)
     for nets in candidates.nets:

@@ -28,8 +28,9 @@ def test_fresh_heads_keep_the_features():
 
 
 def test_what_training_cannot_do_is_said():
-    with pytest.raises(UserError, match="grey images of 28x28 pixels, these are 3x32x32"):
-        network_shapes(Constraint.from_file("addition"), torch.Size((3, 32, 32)))
+    shapes = network_shapes(Constraint.from_file("addition"), {"digits": (3, 32, 32)})
+    with pytest.raises(UserError, match="mnist_net reads pictures of 28x28 pixels, and these are of shape 3x32x32"):
+        Candidates(shapes, 1, seed=0)
 
 
 def test_other_randomness_is_left_alone():

@@ -63,7 +63,7 @@ def test_a_failed_run_is_reported_and_the_command_fails(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["--methods=magic"], 2, "'magic' is not one of"),
+        (["--methods=magic"], 2, "There is no method 'magic'"),
         (["--methods="], 2, "'' has an empty entry"),
         (["--methods=nesy,"], 2, "'nesy,' has an empty entry"),
         (["--examples="], 2, "'' has an empty entry"),

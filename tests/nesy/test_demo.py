@@ -40,7 +40,7 @@ def test_a_dropped_picture_is_read_as_it_is():
     picture = Image.new("RGBA", (50, 40), (120, 120, 120, 255))
     read = as_picture({"background": picture, "layers": [], "composite": picture}, dark=True)
     assert read.size == (50, 40)
-    assert read.getextrema() == (120, 120)
+    assert read.getextrema() == ((120, 120),) * 3
 
 
 def test_the_rule_is_answered_when_every_image_is_there(run):

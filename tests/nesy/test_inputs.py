@@ -44,7 +44,7 @@ def write(folder, *lines):
 
 def test_networks_of_one_rule_read_pictures_of_different_kinds(folder, rule):
     table = write(folder, "3.png,plus.png,1.png,4", "2.png,times.png,3.png,6")
-    inputs, arguments, lines = read_inputs(table, rule)
+    inputs, arguments, lines, _ = read_inputs(table, rule)
     assert arguments == {"V": [4, 6]}
     assert lines == (2, 3)
     assert inputs.pools["X"] is inputs.pools["Y"]
@@ -54,7 +54,7 @@ def test_networks_of_one_rule_read_pictures_of_different_kinds(folder, rule):
     assert red == {"X": [3, 2], "O": [0, 1], "Y": [1, 3]}
     assert len(inputs) == 2
     with pytest.raises(UserError, match="X is colour of 40x36 pixels and O grey of 20x20 pixels"):
-        read_table(table, rule, None, None)
+        _ = read_table(table, rule).pool
 
 
 def test_a_size_and_colour_make_all_pictures_one_kind(folder, rule):
@@ -62,7 +62,7 @@ def test_a_size_and_colour_make_all_pictures_one_kind(folder, rule):
     inputs = read_inputs(table, rule, (24, 16), 3).inputs
     assert {tuple(pool.shape[1:]) for pool in inputs.pools.values()} == {(3, 24, 16)}
     assert inputs.single_pool[inputs.rows["X"][1]].unique().tolist() == [200]
-    assert read_table(table, rule).pool.shape == (5, 1, 28, 28)
+    assert read_table(table, rule, (28, 28), 1).pool.shape == (5, 1, 28, 28)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,10 @@ def test_a_feature_file_gives_vectors_by_name_or_by_row(folder, rule):
     assert inputs.pools["Y"].shape == (2, 2)  # a and b once
     assert inputs.pools["O"].shape == (2, 1, 20, 20)
     np.savez(folder / "named.npz", names=["plus.png", "times.png", "a", "b"], features=np.eye(4))
-    inputs = read_inputs(table, rule, features=folder / "named.npz").inputs
-    assert inputs.single_pool[inputs.rows["Y"]].tolist() == [[0, 0, 0, 1], [0, 0, 1, 0]]
+    inputs, *_, features = read_inputs(table, rule, features=folder / "named.npz")
+    assert inputs.pools["Y"][inputs.rows["Y"]].tolist() == [[0, 0, 0, 1], [0, 0, 1, 0]]
+    assert inputs.pools["O"].shape == (2, 1, 20, 20)  # image files stay pictures, and features say which are alike
+    assert features["O"][inputs.rows["O"]].tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
     np.savez(folder / "some.npz", names=["a", "b"], features=np.eye(2))
     with pytest.raises(UserError, match=r"has no vector named plus.png, which row 1 of the table wants"):
         read_inputs(table, rule, features=folder / "some.npz")

@@ -8,6 +8,7 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.deformation import deformation_distance, normalise_shape
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.inputs import Inputs
 from gedi_nesy.nesy.likeness import by_cosine, by_shape, cosine_distance, ink
 from gedi_nesy.nesy.matching import match
 from gedi_nesy.nesy.recipe import load_recipe
@@ -63,10 +64,10 @@ def matched_by(features, symbols):
     n = symbols.shape[1]
     rows = {"X": torch.arange(n), "Y": torch.arange(n, 2 * n)}
     pool = torch.zeros(2 * n, 1, 28, 28, dtype=torch.uint8)
-    examples = Examples(pool, rows, rule.number_arguments({"S": symbols.sum(0)}), {}, False)
+    examples = Examples(Inputs.of_pool(pool, rows), rule.number_arguments({"S": symbols.sum(0)}), {}, False)
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
     recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15})
-    return match(rule, loader, recipe, likeness=by_cosine(features))
+    return match(rule, loader, recipe, likeness=dict.fromkeys(loader.calls, by_cosine(features)))
 
 
 def test_features_name_the_symbols_and_say_how_well_they_separate_them():

@@ -26,7 +26,7 @@ def step_losses(addition, loader, candidates, overrides=None):
 
 
 def test_the_rules_marginals_are_those_of_the_55_sums(addition):
-    priors = {key: prior.exp() for key, prior in log_priors(addition).items()}
+    priors = {key: prior.exp() for key, prior in log_priors(addition.marginals()).items()}
     torch.testing.assert_close(priors["X"], torch.arange(10, 0, -1) / 55)
     torch.testing.assert_close(priors["Z"], torch.arange(1, 11) / 55)
 
@@ -52,10 +52,10 @@ def test_the_prior_has_its_forms_optimum(form, optimum, addition, loader):
 
 def add_chains(losses, candidates, reinit):
     """Chains of the single network, as a session makes them; their buffer."""
-    recipe, generator, scale = losses.recipe, losses.training.generator, losses.loader.scale
+    recipe, generator, reading = losses.recipe, losses.training.generator, losses.loader.readings["digits"]
     buffer = ReplayBuffer(60, (1, 28, 28), 0.0, 1.0, reinit, generator, torch.device("cpu"))
-    sgld = build_sgld(recipe.sampler, scale, losses.loader.ground)
     net = candidates.networks(0)["digits"]
+    sgld = build_sgld(recipe.sampler, reading, Shape(10), net)
     losses.training.chains["digits"] = Chains(net, sgld, buffer, recipe.sampler.chains, generator)
     return buffer
 

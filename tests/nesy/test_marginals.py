@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
-from gedi_nesy.nesy.marginals import learn_marginals
+from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 
 ZIPF = (1 / torch.arange(1.0, 11.0))[torch.tensor([3, 0, 7, 2, 5, 1, 9, 4, 6, 8])]
 TWO = torch.tensor([1.0, 1, 1, 8, 8, 1, 1, 1, 1, 1])
@@ -61,3 +62,14 @@ def test_a_rule_without_arguments_keeps_its_own_marginals(addition):
 def test_an_impossible_answer_is_named(sums):
     with pytest.raises(UserError, match="The answer of example 2 is impossible"):
         learn_marginals(sums, sums.number_arguments({"S": [3, 19]}), 1.0)
+
+
+def test_a_teacher_that_sees_skewed_symbols_moves_the_marginals_and_a_collapsed_one_does_not():
+    rule = Constraint("nn(d, [X], Y, [0, 1, 2, 3]) :: d(X, Y). any(X) :- d(X, _).", query="any(X)")
+    seen = F.one_hot(torch.tensor([0] * 40 + [1] * 20 + [2] * 10 + [3] * 10), 4).float()
+    (found,) = marginals_of(rule, {"X": seen}, strength=20.0).values()
+    torch.testing.assert_close(found, torch.tensor([0.45, 0.25, 0.15, 0.15]))
+    (kept,) = marginals_of(rule, {"X": F.one_hot(torch.zeros(1000, dtype=torch.long), 4).float()}, 20.0).values()
+    torch.testing.assert_close(kept.float(), torch.full((4,), 0.25))
+    (unknown,) = marginals_of(rule, {}, 20.0).values()
+    torch.testing.assert_close(unknown, kept)

@@ -4,6 +4,7 @@ from gedi_nesy.data.scale import SCALES
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.inputs import Inputs
 from gedi_nesy.nesy.matching import match
 from gedi_nesy.nesy.recipe import load_recipe
 
@@ -35,7 +36,7 @@ def test_shapes_and_the_rule_name_the_symbols():
     pool = torch.stack([glyph(symbol, generator) for symbol in symbols.flatten().tolist()]).unsqueeze(1)
     rows = {"X": torch.arange(30), "Y": torch.arange(30, 60)}
     sums = [int(total) for total in symbols.sum(0)]
-    examples = Examples(pool, rows, rule.number_arguments({"S": sums}), {}, False)
+    examples = Examples(Inputs.of_pool(pool, rows), rule.number_arguments({"S": sums}), {}, False)
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
     matched, targets = match(rule, loader, load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15}))
     assert targets["X"].argmax(1).tolist() == symbols[0].tolist()
@@ -47,9 +48,8 @@ def test_shapes_and_the_rule_name_the_symbols():
 def test_images_without_a_shape_tell_nothing_and_break_nothing():
     rule = Constraint(RULE, query="sums(X,Y,S)", arguments=("S",))
     rows = {"X": torch.arange(8), "Y": torch.arange(8, 16)}
-    examples = Examples(
-        torch.zeros(16, 1, 28, 28, dtype=torch.uint8), rows, rule.number_arguments({"S": [2] * 8}), {}, False
-    )
+    inputs = Inputs.of_pool(torch.zeros(16, 1, 28, 28, dtype=torch.uint8), rows)
+    examples = Examples(inputs, rule.number_arguments({"S": [2] * 8}), {}, False)
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
     matched, targets = match(rule, loader, load_recipe("gedi-nesy-few", {"matching.chains": 4, "matching.sweeps": 2}))
     assert matched.energy == 0

@@ -103,7 +103,8 @@ def step(addition, loader, request):
     """For a rival the losses of two candidates, and the images of all examples, which every step shows as they are."""
     settings = {"train.noise": 0.0, "train.warp": False, "train.batch": 40}
     recipe = load_recipe(f"{request.param}-nesy-addition-100", settings)
-    loader.inputs = torch.rand(loader.inputs.shape, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(loader.inputs["digits"].shape, generator=torch.Generator().manual_seed(0))
+    loader.inputs = {"digits": images}
     candidates = Candidates(
         {"digits": Shape(10)}, 2, 0, Build(head=recipe.head), dim=84 if request.param == "barlow" else None
     )

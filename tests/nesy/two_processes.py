@@ -120,7 +120,7 @@ def first_losses(settings: dict):
     ours = Learner(recipe, constraint, examples, print)
     losses = ours.losses(ours.phases[0], ours.begin(ours.phases[0], None))
     losses.training.model.double()
-    losses.loader.inputs = losses.loader.inputs.double()
+    losses.loader.inputs = {name: x.double() for name, x in losses.loader.inputs.items()}
     return losses
 
 

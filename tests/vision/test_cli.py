@@ -116,7 +116,7 @@ def on_images(tmp_path, monkeypatch):
     arrays = {name: getattr(images, name).numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
     np.savez(tmp_path / "tiny.npz", **arrays)
     run = tiny_run(tmp_path, tmp_path / "tiny.npz")
-    monkeypatch.setattr("gedi_nesy.cli.vision.load_run", lambda folder, device: run)
+    monkeypatch.setattr("gedi_nesy.vision.run.load_run", lambda folder, device: run)
     monkeypatch.setattr("gedi_nesy.vision.classifier.cache_folder", lambda: tmp_path)
     return tmp_path
 

@@ -1,0 +1,66 @@
+"""A few labels beside a rule that has two readings."""
+
+import numpy as np
+import pytest
+import torch
+
+from gedi_nesy.data.scale import SCALES
+from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.certificate import readings
+from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.inputs import Inputs
+from gedi_nesy.nesy.labels import Labelled, read_labels
+from gedi_nesy.nesy.matching import match
+from gedi_nesy.nesy.recipe import load_recipe
+
+PARITY = "nn(bit,[X],Y,[even,odd]) :: bit(X,Y).\nsame(X,Y,1) :- bit(X,A), bit(Y,A).\n"
+PARITY += "same(X,Y,0) :- bit(X,A), bit(Y,B), A \\= B.\n"
+
+
+@pytest.fixture(scope="module")
+def rule():
+    return Constraint(PARITY, query="same(X,Y,S)", arguments=("S",))
+
+
+@pytest.fixture(scope="module")
+def centres():
+    return 3.0 * torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def loader(rule, centres):
+    """Forty pairs of vectors around two centres."""
+    generator = torch.Generator().manual_seed(0)
+    symbols = torch.randint(2, (2, 40), generator=generator)
+    pool = centres[symbols.flatten()] + 0.3 * torch.randn(80, 8, generator=generator)
+    rows = {"X": torch.arange(40), "Y": torch.arange(40, 80)}
+    answers = rule.number_arguments({"S": (symbols[0] == symbols[1]).long().tolist()})
+    examples = Examples(Inputs.of_pool(pool, rows), answers, {"X": symbols[0], "Y": symbols[1]}, False)
+    return Loader(examples, rule, SCALES["unit"], torch.device("cpu"))
+
+
+@pytest.mark.parametrize("names", [[0, 1], [1, 0]])
+def test_one_label_a_class_says_which_reading_is_meant(rule, loader, centres, names):
+    labels = {"bit": Labelled(centres, torch.tensor(names), 2)}
+    recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15})
+    matched, targets = match(rule, loader, recipe, labels=labels)
+    meant = torch.tensor(names)[loader.examples.symbols["X"]]
+    assert targets["X"].argmax(1).tolist() == meant.tolist()
+    assert matched.separation > 0.9
+    assert readings(rule, recipe, labels) == 1
+    assert readings(rule, recipe) == 2
+
+
+def test_labels_are_read_from_arrays_and_wrong_ones_are_named(rule, loader, tmp_path):
+    path = tmp_path / "labels.npz"
+    np.savez(path, image=np.ones((2, 8)), symbol=["odd", "even"])
+    labels = read_labels(path, rule, loader.readings)
+    assert labels["bit"].symbols.tolist() == [1, 0]
+    np.savez(path, image=np.ones((2, 8)), symbol=["odd", "nine"])
+    with pytest.raises(UserError, match=r"row 2: 'nine' is no symbol of bit, which has even, odd"):
+        read_labels(path, rule, loader.readings)
+    np.savez(path, image=np.ones((2, 7)), symbol=["odd", "even"])
+    with pytest.raises(UserError, match=r"image is \[2, 7\]; give a vector of 8 numbers for each of the 2 symbols"):
+        read_labels(path, rule, loader.readings)
