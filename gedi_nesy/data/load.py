@@ -10,7 +10,7 @@ from gedi_nesy.data.cifar import load_cifar
 from gedi_nesy.data.digits import load_digits
 from gedi_nesy.data.image_folder import lacks_classes, read_image_folder, read_unlabelled_folder
 from gedi_nesy.data.images import DataUnavailable, Images
-from gedi_nesy.data.mnist import load_mnist
+from gedi_nesy.data.mnist import load_fashion_mnist, load_mnist
 from gedi_nesy.data.notmnist import load_notmnist
 from gedi_nesy.data.npz import has_images, lacks_labels, read_npz, read_unlabelled_npz
 from gedi_nesy.data.omniglot import load_omniglot
@@ -21,6 +21,7 @@ from gedi_nesy.errors import UserError, did_you_mean
 
 DATASETS: dict[str, Callable[[Path | None], Images]] = {
     "mnist": load_mnist,
+    "fashion-mnist": load_fashion_mnist,
     "digits": lambda data_dir: load_digits(),
     "mnist+operators": lambda data_dir: with_operators(load_mnist(data_dir)),
     "digits+operators": lambda data_dir: with_operators(load_digits()),

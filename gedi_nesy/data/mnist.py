@@ -1,5 +1,9 @@
-"""MNIST: 60,000 train and 10,000 test images of handwritten digits, 28x28, grey (LeCun et al., 1998)."""
+"""MNIST: 60,000 train and 10,000 test images of handwritten digits, 28x28, grey (LeCun et al., 1998).
 
+Fashion-MNIST is the same of clothes (Xiao et al., 2017).
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -16,6 +20,7 @@ FILES = {
     "t10k-images-idx3-ubyte": ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
     "t10k-labels-idx1-ubyte": ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
 }
+CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 
 
 def load_mnist(data_dir: Path | None = None) -> Images:
@@ -34,17 +39,45 @@ def _fetch(root: str) -> None:
     MNIST(root, download=True)
 
 
+def load_fashion_mnist(data_dir: Path | None = None) -> Images:
+    """Fashion-MNIST from torchvision's layout, PLACE/FashionMNIST/raw/ with the four .gz files or their contents.
+
+    Files packed by others, as Debian's dataset-fashion-mnist, have other sums than torchvision's; so none is asked for.
+
+    Raises:
+        DataUnavailable: it is nowhere, and could not be downloaded.
+        UserError: one of the four files is missing or corrupt.
+    """
+    return find("fashion-mnist", data_dir, _read_fashion, "FashionMNIST/raw/*.gz", _fetch_fashion)
+
+
+def _fetch_fashion(root: str) -> None:
+    from torchvision.datasets import FashionMNIST
+
+    FashionMNIST(root, download=True)
+
+
 def _read(place: Path) -> Images | None:
-    raw = place / "MNIST" / "raw"
-    if not any(path.is_file() for name in FILES for path in (raw / f"{name}.gz", raw / name)):
+    return _read_layout(place / "MNIST" / "raw", "mnist", FILES, tuple("0123456789"))
+
+
+def _read_fashion(place: Path) -> Images | None:
+    return _read_layout(place / "FashionMNIST" / "raw", "fashion-mnist", dict.fromkeys(FILES, (None, None)), CLOTHES)
+
+
+def _read_layout(
+    raw: Path, dataset: str, files: Mapping[str, tuple[str | None, str | None]], classes: tuple[str, ...]
+) -> Images | None:
+    if not any(path.is_file() for name in files for path in (raw / f"{name}.gz", raw / name)):
         return None
-    x_train, y_train, x_test, y_test = (_read_file(raw, name) for name in FILES)
-    classes = tuple("0123456789")
-    return Images("mnist", x_train.unsqueeze(1), y_train.long(), x_test.unsqueeze(1), y_test.long(), classes)
+    x_train, y_train, x_test, y_test = (_read_file(raw, name, sums) for name, sums in files.items())
+    return Images(dataset, x_train.unsqueeze(1), y_train.long(), x_test.unsqueeze(1), y_test.long(), classes)
 
 
-def _read_file(raw: Path, name: str) -> Tensor:
-    for path, md5 in zip((raw / f"{name}.gz", raw / name), FILES[name], strict=True):
+def _read_file(raw: Path, name: str, sums: tuple[str | None, str | None]) -> Tensor:
+    for path, md5 in zip((raw / f"{name}.gz", raw / name), sums, strict=True):
         if path.is_file():
             return read_idx(path, md5)
-    raise UserError(f"{raw} has a part of MNIST, but {name}.gz is missing: put it there, or remove the others")
+    raise UserError(
+        f"{raw} has a part of {raw.parent.name}, but {name}.gz is missing: put it there, or remove the others"
+    )

@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from gedi_nesy.logic.renaming import OPEN, Renamings, Symbol
 from gedi_nesy.logic.solutions import Row
@@ -205,6 +204,8 @@ class _NameSearch:
         parts = self.states.allowed[states] * (self.weights / np.maximum(unnamed, 1))[:, None, None]
         block = np.ix_(clusters, left)
         gain = (self.member @ parts.reshape(self.member.shape[1], -1) + self.forbidden)[block]
+        from scipy.optimize import linear_sum_assignment  # here, as its import takes a third of a second
+
         chosen = linear_sum_assignment(gain, maximize=True)
         completed = list(names)
         for c, i in zip(*chosen, strict=True):

@@ -297,8 +297,7 @@ class Constraint(nn.Module):
         for own, rows in zip(self._ground.arguments, self._argument_rows, strict=True):
             if own.name not in (arguments or {}):
                 found.setdefault(own.name, []).append(flow[rows][: len(own.domain)].t())
-        for posterior in list(found.values())[:1]:
-            self._warn_if_impossible(posterior[0].amax(1))
+        self._warn_if_impossible(flow[self._argument_rows[0]].amax(0))
         return found
 
     @torch.no_grad()
@@ -321,8 +320,7 @@ class Constraint(nn.Module):
         value, chosen = self._circuits.get("answer", columns[0].device).choices(columns)
         result = value - self._log_evidence(columns)
         self._warn_if_impossible(result)
-        arguments_rows = zip(self._ground.arguments, self._argument_rows, strict=True)
-        numbers = [chosen[rows][: len(own.domain)].argmax(0) for own, rows in arguments_rows]
+        numbers = [chosen[rows].argmax(0) for rows in self._argument_rows]
         return [self._reader.answer(row) for row in torch.stack(numbers, 1).tolist()], result
 
     def count(self) -> int:

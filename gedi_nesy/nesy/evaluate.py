@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gedi_nesy.core.metrics import Scores, score
 from gedi_nesy.core.objective import Diagnosis, diagnose
@@ -44,16 +45,6 @@ def score_network(
     return score(predict_log_probs(net, inputs).argmax(-1), labels[known], len(domain))
 
 
-def score_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> tuple[float, float]:
-    """How the rule fares on examples.
-
-    Returns:
-        The share of examples whose predicted symbols satisfy the rule, and the mean log P(rule | images), in nats.
-    """
-    fit = fit_to_rule(networks, constraint, loader)
-    return fit.satisfied.mean().item(), fit.log_prob.mean().item()
-
-
 @dataclass(frozen=True)
 class Fit:
     """How each of N examples fits the rule.
@@ -62,11 +53,24 @@ class Fit:
         symbols: for each variable the index of its predicted symbol, [N].
         satisfied: P(rule | predicted symbols), [N]: 1 or 0, unless the rule itself has probabilities.
         log_prob: log P(rule | images), [N], in nats.
+        answered: whether each argument's most probable value, summed over all symbols, is the one given, [N] (of a
+            list each element's); None where the rule has no arguments.
     """
 
     symbols: dict[Key, Tensor]
     satisfied: Tensor
     log_prob: Tensor
+    answered: Tensor | None
+
+    def figures(self, prefix: str) -> dict[str, float]:
+        """The means over the examples, by their names in `summary.json`, for the prefix "train_" or "test_"."""
+        own = "" if prefix == "test_" else prefix
+        answered = {} if self.answered is None else {f"{own}answer_accuracy": self.answered.float().mean().item()}
+        return {
+            f"{own}constraint_satisfaction": self.satisfied.mean().item(),
+            **answered,
+            f"{prefix}constraint_log_likelihood": self.log_prob.mean().item(),
+        }
 
 
 @torch.no_grad()
@@ -80,7 +84,16 @@ def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader)
     with warnings.catch_warnings(action="ignore"):  # that a wrong prediction makes the rule impossible
         satisfied = constraint.log_prob(certain, batch.answers).exp()
     symbols = {key: values.argmax(-1) for key, values in log_probs.items()}
-    return Fit(symbols, satisfied, constraint.log_prob(log_probs, batch.answers))
+    answered = None if batch.answers is None else _are_answered(constraint, log_probs, batch.answers)
+    return Fit(symbols, satisfied, constraint.log_prob(log_probs, batch.answers), answered)
+
+
+def _are_answered(constraint: Constraint, log_probs: dict[Key, Tensor], answers: Tensor) -> Tensor:
+    """Whether the arguments with these numbers, int64 [N, arguments], are each the most probable, [N]."""
+    posteriors = [own for elements in constraint.answer_posterior(log_probs).values() for own in elements]
+    # a last column is for all other values, which are all there are where the rule never looks at an argument
+    predicted = [F.pad(own, (0, 1), value=-torch.inf).argmax(-1) for own in posteriors]
+    return (torch.stack(predicted, 1) == answers).all(1)
 
 
 def _one_hot_log_probs(log_probs: Tensor) -> Tensor:
@@ -119,8 +132,7 @@ def evaluate_networks(
     scores = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
     figures: dict[str, Any] = {name: _figures(result) for name, result in scores.items()}
     examples = draw_test_examples(constraint, images)
-    satisfied, log_likelihood = score_rule(networks, constraint, Loader(examples, constraint, readings, device))
-    rule = {"constraint_satisfaction": satisfied, "test_constraint_log_likelihood": log_likelihood}
+    rule = fit_to_rule(networks, constraint, Loader(examples, constraint, readings, device)).figures("test_")
     first = next(iter(figures.values()))
     return first | rule | ({"networks": figures} if len(figures) > 1 else {}), scores
 

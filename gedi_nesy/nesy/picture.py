@@ -12,7 +12,10 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.rows import describe, images_of_row
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.report import confusion_png, losses_png, report_html, rows_png, samples_png
+from gedi_nesy.report.confusion import confusion_png
+from gedi_nesy.report.html import report_html
+from gedi_nesy.report.losses import losses_png
+from gedi_nesy.report.samples import rows_png, samples_png
 
 SAMPLES = 100
 ROWS = 20  # of rows.png

@@ -22,19 +22,16 @@ def score_rows(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, 
         networks: by their names in the program.
         constraint: the rule.
         loader: the table's examples.
-        prefix: of the two means' names, "train_" or "test_".
+        prefix: of the means' names, "train_" or "test_".
 
     Returns:
-        The share of rows whose predicted symbols satisfy the rule and the mean log P(rule | images), in nats; how many
-        rows `break_the_rule`; and `doubtful_rows`, the first BROKEN of these, then the least likely others, SHOWN in
-        all if the broken are no more: each with its `line` in the file, the `symbols` seen, the `arguments`, whether it
-        `breaks` the rule, and its `log_prob` (None where that is -inf).
+        The `figures` of the fit; how many rows `break_the_rule`; and `doubtful_rows`, the first BROKEN of these, then
+        the least likely others, SHOWN in all if the broken are no more: each with its `line` in the file, the `symbols`
+        seen, the `arguments`, whether it `breaks` the rule, and its `log_prob` (None where that is -inf).
     """
     fit = fit_to_rule(networks, constraint, loader)
-    satisfied = "constraint_satisfaction" if prefix == "test_" else f"{prefix}constraint_satisfaction"
     return {
-        satisfied: fit.satisfied.mean().item(),
-        f"{prefix}constraint_log_likelihood": fit.log_prob.mean().item(),
+        **fit.figures(prefix),
         "break_the_rule": int((fit.satisfied == 0).sum()),
         "doubtful_rows": [_row(number, fit, constraint, loader) for number in _doubtful(fit).tolist()],
     }

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+FEATURES = 96  # of StridedNet, before its last layer
+
 
 class StridedNet(nn.Module):
     """A smooth network for 28 x 28 images, whose energy has a slope everywhere: images to logits.
@@ -22,7 +24,7 @@ class StridedNet(nn.Module):
         self.images = images
         first, second = nn.Conv2d(images, 12 * width, 6, stride=2), nn.Conv2d(12 * width, 24 * width, 6, stride=2)
         self.encoder = nn.Sequential(first, nn.SiLU(), second, nn.SiLU())
-        hidden, logits = nn.Linear(24 * width * 4 * 4, 96 * width), nn.Linear(96 * width, classes)
+        hidden, logits = nn.Linear(24 * width * 4 * 4, FEATURES * width), nn.Linear(FEATURES * width, classes)
         self.classifier = nn.Sequential(nn.Dropout(dropout), hidden, nn.SiLU(), nn.Dropout(dropout), logits)
         self.to(memory_format=torch.channels_last)  # quicker on CPU
 

@@ -110,12 +110,18 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
             "Constraint satisfaction", "share of the test examples whose symbols satisfy the rule", _share,
             "Rule satisfied", column="rule", compared=("rule",),
         ),
+        "answer_accuracy": Figure(
+            "Answer accuracy", "share of the test examples whose arguments are the most probable ones", _share
+        ),
         "test_constraint_log_likelihood": Figure(
             "Log-likelihood of the rule", "mean log P(rule | images) of the test examples", _nats
         ),
         "train_constraint_satisfaction": Figure(
             "Constraint satisfaction", "share of the training rows whose symbols satisfy the rule", _share,
             "Rule satisfied",
+        ),
+        "train_answer_accuracy": Figure(
+            "Answer accuracy", "share of the training rows whose arguments are the most probable ones", _share
         ),
         "train_constraint_log_likelihood": Figure(
             "Log-likelihood of the rule", "mean log P(rule | images) of the training rows", _nats

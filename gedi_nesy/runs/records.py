@@ -60,6 +60,8 @@ class _Summary(_Record):
     cluster_accuracy: float | None = None
     constraint_satisfaction: float | None = None
     train_constraint_satisfaction: float | None = None
+    answer_accuracy: float | None = None
+    train_answer_accuracy: float | None = None
     test_constraint_log_likelihood: float | None = None
     log_likelihood: float | None = None
     kde_log_likelihood: float | None = None

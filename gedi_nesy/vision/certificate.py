@@ -11,12 +11,16 @@ from gedi_nesy.core.metrics import score
 from gedi_nesy.core.modes import evaluating
 from gedi_nesy.core.objective import Diagnosis, diagnose, uniform_log_prior
 from gedi_nesy.vision.networks import AnyNetworks, in_parts
-from gedi_nesy.vision.views import AnyInputs
+from gedi_nesy.vision.views import AnyInputs, ImageInputs
 
 # Nats. On toys the runs that found the clusters had a D of .0001 to .004 or, where walks cross a gap, above .05, and
 # the lowest of a run that had not was .013.
 TOLERANCE = 0.01
 AGREED = 0.97  # of the points: two good restarts that differ on more have found two different clusterings
+# Of restarts on the features of images that walk, whose D has no warps in it. Of 24 on two seeds of MNIST the four
+# below it had 0.957 of the test digits right or more; all others had a D above 0.076 and 0.931 or fewer. The network
+# learns on after them, so that it agrees with good ones on less.
+TOLERANCE_OF_WALKS, AGREED_OF_WALKS = 0.07, 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +38,19 @@ class Choice:
     others: Tensor
 
 
+def judged_rows(inputs: AnyInputs, generator: torch.Generator) -> Tensor:
+    """The numbers of the points that networks are judged on, the same for equal generators."""
+    return torch.randperm(inputs.count, generator=generator, device=inputs.x.device)[: inputs.judged[0]]
+
+
 @torch.no_grad()
 def predict(networks: AnyNetworks, inputs: AnyInputs) -> tuple[Tensor, Tensor]:
     """Log-probabilities of training points, [K, n, clusters], and of some views of each, [K, views * n, clusters].
 
     The points and views are the same for equal inputs, whatever was drawn before.
     """
-    generator, (most, count) = torch.Generator(inputs.x.device).manual_seed(0), inputs.judged
-    rows = torch.randperm(inputs.count, generator=generator, device=inputs.x.device)[:most].expand(networks.count, -1)
+    generator, count = torch.Generator(inputs.x.device).manual_seed(0), inputs.judged[1]
+    rows = judged_rows(inputs, generator).expand(networks.count, -1)
     views = torch.cat([inputs.view(rows, generator) for _ in range(count)], 1)
     with evaluating(networks):
         logits, view_logits = (in_parts(networks, x, inputs.part) for x in (inputs.points(rows), views))
@@ -71,18 +80,24 @@ def certify(networks: AnyNetworks, inputs: AnyInputs, choices: Sequence[Choice])
     It is certified when the diagnosis names no failure, D is below the tolerance (by Proposition 1 none of the three
     failures is possible then), and another restart with as good a D has found the same clusters: where views leave a
     cluster in pieces, several ways to put them together have the same D.
+
+    Warps leave the views of images that walk uncertain, even when all is well. There D and the other restarts are those
+    on the features, and of the diagnosis only a collapse counts.
     """
     log_probs, view_log_probs = predict(networks, inputs)
     diagnoses = _diagnose(log_probs, view_log_probs)
-    return [_verdict(*found) for found in zip(diagnoses, log_probs, choices, strict=True)]
+    walked = isinstance(inputs, ImageInputs) and inputs.walks is not None
+    return [_verdict(*found, walked) for found in zip(diagnoses, log_probs, choices, strict=True)]
 
 
-def _verdict(diagnosis: Diagnosis, log_probs: Tensor, choice: Choice) -> dict[str, Any]:
+def _verdict(diagnosis: Diagnosis, log_probs: Tensor, choice: Choice, walked: bool) -> dict[str, Any]:
     agreement = _agreement(log_probs.argmax(-1), choice.others, log_probs.shape[-1])
-    agreed = agreement is not None and agreement >= AGREED
+    agreed = agreement is not None and agreement >= (AGREED_OF_WALKS if walked else AGREED)
+    failures = [name for name in diagnosis.failures if not walked or name.endswith("collapse")]
+    near = min(choice.certificates) < TOLERANCE_OF_WALKS if walked else diagnosis.certificate < TOLERANCE
     return {
-        "certified": not diagnosis.failures and diagnosis.certificate < TOLERANCE and agreed,
-        "failures": list(diagnosis.failures),
+        "certified": not failures and near and agreed,
+        "failures": failures,
         "restart_agreement": agreement,
         "D": diagnosis.certificate,
         "diagnosis": asdict(diagnosis),

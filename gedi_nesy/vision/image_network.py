@@ -8,7 +8,10 @@ from torch.nn import functional as F
 
 from gedi_nesy.networks.heads import CosineHead
 from gedi_nesy.networks.mlp import mlp
+from gedi_nesy.networks.mnist_net import FEATURES, MNIST_Net
 from gedi_nesy.networks.resnet import ResNet8, resnet18
+from gedi_nesy.networks.strided_net import FEATURES as STRIDED_FEATURES
+from gedi_nesy.networks.strided_net import StridedNet
 from gedi_nesy.vision.recipe import Network, Speed
 
 
@@ -143,7 +146,17 @@ def _new_encoder(name: str, channels: int) -> tuple[nn.Module, int]:
     if name.startswith("resnet8-"):
         features = int(name.removeprefix("resnet8-"))
         return ResNet8(features, channels), features
+    if name == "mnist_net":
+        return _without_head(MNIST_Net(images=channels)), FEATURES
+    if name == "strided":
+        return _without_head(StridedNet(images=channels)), STRIDED_FEATURES
     return resnet18(channels, group_norm=name == "resnet18-groupnorm"), 512
+
+
+def _without_head(network: MNIST_Net | StridedNet) -> nn.Module:
+    """A network whose outputs are what its last layer would see."""
+    network.classifier[-1] = nn.Identity()
+    return network
 
 
 def _new_projector(sizes: Sequence[int], batch_norm: bool) -> nn.Sequential:

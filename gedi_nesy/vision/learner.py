@@ -1,7 +1,7 @@
 """Learning from points or images: the stages of a recipe on K = seeds x restarts networks at once, without files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -15,12 +15,14 @@ from gedi_nesy.core.sgld import ReplayBuffer
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
-from gedi_nesy.vision.certificate import Choice, choose, diagnose_networks
+from gedi_nesy.vision.certificate import Choice, choose, diagnose_networks, judged_rows
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
+from gedi_nesy.vision.neighbours import mean_features, walks_by_features
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.recipe import Recipe
+from gedi_nesy.vision.restarts import cluster_features
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.views import AnyInputs, ImageInputs, build_inputs
 
@@ -53,7 +55,7 @@ class Learner:
         recipe = self.recipe
         if recipe.augment is not None:
             x = data[0].unsqueeze(0) if len(data) == 1 else torch.stack(list(data))
-            return ImageInputs(x.to(self.device), self.scales, recipe.augment, recipe.view.noise)
+            return ImageInputs(x.to(self.device), self.scales, recipe.augment, recipe.view.noise, recipe.view.warp)
         inputs = [scale.to_inputs(x.to(self.device)).float() for scale, x in zip(self.scales, data, strict=True)]
         return build_inputs(inputs, recipe.view, torch.Generator(self.device).manual_seed(recipe.seed))
 
@@ -81,13 +83,16 @@ class Learner:
     def begin(self, phase: Phase, before: Training | None) -> Training:
         """Fresh networks, those of the phase before, or in the last phase the best of them."""
         refines = phase.name == "refine"
-        if before and refines:
+        if before and refines and not self.recipe.clusters_features:
             self._fit_heads(networks_of(before))
             self.choices = choose(networks_of(before), self.inputs)
-        networks = self._new_networks(len(self.scales) * (1 if refines else self.recipe.restarts), phase.seed)
+        one = refines or self.recipe.clusters_features
+        networks = self._new_networks(len(self.scales) * (1 if one else self.recipe.restarts), phase.seed)
         if before:
-            kept = self._best(networks_of(before)) if refines else networks_of(before)
-            networks.load_state_dict(kept.state_dict())
+            kept = networks_of(before)
+            networks.load_state_dict((self._best(kept) if kept.count > networks.count else kept).state_dict())
+            if self.recipe.clusters_features:
+                self._walk_and_cluster(networks, phase)
         rate = phase.stage.learning_rate(0)
         optimizer = torch.optim.Adam(networks.parameters(), lr=rate, betas=(0.9, 0.999), fused=True)
         if isinstance(networks, ImageNetworks):
@@ -124,8 +129,9 @@ class Learner:
         return networks, self.choices
 
     def state_dict(self) -> dict[str, Any]:
-        """The restarts that were chosen."""
-        return {"choices": [asdict(choice) for choice in self.choices] if self.choices else None}
+        """The restarts that were chosen, and where walks among images ended."""
+        walks = self.inputs.walks if isinstance(self.inputs, ImageInputs) else None
+        return {"choices": [asdict(choice) for choice in self.choices] if self.choices else None, "walks": walks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken.
@@ -138,6 +144,37 @@ class Learner:
         if best and (len(best) != len(self.scales) or not set(best) <= set(range(self.recipe.restarts))):
             raise ValueError(f"the restarts {best} were chosen")
         self.choices = choices or None
+        walks = state.get("walks")  # runs of before images walked have none
+        if walks is not None:
+            self._check_walks(walks)
+            self.inputs = replace(self.inputs, walks=walks)
+
+    def _check_walks(self, walks: Tensor) -> None:
+        """ValueError where these are no walks among the images."""
+        count = self.inputs.count if isinstance(self.inputs, ImageInputs) else 0
+        fits = walks.dim() == 3 and walks.shape[1] == count and walks.dtype == torch.int32 and walks.numel() > 0
+        if not (fits and len(walks) % len(self.scales) == 0 and walks.min() >= 0 and walks.max() < count):
+            raise ValueError("the walks are not among these images")
+
+    def _walk_and_cluster(self, networks: AnyNetworks, phase: Phase) -> None:
+        """From here on views of images are walks among what these networks find alike; after the first stage they get
+        the best of some projectors and heads on their features."""
+        assert isinstance(self.inputs, ImageInputs)
+        assert isinstance(networks, ImageNetworks)
+        generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
+        features = mean_features(networks, self.inputs, generator)
+        walks = walks_by_features(features, self.recipe.view, generator)
+        self.inputs = replace(self.inputs, walks=walks)
+        if self.choices is None:
+            judged = judged_rows(self.inputs, torch.Generator(self.device).manual_seed(0))
+            self.choices = []
+            for member, own, ends in zip(networks.members, features, walks, strict=True):
+                fresh = self._new_networks(self.recipe.restarts, phase.seed)
+                assert isinstance(fresh, ImageNetworks)
+                found = cluster_features(fresh, own, ends, judged, generator)
+                member.projector.load_state_dict(found.network.projector.state_dict())
+                member.head.load_state_dict(found.network.head.state_dict())
+                self.choices.append(found.choice)
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
         """Give networks the clusters that embeddings alone do not have; without them none could be judged."""

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.data.points import Points
-from gedi_nesy.report import losses_png, report_html
+from gedi_nesy.report.html import report_html
+from gedi_nesy.report.losses import losses_png
 from gedi_nesy.report.plane import Plane, clusters_png, density_png, training_png
 from gedi_nesy.report.samples import samples_png
 from gedi_nesy.vision.density import Grid

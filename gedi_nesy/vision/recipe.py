@@ -31,6 +31,7 @@ RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 TRACKS = ("points", "images")
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
 CHARACTERS = ("mnist", "digits", "mnist+operators", "digits+operators")
+DRAWINGS = {"mnist": "gedi-drawings", "fashion-mnist": "gedi-drawings"}  # ours for gedi, by data set
 
 
 @with_terms(rule=False)
@@ -41,9 +42,13 @@ class Weights(TermWeights):
 def _read_encoder(value: Any) -> tuple[int, ...] | str:
     if isinstance(value, list | tuple) and value and all(type(width) is int and width > 0 for width in value):
         return tuple(value)
-    if isinstance(value, str) and re.fullmatch(r"resnet8-[1-9]\d*|resnet18|resnet18-groupnorm", value):
+    if isinstance(value, str) and re.fullmatch(
+        r"resnet8-[1-9]\d*|resnet18|resnet18-groupnorm|mnist_net|strided", value
+    ):
         return value
-    raise ValueError("give a list of widths for points; resnet8-F, resnet18 or resnet18-groupnorm for images")
+    raise ValueError(
+        "give a list of widths for points; resnet8-F, resnet18, resnet18-groupnorm, mnist_net or strided for images"
+    )
 
 
 class Network(Settings):
@@ -51,8 +56,9 @@ class Network(Settings):
 
     Of points the encoder is a perceptron, given by its widths after the input. Of images it is "resnet8-F", the paper's
     with F features, or torchvision's ResNet-18 with a stem for small images, "resnet18" with its batch norm or
-    "resnet18-groupnorm" with groups of 8 channels instead. The projector is a perceptron, given by its widths; it can
-    scale its outputs to length 1, and have batch norm after every layer for images. Perceptrons have ReLU inside.
+    "resnet18-groupnorm" with groups of 8 channels instead; of 28 x 28 images it can be "mnist_net", DeepProbLog's, or
+    "strided", which is smoother, both without their last layer. The projector is a perceptron, given by its widths; it
+    can scale its outputs to length 1, and have batch norm after every layer for images. Perceptrons have ReLU inside.
     """
 
     encoder: Annotated[tuple[int, ...] | str, PlainValidator(_read_encoder)]
@@ -71,14 +77,16 @@ class Network(Settings):
 class View(Settings):
     """T(x'|x): a walk of so many steps on the graph of nearest neighbours, then Gaussian noise; 0 leaves one out.
 
-    x itself, which L_GEN takes for data, can have noise too, `anchor_noise`, for a smoother density. Images have no
-    walk but what `Augment` says, before the noise, and its `anchor`.
+    x itself, which L_GEN takes for data, can have noise too, `anchor_noise`, for a smoother density; of images what
+    `Augment` says, and its `anchor`. Walks of images begin with the second stage, on the graph of neighbours by the
+    features of the stage before. Drawings are warped too, `warp` times as far as `views.drawings.Warp` does.
     """
 
     retired: ClassVar[Mapping[str, float]] = {"shared": 0.5}
 
     noise: NonNegativeFloat
     anchor_noise: NonNegativeFloat = 0.0
+    warp: NonNegativeFloat = 0.0
     walk: NonNegativeInt = 0
     neighbours: PositiveInt = 20
 
@@ -168,7 +176,10 @@ class Stage(recipe.Stage):
 
 
 class Recipe(recipe.RunRecipe):
-    """A complete description of a run: `restarts` networks through `pretrain` and `train`, the best one `refine`d."""
+    """A complete description of a run: `restarts` networks through `pretrain` and `train`, the best one `refine`d.
+
+    Where images walk, one network goes through all, and the restarts are of its projector and head before `train`.
+    """
 
     retired: ClassVar[Mapping[str, float]] = {"data_scale": 1.0}
 
@@ -199,6 +210,11 @@ class Recipe(recipe.RunRecipe):
         """The stages in their order."""
         stages = {"pretrain": self.pretrain, "train": self.train, "refine": self.refine}
         return {name: stage for name, stage in stages.items() if stage}
+
+    @property
+    def clusters_features(self) -> bool:
+        """Whether images walk; then restarts are of projector and head alone, on the features of one network."""
+        return self.track == "images" and self.view.walk > 0
 
     @property
     def has_energy_model(self) -> bool:
@@ -248,8 +264,12 @@ class Recipe(recipe.RunRecipe):
     def _check_images(self) -> None:
         if not isinstance(self.network.encoder, str):
             raise ValueError(f"images need a network.encoder for images, as resnet8-128, not {self.network.encoder}")
-        if self.augment is None or self.view.walk or self.view.anchor_noise:
-            raise ValueError("images need an [augment], and view.walk = view.anchor_noise = 0, which are for points")
+        if self.augment is None or self.view.anchor_noise:
+            raise ValueError("images need an [augment], and view.anchor_noise = 0, which is for points")
+        if self.view.walk and self.pretrain is None:
+            raise ValueError("view.walk of images goes by the features of a stage before; add a [pretrain]")
+        if self.view.walk and self.network.batch_norm:
+            raise ValueError("view.walk of images needs a projector without batch norm, as restarts are of it alone")
         if self.scale == "none":
             raise ValueError('images need scale = "symmetric" or "standard"')
 
@@ -258,6 +278,8 @@ class Recipe(recipe.RunRecipe):
             raise ValueError(f'network.encoder = "{self.network.encoder}" is for images, which need an [augment] too')
         if self.augment is not None or self.scale == "symmetric" or self.speed != Speed():
             raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
+        if self.view.warp:
+            raise ValueError("view.warp is for images; network.encoder is for points")
         if self.network.batch_norm:
             raise ValueError("network.batch_norm is for images; network.encoder is for points")
 
@@ -283,9 +305,9 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
 def recipe_for(method: str, published: bool = False, dataset: str | None = None) -> str:
     """The recipe that trains a method on a data set: ours, or the paper's.
 
-    For images there is the paper's only; what the paper lacks of Section 2's family is laid on top of its SwAV or its
-    Barlow Twins. Images that it does not have get its settings for CIFAR-10, and characters, which mean something else
-    when they are flipped, those for SVHN.
+    For images, but for gedi on drawings of 28 x 28, there is the paper's only; what the paper lacks of
+    Section 2's family is laid on top of its SwAV or its Barlow Twins. Images that it does not have get its settings for
+    CIFAR-10, and characters, which mean something else when they are flipped, those for SVHN.
 
     Raises:
         UserError: if there is no such method, or no such data set, or none of the paper's.
@@ -296,6 +318,8 @@ def recipe_for(method: str, published: bool = False, dataset: str | None = None)
     if dataset and not holds_images(dataset):
         load_points(dataset, None, 0, 0.0)  # what is wrong with it is said before anything of a recipe
     elif dataset:
+        if method == "gedi" and dataset in DRAWINGS and not published:
+            return DRAWINGS[dataset]
         known = dataset if dataset in IMAGES else "svhn" if dataset in CHARACTERS else "cifar10"
         if method in PUBLISHED:
             return f"paper-{known}-{method}"

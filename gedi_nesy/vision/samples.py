@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
-from gedi_nesy.report import samples_png
 from gedi_nesy.report.plane import density_png
+from gedi_nesy.report.samples import samples_png
 from gedi_nesy.vision.density import Grid
 from gedi_nesy.vision.picture import CELLS, show_plane
 from gedi_nesy.vision.run import Run, plane_around

@@ -10,6 +10,7 @@ from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.views.choose import DrawingView
 from gedi_nesy.views.drawings import add_noise
 from gedi_nesy.views.pictures import augment
 from gedi_nesy.vision.recipe import Augment, View
@@ -96,6 +97,8 @@ class ImageInputs:
         scales: of each data set.
         how: what makes a view of an image.
         noise: standard deviation of the Gaussian noise of a view, in units of the inputs.
+        warp: how far drawings are warped, as a factor of `Warp`; 0 leaves it out.
+        walks: for each image some where random walks from it ended, [L, n, ENDS], L divides K; or None for no walk.
         judged: as those of `Inputs`.
         part: likewise.
     """
@@ -104,6 +107,8 @@ class ImageInputs:
     scales: Sequence[Scale]
     how: Augment
     noise: float
+    warp: float = 0.0
+    walks: Tensor | None = None
     judged = 1000, 2
     part = 500
 
@@ -125,22 +130,29 @@ class ImageInputs:
     def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """A batch for each of K networks, S divides K, with a view of each image: two tensors [K, batch, C, H, W].
 
-        What the view is of can itself be noisy, or another view.
+        What the view is of can itself be noisy, or another view; that one stays where it is.
         """
         rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
         if self.how.anchor == "view":
-            return self.view(rows, generator), self.view(rows, generator)
+            return self.changed(rows, generator), self.view(rows, generator)
         x = self.points(rows)
         return (add_noise(x, self.noise, generator) if self.how.anchor == "noise" else x), self.view(rows, generator)
 
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the images with these numbers, [K, batch] -> [K, batch, C, H, W]."""
-        images = self.x[find_owners(self.x, len(rows)), rows] / 255
+        if self.walks is not None:
+            which = torch.randint(self.walks.shape[2], rows.shape, generator=generator, device=rows.device)
+            rows = self.walks[find_owners(self.walks, len(rows)), rows, which].long()
+        return self.changed(rows, generator)
+
+    def changed(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """The images with these numbers, changed at random but not exchanged, [K, batch] -> [K, batch, C, H, W]."""
+        images = (self.x[find_owners(self.x, len(rows)), rows] / 255).flatten(0, 1)
         how = self.how
-        changed = augment(
-            images.flatten(0, 1), generator, crop=how.crop, flip=how.flip, jitter=how.jitter, desaturate=how.grey
-        ).unflatten(0, rows.shape)
-        return add_noise(self._to_inputs(255 * changed), self.noise, generator)
+        images = augment(images, generator, crop=how.crop, flip=how.flip, jitter=how.jitter, desaturate=how.grey)
+        if self.warp:
+            images = DrawingView(self.warp)(images, generator)
+        return add_noise(self._to_inputs(255 * images.unflatten(0, rows.shape)), self.noise, generator)
 
     def points(self, rows: Tensor) -> Tensor:
         """The images with these numbers as inputs, [K, batch] -> [K, batch, C, H, W]."""

@@ -87,6 +87,18 @@ def test_mnist_from_plain_files_and_by_environment(tiny_mnist, monkeypatch):
     assert notice is None
 
 
+def test_fashion_mnist_in_torchvisions_layout_whoever_packed_it(tiny_mnist):
+    (tiny_mnist / "MNIST").rename(tiny_mnist / "FashionMNIST")
+    labels = tiny_mnist / "FashionMNIST" / "raw" / "train-labels-idx1-ubyte.gz"
+    labels.write_bytes(gzip.compress(gzip.decompress(labels.read_bytes()), 1, mtime=1))
+    images = load_images("fashion-mnist", tiny_mnist)
+    assert (images.name, images.classes[7], len(images.classes)) == ("fashion-mnist", "sneaker", 10)
+    assert (images.x_train.shape, images.y_train.tolist()) == ((3, 1, 28, 28), [7, 0, 9])
+    labels.unlink()
+    with pytest.raises(UserError, match="part of FashionMNIST, but train-labels"):
+        load_images("fashion-mnist", tiny_mnist)
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
 def test_a_damaged_mnist_is_an_error_that_names_the_file_and_never_falls_back(tiny_mnist, damage):
     path = tiny_mnist / "MNIST" / "raw" / "train-images-idx3-ubyte.gz"
@@ -407,7 +419,7 @@ def test_notmnist_and_omniglot_are_test_images_only(tmp_path):
 
 
 def test_unknown_names_and_folders(alone, monkeypatch):
-    with pytest.raises(UserError, match=r"no dataset 'minst' \(did you mean 'mnist'\?\): take mnist, digits"):
+    with pytest.raises(UserError, match=r"no dataset 'minst' \(did you mean 'mnist'\?\): take mnist, fashion-mnist"):
         load_images("minst")
     with pytest.raises(UserError, match=r"--data-dir names .*nowhere, which is not a folder"):
         load_images("mnist", alone / "nowhere")
@@ -417,5 +429,5 @@ def test_unknown_names_and_folders(alone, monkeypatch):
     monkeypatch.delenv("GEDI_NESY_DATA")
     with pytest.raises(DataUnavailable, match=r"omniglot is not in .*cache, and it can't be downloaded"):
         load_images("omniglot")
-    plain = {"mnist", "digits", "cifar10", "cifar100", "svhn", "notmnist", "omniglot"}
+    plain = {"mnist", "fashion-mnist", "digits", "cifar10", "cifar100", "svhn", "notmnist", "omniglot"}
     assert set(DATASETS) == plain | {"mnist+operators", "digits+operators"}

@@ -166,6 +166,20 @@ def test_a_variable_that_may_be_an_argument_is_not_looked_up_among_its_results()
         assert value_of(text, value, "q(X,S)") == pytest.approx(given_value(text, value, "q(X,S)"))
 
 
+def test_answers_of_a_rule_that_never_looks_at_its_argument() -> None:
+    rule = Constraint(TRI + "q(X,_) :- d(X,1).", "q(X,S)", ("S",))
+    assert rule.answer_posterior({"X": INPUTS["X"]})["S"][0].shape == (1, 0)
+    answers, value = rule.most_probable_answer({"X": INPUTS["X"]})
+    assert answers == [("another",)]
+    assert value.exp().item() == pytest.approx(0.3)
+
+
+def test_an_answer_keeps_a_given_value_that_the_rule_does_not_ask_for() -> None:
+    rule = Constraint(TRI + "q(X,S,T) :- d(X,S), T \\= 1.", "q(X,S,T)", ("S", "T"))
+    answers, _ = rule.most_probable_answer({"X": INPUTS["X"]}, {"T": [5]})
+    assert answers == [(2, "another")]
+
+
 @pytest.mark.parametrize("argument", ["S:", "S:x", "S:0"])
 def test_a_length_that_is_none(argument: str) -> None:
     with pytest.raises(UserError, match="write S:3 for an argument S that is a list of three values"):

@@ -142,6 +142,28 @@ def test_rows_that_break_the_rule_come_first_then_the_least_likely(folder, dark_
     assert found["doubtful_rows"][2]["log_prob"] == pytest.approx((p**2).sum().log().item(), abs=1e-5)
 
 
+def test_the_most_probable_answer_is_summed_over_symbols(folder, dark_and_light):
+    _, networks = dark_and_light
+    text = "nn(bits,[X],Y,[0,1]) :: bit(X,Y). q(X,Y,[S]) :- bit(X,A), bit(Y,B), S is A+B."
+    rule = Constraint(text, "q(X,Y,S)", ("S:1",))
+    # 9.png is 180 / 255, so p(1) = sigmoid(2 * 0.412) = 0.695: P(S = 2) = 0.483, P(S = 1) = 0.424; 7.png is 140 / 255,
+    # p(1) = 0.549: P(S = 1) = 0.495 and P(S = 2) = 0.301, though 1 is the more probable symbol of both images
+    lines = ["X,Y,S", "images/9.png,images/9.png,[2]", "images/7.png,images/7.png,[1]", "images/7.png,images/7.png,[2]"]
+    examples = read_table(write(folder, "\n".join(lines) + "\n"), rule)
+    found = score_rows(networks, rule, Loader(examples, rule, SCALES["symmetric"], torch.device("cpu")), "train_")
+    assert found["train_answer_accuracy"] == pytest.approx(2 / 3)
+    assert found["train_constraint_satisfaction"] == pytest.approx(2 / 3)
+    assert [row["breaks"] for row in found["doubtful_rows"]].count(True) == 1
+
+
+def test_an_argument_that_the_rule_never_looks_at_is_always_answered(folder, dark_and_light):
+    _, networks = dark_and_light
+    rule = Constraint("nn(bits,[X],Y,[0,1]) :: bit(X,Y). q(X,_) :- bit(X,1).", "q(X,S)", ("S",))
+    examples = read_table(write(folder, "X,S\nimages/9.png,5\nimages/9.png,7\n"), rule)
+    found = score_rows(networks, rule, Loader(examples, rule, SCALES["symmetric"], torch.device("cpu")), "test_")
+    assert found["answer_accuracy"] == 1
+
+
 def test_a_run_on_a_table_is_scored_on_its_table_or_on_another(folder):
     lines = [f"images/{a}.png,images/{b}.png,{a + b}" for a in range(10) for b in range(3)]
     table = write(folder, "\n".join(["X,Y,S", *lines]) + "\n")

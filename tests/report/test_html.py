@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.report import report_html
+from gedi_nesy.report.html import report_html
 from gedi_nesy.report.words import FIGURES, SECTIONS, compared, duration, show, written
 
 VOID = {"meta", "img"}

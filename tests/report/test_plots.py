@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from gedi_nesy.files import write_atomically
-from gedi_nesy.report import confusion_png, losses_png, samples_png
-from gedi_nesy.report.losses import running_mean, split_stages
+from gedi_nesy.report.confusion import confusion_png
+from gedi_nesy.report.losses import losses_png, running_mean, split_stages
+from gedi_nesy.report.samples import samples_png
 
 
 @pytest.fixture

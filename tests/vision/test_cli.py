@@ -95,6 +95,8 @@ def test_two_data_sets_of_one_name_are_not_taken_for_one(datasets, tmp_path):
 def test_a_data_set_finds_its_recipe():
     assert recipe_for("swav", dataset="cifar100") == "paper-cifar100-swav"
     assert load_recipe(recipe_for("swav", dataset="mnist")).augment.flip == 0
+    assert recipe_for("gedi", dataset="mnist") == recipe_for("gedi", dataset="fashion-mnist") == "gedi-drawings"
+    assert recipe_for("gedi", published=True, dataset="mnist") == "paper-svhn-gedi"
     with pytest.raises(UserError, match=r"pets.npz can't be read"):
         recipe_for("swav", dataset="pets.npz")
 

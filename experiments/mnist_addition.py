@@ -1,0 +1,180 @@
+"""MNIST addition by the field's protocol: only the sums of numbers of N digits are known; each image is used once."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from common import FILE, out_option, seeds_option, write_result
+from torch import Tensor
+
+import gedi_nesy as gn
+from gedi_nesy.data import Images, load_images
+from gedi_nesy.networks.mnist_net import MNIST_Net
+from gedi_nesy.views.drawings import Warp
+
+EPOCHS = {1: 3, 2: 5, 4: 10, 8: 20, 15: 40}  # by the numbers' digits: as many as training needs to settle
+BATCH, LEARNING_RATE = 16, 1e-3  # A-NeSI's
+BLACK = -1.0  # of inputs, which run from -1 to 1
+PUBLISHED = {  # sum accuracy in percent, by the numbers' digits
+    "DeepStochLog (A-NeSI's results_other_methods.csv)": {1: 97.9, 2: 96.4, 4: 92.7},
+    "A-NeSI, predicted sum (its runs.csv)": {1: 97.66, 2: 95.95, 4: 92.48, 8: 86.16, 15: 54.66},
+    "A-NeSI, argmax digits (its runs.csv)": {4: 92.56, 8: 86.62, 15: 75.90},
+    "PLIA (NeSyDM's Table 1)": {4: 91.84, 15: 79.00},
+    "NeSyDM (its Table 1)": {4: 92.49, 15: 77.29},
+    "DeepSoftLog (DPrL's Table 1)": {4: 93.5, 15: 77.1},
+    "DPrL, dynamic programming (its Table 1)": {4: 94.0, 15: 80.8},
+    "ABL (ABLkit's README)": {1: 98.1},
+}
+
+
+@dataclass(frozen=True)
+class Sums:
+    """E examples of numbers of N digits.
+
+    Attributes:
+        images: network inputs, [E, 2N, 1, 28, 28], the first number's before the second's.
+        digits: which they show, int64 [E, 2N].
+    """
+
+    images: Tensor
+    digits: Tensor
+
+    def totals(self, digits: Tensor | None = None) -> list[int]:
+        """The sum of each example, or of other digits that were read in its images."""
+        rows = (self.digits if digits is None else digits).tolist()
+        half = self.digits.shape[1] // 2
+        return [_number(row[:half]) + _number(row[half:]) for row in rows]
+
+
+def _number(digits: Sequence[int]) -> int:
+    return int("".join(map(str, digits)))
+
+
+def draw_sums(images: Tensor, labels: Tensor, n: int, seed: int) -> Sums:
+    """The images, uint8 [images, 1, 28, 28], shuffled and cut into examples of 2n: each is used once at most."""
+    examples = len(images) // (2 * n)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: examples * 2 * n]
+    inputs = images[order].float() / 127.5 - 1
+    return Sums(inputs.view(examples, 2 * n, *images.shape[1:]), labels[order].view(examples, 2 * n))
+
+
+def addition(n: int) -> gn.Constraint:
+    """The rule for numbers of n digits, whose sum each example gives."""
+    first, second = (", ".join(f"{name}{i}" for i in range(n)) for name in "XY")
+    return gn.Constraint.from_file("addition_digits", f"addition([{first}], [{second}], S)", (f"S:{n + 1}",))
+
+
+def train(sums: Sums, epochs: int, warp: Warp | None, seed: int) -> MNIST_Net:
+    """A network that learns digits from sums by L_NESY alone, with Adam and a cosine."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    rule, net = addition(sums.digits.shape[1] // 2), MNIST_Net()
+    numbers = rule.number_arguments({"S": sums.totals()})
+    assert numbers is not None, "the rule has an argument"
+    optimiser = torch.optim.Adam(net.parameters(), LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * -(-len(numbers) // BATCH))
+    for _ in range(epochs):
+        for rows in torch.randperm(len(numbers), generator=generator).split(BATCH):
+            images = sums.images[rows].flatten(0, 1)
+            images = images if warp is None else warp(images, BLACK, generator)
+            log_probs = net(images).log_softmax(-1).view(len(rows), -1, 10).unbind(1)
+            keys = [variable.key for variable in rule.variables]
+            loss = -rule.log_prob(dict(zip(keys, log_probs, strict=True)), numbers[rows]).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return net
+
+
+@torch.no_grad()
+def score(net: MNIST_Net, sums: Sums) -> dict[str, float]:
+    """The share of sums that are right when each image's most probable digit is added, and of digits."""
+    read = torch.cat([net(some.flatten(0, 1)).argmax(-1) for some in sums.images.split(BATCH)]).view_as(sums.digits)
+    right = [a == b for a, b in zip(sums.totals(read), sums.totals(), strict=True)]
+    return {
+        "sum_accuracy": sum(right) / len(right),
+        "digit_accuracy": (read == sums.digits).float().mean().item(),
+    }
+
+
+def run(images: Images, n: int, seed: int, warps: bool) -> dict[str, Any]:
+    """One training and its scores on the test sums."""
+    sums = draw_sums(images.x_train, images.y_train, n, seed)
+    wall, cpu = time.perf_counter(), time.process_time()
+    net = train(sums, EPOCHS[n], Warp() if warps else None, seed)
+    seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+    scores = score(net, draw_sums(images.x_test, images.y_test, n, seed))
+    return {"digits": n, "seed": seed, "warps": warps, "epochs": EPOCHS[n], "sums": len(sums.digits)} | scores | seconds
+
+
+def add_run(path: Path, new: dict[str, Any]) -> None:
+    """Write the result again with one run more."""
+    keys = ("digits", "warps", "seed")
+    runs = sorted([*finished(path), new], key=lambda run: [run[key] for key in keys])
+    write_result(path, {"batch": BATCH, "learning_rate": LEARNING_RATE, "runs": runs})
+
+
+def finished(path: Path) -> list[dict[str, Any]]:
+    """The runs in a result, of which there may be none."""
+    return json.loads(path.read_text())["runs"] if path.exists() else []
+
+
+def table(runs: Sequence[dict[str, Any]]) -> str:
+    """Mean sum accuracy in percent, as Markdown, with the number of runs, above the published figures."""
+    lines = [f"| | {' | '.join(f'N = {n}' for n in EPOCHS)} |", f"| --- {'| --- ' * len(EPOCHS)}|"]
+    for name, warps in {"gedi-nesy, field's protocol": False, "gedi-nesy, with warps": True}.items():
+        cells = [_cell([run for run in runs if run["digits"] == n and run["warps"] == warps]) for n in EPOCHS]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for name, known in PUBLISHED.items():
+        lines.append(f"| {name} | {' | '.join(str(known.get(n, '')) for n in EPOCHS)} |")
+    return "\n".join(lines)
+
+
+def _cell(runs: Sequence[dict[str, Any]]) -> str:
+    if not runs:
+        return ""
+    values = torch.tensor([100 * run["sum_accuracy"] for run in runs])
+    spread = f" ± {values.std():.2f}" if len(runs) > 1 else ""
+    return f"{values.mean():.2f}{spread} ({len(runs)})"
+
+
+class Lengths(click.ParamType):
+    """Lengths of numbers, such as "1,2,15"."""
+
+    name = "lengths"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """The lengths, each one that has a number of epochs."""
+        known = {str(n): n for n in EPOCHS}
+        if any(part not in known for part in str(value).split(",")):
+            self.fail(f"{value!r} is not a list of some of {', '.join(known)}", param, ctx)
+        return [known[part] for part in str(value).split(",")]
+
+
+@click.command()
+@click.option("--digits", type=Lengths(), default="1,2,4,8,15", show_default=True, help="How many each number has.")
+@seeds_option("700-709")
+@click.option("--warps", is_flag=True, help="Warp every image as our recipes do; the published methods don't.")
+@click.option("--data-dir", type=FILE, help="Where MNIST lies.")
+@out_option("mnist-addition.json")
+def main(digits: list[int], seeds: range, warps: bool, data_dir: Path | None, out: Path) -> None:
+    """Train on sums of numbers of each length, once a seed; what a result holds already is kept."""
+    torch.set_num_threads(1)
+    images = load_images("mnist", data_dir)
+    for seed, n in product(seeds, digits):
+        if not any((run["digits"], run["seed"], run["warps"]) == (n, seed, warps) for run in finished(out)):
+            new = run(images, n, seed, warps)
+            add_run(out, new)
+            click.echo(json.dumps(new))
+    click.echo(table(finished(out)))
+
+
+if __name__ == "__main__":
+    main()
