@@ -23,6 +23,7 @@ from gedi_nesy.cli.shared import (
     Picture,
     Size,
     as_json,
+    log,
     of_every_run,
     read_settings,
     refuse_other_settings,
@@ -99,6 +100,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of the recipe; repeatable."
 )
+@log
 @as_json
 @click.pass_context
 def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_json: bool, **options: Any) -> None:
@@ -358,6 +360,23 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
         outliers = {name: load_outliers(name, own, data_dir) for name in against}
         rows = ood_auroc(run, own, outliers, network)
     show(rows, ood_table, as_json)
+
+
+@click.command(cls=Command)
+@of_finished_run
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860 on]")
+def demo(run: Run, port: int | None) -> None:
+    """Draw or drop an image for each variable of the rule in a browser, and see what the run reads.
+
+    The page is for this machine alone, on 127.0.0.1; Ctrl-C ends it. It needs the extra [demo].
+
+    \b
+    Example:
+      gedi-nesy demo runs/first
+    """
+    from gedi_nesy.nesy.demo import show_page
+
+    show_page(run, port)
 
 
 @click.command(cls=Command)

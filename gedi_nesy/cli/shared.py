@@ -28,6 +28,8 @@ SEED = click.IntRange(0, 2**28 - 1)  # as recipes have it
 SEEDS = click.IntRange(1, 10_000)
 OPTIONS_OF = {"recipe": "--recipe", "method": "--method", "out": "--out", "data_dir": "--data-dir"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+LOGS = ("csv", "tensorboard")  # as runs.logs has them, which loads torch
+log = click.option("--log", type=click.Choice(LOGS), multiple=True, help="Log the curves this way too; repeatable.")
 
 
 class Picture(click.Path):

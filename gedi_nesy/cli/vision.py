@@ -22,6 +22,7 @@ from gedi_nesy.cli.shared import (
     Method,
     Picture,
     as_json,
+    log,
     of_every_run,
     read_settings,
     refuse_other_settings,
@@ -77,6 +78,7 @@ def vision() -> None:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change any setting of the recipe; repeatable."
 )
+@log
 @as_json
 @click.pass_context
 def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_json: bool, **options: Any) -> None:
@@ -131,7 +133,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
 
     names = ("method", "published", "recipe", "out", "settings")
     method, published, recipe, out, settings = (options.pop(name) for name in names)
-    overrides = {key: value for key, value in options.items() if value is not None}
+    overrides = {key: value for key, value in options.items() if value not in (None, ())}
     dataset = overrides.get("dataset")
     if dataset and dataset not in TOYS and "data_noise" in overrides:
         raise UserError(f"--noise is that of a toy, and {dataset} is none; leave it out.")

@@ -25,7 +25,8 @@ class Objective:
 
     Example:
         >>> objective = Objective({"gen": 1.0, "prior": [[0, 400], [1, 40]]}, optima={"prior": math.log(10)})
-        >>> total = objective({"gen": gen, "prior": prior}, progress=0.5)
+        >>> objective({"gen": torch.tensor(1.0), "prior": torch.tensor(3.0)}, progress=0.5)
+        tensor(661.)
     """
 
     def __init__(

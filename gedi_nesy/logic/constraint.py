@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.html_table import html_table
 from gedi_nesy.logic.alignment import Alignment, align
 from gedi_nesy.logic.analysis import Analysis
 from gedi_nesy.logic.answers import Answers
@@ -118,6 +119,11 @@ class Constraint(nn.Module):
     def __repr__(self) -> str:
         keys = ", ".join(str(variable.key) for variable in self.variables)
         return f"Constraint({self.query.goal}; {keys or 'no images'}; {self.size} nodes)"
+
+    def _repr_html_(self) -> str:
+        symbols = [(v.key, f"read by {v.network}: {', '.join(map(str, v.domain))}") for v in self.variables]
+        arguments = [("Arguments", ", ".join(self.arguments))] if self.arguments else []
+        return html_table([("Query", self.query.goal), *symbols, *arguments, ("Size", f"{self.size} nodes")])
 
     @property
     def size(self) -> int:

@@ -18,6 +18,7 @@ from gedi_nesy.data.blank import are_blank
 from gedi_nesy.data.given_images import GivenImages
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
+from gedi_nesy.html_table import html_table
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.deepproblog import deepproblog_model, query
 from gedi_nesy.logic.program import Source, read_text
@@ -32,7 +33,9 @@ from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.settle import as_it_was, own_networks
 from gedi_nesy.nesy.table import read_own
 from gedi_nesy.networks.own import Network
+from gedi_nesy.report.words import FIGURES, SECTIONS, TEST, written
 from gedi_nesy.runs.device import float32_default
+from gedi_nesy.runs.dotted import flatten
 from gedi_nesy.runs.folder import RunFolder
 
 Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
@@ -78,6 +81,12 @@ class Run:
             f"Run({self.folder.path}: {self.recipe.recipe} on {data}, {self.recipe.examples:,} examples of "
             f"{self.constraint.query.goal}, seed {self.recipe.seed})"
         )
+
+    def _repr_html_(self) -> str:
+        rows = flatten(self.summary)
+        keys = [*SECTIONS[TEST], "certificate.certified", "certificate.failures", "seconds"]
+        figures = [(FIGURES[key].title, written(key, rows[key])) for key in keys if key in rows]
+        return html_table([("Run", self.folder.path), ("Rule", self.constraint.query.goal), *figures])
 
     @property
     def source(self) -> Source:

@@ -30,6 +30,7 @@ from gedi_nesy.report.console import shown_progress
 from gedi_nesy.runs.callbacks import Progress, sign_of_life
 from gedi_nesy.runs.device import float32_default, is_first_process, joined_processes
 from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.logs import check_logs
 from gedi_nesy.runs.session import Session
 from gedi_nesy.runs.start import new_folder, open_unfinished
 
@@ -222,6 +223,7 @@ class _Prepared:
 
 def _prepare(recipe: Recipe, program: Source, own: Own, progress: Progress) -> _Prepared:
     """What a run needs, checked before anything is written; the recipe names the data that was found."""
+    check_logs(recipe.log)
     paths = {key: str(Path(value).resolve()) for key, value in _own_files(recipe).items()}
     recipe = recipe.model_copy(update=paths)  # so that config.toml means the same from any folder
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.logs import Log
 from gedi_nesy.runs.phases import Callback, Learner, PhaseState
 from gedi_nesy.runs.rollback import Rollback
 
@@ -37,6 +38,7 @@ class Logger(Callback):
         every: steps between two rows.
         seconds: gives what the run has taken so far.
         tell: takes each row too, and signs of life between the rows.
+        logs: take each row of losses too.
     """
 
     def __init__(
@@ -47,15 +49,18 @@ class Logger(Callback):
         every: int,
         seconds: Callable[[], float],
         tell: Progress,
+        logs: Sequence[Log] = (),
     ):
         self.folder, self.learner, self.rollback = folder, learner, rollback
-        self.every, self.seconds, self.tell = every, seconds, tell
+        self.every, self.seconds, self.tell, self.logs = every, seconds, tell, logs
 
     def on_start(self, state: PhaseState) -> None:
         """Let metrics.jsonl say what has led to here, and measure the speed from here on."""
         self.state, self.step = state, state.training.step
         self.clock = self.told = time.monotonic()
         self._rewind()
+        for log in self.logs:
+            log.begin()
         self.tell(sign_of_life(state.phase.name, self.step, state.phase.steps))
 
     def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
@@ -71,6 +76,8 @@ class Logger(Callback):
         self.clock, self.step = now, training.step
         row = self._row(losses, total, rate)
         self.folder.append_metrics(row)
+        for log in self.logs:
+            log(row)
         self.tell(row)
 
     def _row(self, losses: Mapping[str, Tensor], total: Tensor, rate: float) -> dict[str, Any]:

@@ -263,10 +263,18 @@ class RunFolder:
         Raises:
             UserError: if that is no regular file of the folder's own.
         """
-        path = self / "metrics.jsonl"
+        self.append("metrics.jsonl", json.dumps(row) + "\n")
+
+    def append(self, name: str, text: str) -> None:
+        """Add to the end of a text file.
+
+        Raises:
+            UserError: if that is no regular file of the folder's own.
+        """
+        path = self / name
         try:
-            with open(path, "a", encoding="utf-8", opener=_open_own) as file:
-                file.write(json.dumps(row) + "\n")
+            with open(path, "a", encoding="utf-8", newline="", opener=_open_own) as file:
+                file.write(text)
         except OSError as error:
             raise UserError(f"Can't write {path}: {error.strerror}.") from error
 

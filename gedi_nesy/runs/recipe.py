@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from gedi_nesy.runs.logs import LogName
 from gedi_nesy.runs.rollback import Guard
 from gedi_nesy.runs.settings import ScheduleSetting, Settings, Threads
 from gedi_nesy.runs.track import Track
@@ -49,5 +50,6 @@ class RunRecipe(Settings):
     threads: Threads = 1  # on the CPU: small networks gain nothing from more, and results stay the same
     restarts: PositiveInt = 1
     log_every: PositiveInt = 100
+    log: tuple[LogName, ...] = ()  # beside metrics.jsonl
     checkpoint_seconds: NonNegativeFloat = 20.0
     guard: Guard = Guard()

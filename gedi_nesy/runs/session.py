@@ -14,6 +14,7 @@ from gedi_nesy.runs.callbacks import Interrupted, Logger, Progress, Saver, sign_
 from gedi_nesy.runs.checkpoint import check_place, fitting, join_shares, pick_share, restore
 from gedi_nesy.runs.device import cpu_threads
 from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.logs import open_logs
 from gedi_nesy.runs.phases import Callback, Learner, PhaseState, train_phases
 from gedi_nesy.runs.recipe import RunRecipe
 from gedi_nesy.runs.rollback import Rollback
@@ -113,8 +114,8 @@ class Session:
         if processes.rank() > 0:
             return [saver]
 
-        every = self.recipe.log_every
-        logger = Logger(self.folder, self.learner, self.rollback, every, lambda: self.seconds, self.progress)
+        every, logs = self.recipe.log_every, open_logs(self.recipe.log, self.folder)
+        logger = Logger(self.folder, self.learner, self.rollback, every, lambda: self.seconds, self.progress, logs)
         return [*self.own, logger, saver]
 
     def _save(self, at: PhaseState) -> None:

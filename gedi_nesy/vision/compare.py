@@ -15,6 +15,7 @@ from gedi_nesy.runs.compare.comparison import refuse_own, run_comparison, train_
 from gedi_nesy.runs.compare.scheduler import Progress
 from gedi_nesy.runs.compare.trial import Cell, Outcome
 from gedi_nesy.vision.evaluation import Evaluation
+from gedi_nesy.vision.fidelity import torch_fidelity
 from gedi_nesy.vision.published import NOISE, ON_IMAGES, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import Recipe, load_recipe, recipe_for
 from gedi_nesy.vision.run import load_run
@@ -90,6 +91,8 @@ def compare(
     if evaluation != USUAL and not any(map(_is_on_images, cells)):
         raise UserError("--samples, --inception and --against are for images, which no data set here has.")
     evaluation.check(data_dir)
+    if evaluation.samples != 0 and any(map(_is_on_images, cells)):
+        torch_fidelity("metric_prc")  # where it is missing that is said before hours of training
     cells = [replace(cell, result=evaluation.file) if _is_on_images(cell) else cell for cell in cells]
     about = {"command": command} | ({"evaluation": evaluation.how} if any(map(_is_on_images, cells)) else {})
 

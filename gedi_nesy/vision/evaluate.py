@@ -13,7 +13,7 @@ from gedi_nesy.data.load import has_labels, load_images, load_pixels
 from gedi_nesy.errors import UserError
 from gedi_nesy.vision.agreement import score_clusters
 from gedi_nesy.vision.extractor import Extractor, classifier_extractor, inception_extractor
-from gedi_nesy.vision.fidelity import frechet_distance, kernel_distance, precision_recall
+from gedi_nesy.vision.fidelity import frechet_distance, kernel_distance, precision_recall, torch_fidelity
 from gedi_nesy.vision.probe import knn_accuracy, linear_probe
 from gedi_nesy.vision.published import FIGURES_ON_IMAGES
 from gedi_nesy.vision.run import Run
@@ -49,7 +49,8 @@ def evaluate(
         in `published` what the paper reports.
 
     Raises:
-        UserError: if the data set is not to be had, or the file of weights is not what it should be.
+        UserError: if the data set is not to be had, the file of weights is not what it should be, or torch-fidelity is
+            not installed.
     """
     if not run.reads_images:
         if inception:
@@ -60,6 +61,7 @@ def evaluate(
     labelled = load_images(run.recipe.dataset, data_dir) if has_labels(run.recipe.dataset) else None
     extractor = None
     if samples:
+        torch_fidelity("metric_prc")  # where it is missing that is said before minutes of work
         progress("features to compare samples in")
         extractor = _build_extractor(labelled, inception, run.scale.shift.device)
     figures: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import read_regular
 from gedi_nesy.vision.classifier import load_classifier
+from gedi_nesy.vision.fidelity import torch_fidelity
 
 CHUNK = 250  # images whose features are computed at a time
 INCEPTION = "6726825d"  # what the SHA-256 of torch-fidelity's file of weights begins with, as its name says
@@ -52,10 +53,9 @@ def inception_extractor(weights: Path, device: torch.device | str = "cpu") -> Ex
         device: where it computes.
 
     Raises:
-        UserError: the file is missing, or is another one.
+        UserError: the file is missing, or is another one, or torch-fidelity is not installed.
     """
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
+    inception = torch_fidelity("feature_extractor_inceptionv3")
     try:
         digest = hashlib.sha256(read_regular(weights)).hexdigest()
     except OSError as error:
@@ -66,8 +66,8 @@ def inception_extractor(weights: Path, device: torch.device | str = "cpu") -> Ex
             f"weights-inception-2015-12-05-{INCEPTION}.pth from its releases."
         )
     torch.load(weights, weights_only=True)  # torch-fidelity itself would run whatever code a file holds
-    net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights))
-    net = net.to(device)
+    build = inception.FeatureExtractorInceptionV3
+    net = build("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)).to(device)
 
     def extract(images: Tensor) -> Tensor:
         (features,) = net(images.expand(-1, 3, -1, -1))  # grey images get three equal channels

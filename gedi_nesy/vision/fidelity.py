@@ -3,12 +3,24 @@
 What a distance may be called depends on the features, which `vision.extractor` knows.
 """
 
+from typing import Any
+
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.extras import load_extra
 
 NEIGHBOURS = 3  # that a manifold is made of, as in Kynkäänniemi et al. 2019
 SUBSETS, SUBSET = 100, 1000  # of a kernel distance, as in Bińkowski et al. 2018
+
+
+def torch_fidelity(module: str) -> Any:
+    """A module of torch-fidelity, which an extra brings.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    return load_extra(f"torch_fidelity.{module}", "fidelity", "Measuring how close samples are to images")
 
 
 def frechet_distance(real: Tensor, samples: Tensor) -> float:
@@ -21,13 +33,12 @@ def frechet_distance(real: Tensor, samples: Tensor) -> float:
         samples: features of samples, [m, d].
 
     Raises:
-        UserError: there are less than two of a kind.
+        UserError: there are less than two of a kind, or torch-fidelity is not installed.
     """
-    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
-
+    fid = torch_fidelity("metric_fid")
     _need(2, real, samples)
-    statistics = [fid_features_to_statistics(features.double().cpu()) for features in (samples, real)]
-    return float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
+    statistics = [fid.fid_features_to_statistics(features.double().cpu()) for features in (samples, real)]
+    return float(fid.fid_statistics_to_metric(*statistics, verbose=False)[fid.KEY_METRIC_FID])
 
 
 def kernel_distance(real: Tensor, samples: Tensor) -> float:
@@ -38,16 +49,15 @@ def kernel_distance(real: Tensor, samples: Tensor) -> float:
         samples: features of samples, [m, d].
 
     Raises:
-        UserError: there are less than two of a kind.
+        UserError: there are less than two of a kind, or torch-fidelity is not installed.
     """
-    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
-
+    kid = torch_fidelity("metric_kid")
     _need(2, real, samples)
     size = min(SUBSET, len(real), len(samples))
-    figures = kid_features_to_metric(
+    figures = kid.kid_features_to_metric(
         samples.double(), real.double(), kid_subsets=SUBSETS, kid_subset_size=size, verbose=False
     )
-    return float(figures[KEY_METRIC_KID_MEAN])
+    return float(figures[kid.KEY_METRIC_KID_MEAN])
 
 
 def precision_recall(real: Tensor, samples: Tensor, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
@@ -61,15 +71,14 @@ def precision_recall(real: Tensor, samples: Tensor, neighbours: int = NEIGHBOURS
         neighbours: k.
 
     Raises:
-        UserError: there are not more than k of a kind.
+        UserError: there are not more than k of a kind, or torch-fidelity is not installed.
     """
-    from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
-
+    prc = torch_fidelity("metric_prc")
     _need(neighbours + 1, real, samples)
-    figures = prc_features_to_metric(
+    figures = prc.prc_features_to_metric(
         samples.double(), real.double(), prc_neighborhood=neighbours, save_cpu_ram=True, verbose=False
     )
-    return float(figures[KEY_METRIC_PRECISION]), float(figures[KEY_METRIC_RECALL])
+    return float(figures[prc.KEY_METRIC_PRECISION]), float(figures[prc.KEY_METRIC_RECALL])
 
 
 def _need(least: int, real: Tensor, samples: Tensor) -> None:

@@ -11,6 +11,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.runs.callbacks import Progress, sign_of_life
 from gedi_nesy.runs.device import float32_default, joined_processes
 from gedi_nesy.runs.folder import RunFolder
+from gedi_nesy.runs.logs import check_logs
 from gedi_nesy.runs.session import Session
 from gedi_nesy.runs.start import new_folder, open_unfinished
 from gedi_nesy.vision.learner import Learner
@@ -116,6 +117,7 @@ class _Prepared:
 
 def _prepare(recipe: Recipe, progress: Progress, data_dir: Path | None) -> _Prepared:
     """What a run needs, checked before anything is written."""
+    check_logs(recipe.log)
     if recipe.dataset not in {**TOYS, **DATASETS} and Path(recipe.dataset).exists():
         recipe = recipe.model_copy(update={"dataset": str(Path(recipe.dataset).resolve())})
     progress(sign_of_life("reading the data"))

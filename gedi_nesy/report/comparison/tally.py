@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gedi_nesy.html_table import html_table
 from gedi_nesy.runs.compare.trial import Outcome
 from gedi_nesy.runs.dotted import flatten
 
@@ -74,6 +75,11 @@ class Comparison:
     figures: Mapping[str, str]
     published: Mapping[Kind, Mapping[str, Spread]] = field(default_factory=dict)
     tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        from gedi_nesy.report.comparison.table import tables  # which needs this class
+
+        return "".join(html_table(rows, heading) for _, (heading, *rows) in tables(self))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a run, in order; figures that it has not got are None."""

@@ -1,0 +1,76 @@
+"""What the demo says of drawings, without a browser."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+import gedi_nesy as gn
+from gedi_nesy.errors import UserError
+from gedi_nesy.nesy.demo import Reading, as_picture, build_page, read_pictures, reading_html
+
+TINY = {"restarts": 1, "views": 1, "train.steps": 2, "student.steps": 2, "sampler.steps": 1}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "run"
+    return gn.train(dataset="digits", examples=30, out=out, progress=False, **TINY)
+
+
+def sketch(stroke):
+    """A sketchpad's value with a black line, or with nothing."""
+    sheet = Image.new("RGBA", (280, 280))
+    if stroke:
+        ImageDraw.Draw(sheet).line([(140, 40), (140, 240)], (0, 0, 0, 255), 22)
+    return {"background": None, "layers": [sheet], "composite": sheet}
+
+
+def test_strokes_are_on_the_ground_of_the_training_images():
+    light, dark = as_picture(sketch(True), dark=True), as_picture(sketch(True), dark=False)
+    assert (light.getpixel((140, 140)), light.getpixel((10, 10))) == (255, 0)
+    assert (dark.getpixel((140, 140)), dark.getpixel((10, 10))) == (0, 255)
+    assert as_picture(sketch(False), dark=True) is None
+    assert as_picture(None, dark=True) is None
+
+
+def test_a_dropped_picture_is_read_as_it_is():
+    picture = Image.new("RGBA", (50, 40), (120, 120, 120, 255))
+    read = as_picture({"background": picture, "layers": [], "composite": picture}, dark=True)
+    assert read.size == (50, 40)
+    assert read.getextrema() == ((120, 120),) * 3
+
+
+def test_the_rule_is_answered_when_every_image_is_there(run):
+    picture = as_picture(sketch(True), dark=True)
+    some = read_pictures(run, {"X": picture, "Y": None, "Z": None})
+    assert (list(some.images), some.answers) == (["X"], {})
+    all_there = read_pictures(run, {"X": picture, "Y": picture, "Z": picture})
+    pixels = torch.from_numpy(np.array(picture.resize((28, 28), Image.Resampling.BILINEAR)))
+    log_p = run.log_probs(pixels)
+    expected = run.constraint.log_prob(dict.fromkeys("XYZ", log_p)).exp().item()
+    assert all_there.answers == pytest.approx({"addition(X,Y,Z)": expected}, rel=1e-4)
+    assert all_there.images["X"]["symbol"] == str(run.predict(pixels)[0])
+
+
+def test_what_is_shown_is_escaped_and_in_words():
+    row = {"symbol": "<7>", "probability": 0.9, "second": None, "energy": 1.25, "percentile": 3.0, "verdict": "unusual"}
+    html = reading_html(Reading({"X": row, "Y": {"error": "no image"}}, {"q(X,Y)": 0.5}))
+    assert "&lt;7&gt; (90.0%)" in html
+    assert "unusual: unlike most training images" in html
+    assert "no image" in html
+    assert "0.5000" in html
+
+
+def test_a_missing_gradio_is_one_sentence(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(UserError, match=r"The demo needs .* pip install 'gedi-nesy\[demo\]'"):
+        build_page(run)
+
+
+def test_the_page_has_a_pad_for_each_image(run):
+    pytest.importorskip("gradio")
+    page = build_page(run)
+    assert [block.label for block in page.blocks.values() if type(block).__name__ == "Sketchpad"] == ["X", "Y", "Z"]
