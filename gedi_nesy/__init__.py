@@ -9,14 +9,25 @@ from gedi_nesy.errors import UserError
 if TYPE_CHECKING:
     from gedi_nesy.core import losses
     from gedi_nesy.core.objective import Objective
-    from gedi_nesy.core.sgld import SGLD
+    from gedi_nesy.core.sgld import SGLD, ReplayBuffer
     from gedi_nesy.logic.constraint import Constraint
     from gedi_nesy.nesy.run import Run, load_run
     from gedi_nesy.nesy.train import train
     from gedi_nesy.vision.estimator import GEDIClustering
 
 __version__ = version("gedi-nesy")
-__all__ = ["SGLD", "Constraint", "GEDIClustering", "Objective", "Run", "UserError", "load_run", "losses", "train"]
+__all__ = [
+    "SGLD",
+    "Constraint",
+    "GEDIClustering",
+    "Objective",
+    "ReplayBuffer",
+    "Run",
+    "UserError",
+    "load_run",
+    "losses",
+    "train",
+]
 
 # each name is loaded when it is first used: torch and DeepProbLog take seconds
 _PLACES = {
@@ -24,6 +35,7 @@ _PLACES = {
     "Constraint": "logic.constraint",
     "GEDIClustering": "vision.estimator",
     "Objective": "core.objective",
+    "ReplayBuffer": "core.sgld",
     "Run": "nesy.run",
     "load_run": "nesy.run",
     "losses": "core.losses",
