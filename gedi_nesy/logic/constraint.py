@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.html_table import html_table
 from gedi_nesy.logic.alignment import Alignment, align
 from gedi_nesy.logic.analysis import Analysis
 from gedi_nesy.logic.answers import Answers
@@ -123,6 +122,8 @@ class Constraint(nn.Module):
     def _repr_html_(self) -> str:
         symbols = [(v.key, f"read by {v.network}: {', '.join(map(str, v.domain))}") for v in self.variables]
         arguments = [("Arguments", ", ".join(self.arguments))] if self.arguments else []
+        from gedi_nesy.html_table import html_table  # here: the engine alone needs none
+
         return html_table([("Query", self.query.goal), *symbols, *arguments, ("Size", f"{self.size} nodes")])
 
     @property
