@@ -1,6 +1,7 @@
 """Where the cells of a comparison are trained: each in a process of its own here, or on Dask."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,7 @@ def workers(jobs: int | None, cluster: str | None) -> Iterator[tuple[int, TrainA
         from distributed import Client
     except ImportError as error:
         raise UserError("A Dask cluster needs the package distributed: pip install 'gedi-nesy[cluster]'.") from error
+    gc.collect()  # a client that failed closes when it is collected; while another one starts, both would wait forever
     try:
         client = Client(cluster, set_as_default=False, timeout=15)
     except Exception as error:  # distributed raises whatever the bytes of another kind of server make it raise
