@@ -81,19 +81,7 @@ class Reading:
         answers = self._answers()
         arguments = self._arguments(answers)
         number = {choice: i for i, choice in enumerate([*variables, *facts, *arguments])}
-        position = {key: {value: i for i, value in enumerate(own.domain)} for key, own in arguments.items()}
-        nodes: list[tuple[Any, ...]] = []
-        for index, node, kind in self.formula:
-            if index in self.conditions:
-                token, value = self.conditions[index]
-                key = (token.argument, token.place)
-                nodes.append(("literal", number[key], position[key][value]))
-            elif kind == "atom":
-                choice, value = self.literals.get(index, (None, 0))  # "none of them" occurs in no formula
-                known = values.get(choice)
-                nodes.append(("literal", number.get(choice), known[value] if known is not None else value))
-            else:
-                nodes.append(("and" if kind == "conj" else "or", node.children))
+        nodes = self._nodes(arguments, values, number)
         root = self._root(answers, arguments, number, nodes)
         evidence = [node for _, node in self.formula.evidence()]
         evidence += self._observed(number, nodes)
@@ -109,6 +97,25 @@ class Reading:
             self.open_tests,
             tuple((found[name], node) for name, node in self.formula.get_names(GIVEN)),
         )
+
+    def _nodes(
+        self, arguments: Mapping[Any, Argument], values: Mapping[Any, Mapping[int, int]], number: Mapping[Any, int]
+    ) -> list[tuple[Any, ...]]:
+        """The formula's nodes, whose literals name variables and values by their numbers."""
+        position = {key: {value: i for i, value in enumerate(own.domain)} for key, own in arguments.items()}
+        nodes: list[tuple[Any, ...]] = []
+        for index, node, kind in self.formula:
+            if index in self.conditions:
+                token, value = self.conditions[index]
+                key = (token.argument, token.place)
+                nodes.append(("literal", number[key], position[key][value]))
+            elif kind == "atom":
+                choice, value = self.literals.get(index, (None, 0))  # "none of them" occurs in no formula
+                known = values.get(choice)
+                nodes.append(("literal", number.get(choice), known[value] if known is not None else value))
+            else:
+                nodes.append(("and" if kind == "conj" else "or", node.children))
+        return nodes
 
     @property
     def _open(self) -> list[str]:
