@@ -13,9 +13,10 @@ rule in DeepProbLog (deepproblog).
 
 import warnings
 
-# DeepProbLog says on import that its approximate engine lacks PySwip; nothing here uses that engine.
-warnings.filterwarnings("ignore", message="ApproximateEngine is not available")
+with warnings.catch_warnings():  # DeepProbLog says on import that an engine lacks PySwip, which nothing here uses
+    warnings.filterwarnings("ignore", message="ApproximateEngine is not available")
+    import deepproblog.engines  # noqa: F401
 
-from gedi_nesy.logic.constraint import Constraint  # noqa: E402
+from gedi_nesy.logic.constraint import Constraint
 
 __all__ = ["Constraint"]

@@ -4,10 +4,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from deepproblog.model import Model
 from torch import Tensor, nn
 
 from gedi_nesy.core.energy import log_density, ood_score
@@ -37,6 +36,9 @@ from gedi_nesy.report.words import FIGURES, SECTIONS, TEST, written
 from gedi_nesy.runs.device import float32_default
 from gedi_nesy.runs.dotted import flatten
 from gedi_nesy.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from deepproblog.model import Model
 
 Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
 CHUNK = 250  # images at a time; what the memory of so many holds stays in the cache
@@ -241,7 +243,9 @@ class Run:
         images = self.images(data_dir)
         return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device)[0]
 
-    def deepproblog_model(self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None) -> Model:
+    def deepproblog_model(
+        self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None
+    ) -> "Model":
         """A DeepProbLog model in which the trained networks answer the program's neural predicates.
 
         Args:
