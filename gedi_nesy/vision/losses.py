@@ -75,7 +75,7 @@ class StepLosses:
         networks, batch = self.networks, self.stage.batch
         x, views = self.inputs.draw(networks.count, batch // processes.count(), self.training.generator)
         # before the batch, whose graph then takes no room meanwhile
-        chains = self._advance_chains() if weights.get("gen") else None
+        chains = self.advance_chains() if weights.get("gen") else None
         features = networks.encode(torch.cat([x, views], 1)).unflatten(1, (2, -1))
         embeddings = networks.project(processes.join(features, 2).flatten(1, 2))  # [K, 2 * batch, dim]
         logits = networks.classify(embeddings)
@@ -111,7 +111,7 @@ class StepLosses:
         self._check(gap, chains)
         return {"gen": gap, "energy_l2": energy_l2_loss(logits, samples)} if penalised else {"gen": gap}
 
-    def _advance_chains(self) -> Tensor:
+    def advance_chains(self) -> Tensor:
         """Advance some chains of every network; where they are then, [K, chains, ...]."""
         assert self.sampler is not None
         assert self.sgld is not None
