@@ -1,4 +1,4 @@
-"""What a finished run is asked about, pictures or vectors in any form, as its networks read them."""
+"""Pictures or vectors in any form that a user gives to a finished run, as its networks read them."""
 
 import numpy as np
 import torch

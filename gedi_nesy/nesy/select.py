@@ -18,14 +18,16 @@ from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Recipe
 
 CHUNK = 1000  # examples evaluated at a time
-BLOCK = 120  # images that a network reads at a time; what the memory of so many holds stays in the cache
-# Restarts that found the true symbols agreed on .98 and more of the images, restarts in different traps on .36 to .96.
+BLOCK = 120  # images that a network reads at a time, so few that their memory stays in the cache
+# Restarts with the true symbols agreed on 0.98 and more of the images, restarts in different traps on 0.36 to 0.96.
 AGREED = 0.97
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What restarts made of augmented views of the training examples; it outlives their networks.
+    """Likelihoods and posteriors of each restart on augmented views of the training examples.
+
+    They are kept after the restarts' networks are freed.
 
     Attributes:
         nll: for each restart -log P(rule | images), the mean over training examples and their views, in nats.
@@ -42,12 +44,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the restarts turned out to be.
+    """Which restart is the best, and which ones agree with it.
 
     Attributes:
         nll: for each restart -log P(rule | images), the mean over training examples and their views, in nats.
-        best: the restart with the lowest nll; a net trapped in wrong symbols has not yet memorised its examples.
-        agreement: for each restart the share of training images to which it gives the same symbol as the best.
+        best: the restart with the lowest nll; a network trapped in wrong symbols has not yet memorised its examples.
+        agreement: for each restart the share of training images to which it gives the best one's symbol.
         kept: the restarts that teach the student.
     """
 
@@ -68,7 +70,7 @@ class Selection:
 
     @property
     def agreed(self) -> bool:
-        """Whether another restart found the symbols of the chosen one; trapped restarts seldom share a trap."""
+        """Whether another restart has the symbols of the chosen one; trapped restarts seldom share a trap."""
         return self.support is not None and self.support >= AGREED
 
 
@@ -97,8 +99,8 @@ def judge(
 
 def _has_collapsed(networks: Mapping[str, Diagnosis]) -> bool:
     """Whether a network tells nothing apart and is sure of it: one that is unsure may only be at its beginning."""
-    found = [set(diagnosis.failures) for diagnosis in networks.values()]
-    return any("representation collapse" in failures and "uncertain predictions" not in failures for failures in found)
+    doubts = [set(diagnosis.failures) for diagnosis in networks.values()]
+    return any("representation collapse" in failures and "uncertain predictions" not in failures for failures in doubts)
 
 
 def check_not_collapsed(judged: Judged, selection: Selection) -> None:
