@@ -1,4 +1,4 @@
-"""Toy data: points in the plane whose clusters one can see."""
+"""Toy data: points in the plane whose clusters are easy to see."""
 
 import math
 from collections.abc import Callable
