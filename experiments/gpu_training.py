@@ -1,4 +1,4 @@
-"""What gpu.py trains on images in the time that is left: features first, then clusters and density."""
+"""Training on images in the time that gpu.py has left: features first, then clusters and density."""
 
 import os
 import subprocess
