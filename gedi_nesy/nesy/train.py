@@ -73,6 +73,14 @@ def train(
     Raises:
         UserError: for settings, data or folders that can't be used; nothing is written then.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
+
+    Curves go anywhere by `progress`, for example to Weights & Biases:
+
+        def to_wandb(row):
+            if "loss" in row:  # else a sign of life
+                wandb.log({f"{row['stage']}/{name}": loss for name, loss in row["loss"].items()} | {"D": row["D"]})
+
+        train(examples=1000, progress=to_wandb)
     """
     overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
     given = data if isinstance(data, Mapping) else None
