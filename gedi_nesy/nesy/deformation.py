@@ -122,7 +122,7 @@ def affinity(distances: Tensor, neighbours: int, same: float, repulsion: float) 
     """
     n = len(distances)
     if n <= neighbours:
-        raise ValueError(f"The affinity of {n} images needs fewer than {n} neighbours, found {neighbours}.")
+        raise ValueError(f"The affinity of {n} images needs fewer than {n} neighbours, not {neighbours}.")
     unit = distances.sort(1).values[:, neighbours]  # the first is the image itself
     scaled = distances / (unit.unsqueeze(1) * unit).sqrt().clamp_min(1e-12)
     row, column = torch.triu_indices(n, n, 1)

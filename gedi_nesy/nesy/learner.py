@@ -109,7 +109,7 @@ class Learner:
         return [Phase(k, name, stage, first + k, stage.length(*size)) for k, (name, stage) in enumerate(stages)]
 
     def begin(self, phase: Phase, before: Training | None) -> Training:
-        """Networks to train: at first, after the search for symbols by shape, and for a student those of a teacher."""
+        """The networks to train; matching comes before the first ones, the choice of a teacher before a student."""
         student, best = phase.name == "student", None
         if student and before:
             best = self._choose_teacher(candidates_of(before))

@@ -92,13 +92,13 @@ def find_readings(
         device: where the networks are.
         settings: of views.
     """
-    found: dict[int, Reading] = {}
+    of_pool: dict[int, Reading] = {}
     readings = {}
     for call in constraint.variables:
         pool = inputs.pools[call.inputs[0]]
-        if id(pool) not in found:
-            found[id(pool)] = _read(pool, scale, device, settings or USUAL)
-        readings[call.network] = found[id(pool)]
+        if id(pool) not in of_pool:
+            of_pool[id(pool)] = _read(pool, scale, device, settings or USUAL)
+        readings[call.network] = of_pool[id(pool)]
     return readings
 
 

@@ -327,7 +327,7 @@ class Run:
         if network is None and len(self.networks) == 1:
             return next(iter(self.networks))
         if network is None or network not in self.networks:
-            raise UserError(f"Name one of the run's networks: {', '.join(self.networks)}; found {network!r}.")
+            raise UserError(f"Name one of the run's networks: {', '.join(self.networks)}; {network!r} is none.")
         return network
 
     def _network(self, network: str | None) -> nn.Module:

@@ -216,9 +216,9 @@ def read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             for name in columns:
                 if (times := reader.fieldnames.count(name)) != 1:
-                    found = f"no column {name!r}" if not times else f"{times} columns {name!r}"
+                    has = f"no column {name!r}" if not times else f"{times} columns {name!r}"
                     wanted = f"{', '.join(columns)}{', with commas between them' * (len(columns) > 1)}"
-                    raise UserError(f"{path} has {found}: its first line must name {wanted}.")
+                    raise UserError(f"{path} has {has}: its first line must name {wanted}.")
             lines: dict[int, dict[str, str]] = {}
             for line in reader:
                 lines[reader.line_num] = {k: v.strip() if isinstance(v, str) else v for k, v in line.items()}

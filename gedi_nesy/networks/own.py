@@ -72,7 +72,7 @@ def _load(network: str) -> Factory:
     """The factory in a file or module, "where:name"."""
     where, _, name = network.rpartition(":")
     try:
-        found = _execute(Path(where).expanduser()) if where.endswith(".py") else importlib.import_module(where)
+        target = _execute(Path(where).expanduser()) if where.endswith(".py") else importlib.import_module(where)
     except ModuleNotFoundError as error:
         if error.name == where:
             raise _gone(network, str(error)) from error
@@ -82,12 +82,12 @@ def _load(network: str) -> Factory:
     except Exception as error:  # whatever the user's code raises
         raise UserError(f"{where} fails when it is executed: {_said(error)}.") from error
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(target, part):
             raise _gone(network, f"{where} defines no {name}")
-        found = getattr(found, part)
-    if not callable(found):
+        target = getattr(target, part)
+    if not callable(target):
         raise UserError(f"{network} is no class or function that makes a network; name one.")
-    factory: Factory = found
+    factory: Factory = target
     return factory
 
 

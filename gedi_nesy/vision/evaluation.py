@@ -98,7 +98,7 @@ class Evaluation:
 
 
 def _past(run: Run) -> Iterator[dict[str, Any]]:
-    """The evaluations of the run as it is, without those of an earlier training and without damaged files."""
+    """The evaluations of the run as it is, without damaged files and the evaluations of an earlier training."""
     for file in sorted(run.folder.path.glob("evaluation-*.json")):
         with contextlib.suppress(UserError):
             figures = run.folder.read_json(file.name)

@@ -143,7 +143,7 @@ class Run:
         shape = tuple(self.scale.shift.shape)
         if x.shape[1:] != shape:
             kind, wanted = ("images" if len(shape) == 3 else "points"), ", ".join(map(str, shape))
-            raise UserError(f"The run takes {kind} of shape [n, {wanted}], found {list(x.shape)}.")
+            raise UserError(f"The run takes {kind} of shape [n, {wanted}], not {list(x.shape)}.")
         for part in x.split(PART if len(shape) == 3 else max(len(x), 1)):
             yield self.scale.to_inputs(part.to(self.scale.shift))[None]
 

@@ -29,7 +29,7 @@ class Progress:
 
     Attributes:
         outcome: the cell that has just ended, or None at the start.
-        done: cells that are finished or failed, including those of earlier calls.
+        done: cells that are finished or failed, in this call or an earlier one.
         total: cells of the comparison.
         seconds_left: an estimate from the cells finished so far; None before there is one.
     """
