@@ -23,8 +23,8 @@ from gedi_nesy.cli.shared import (
     Picture,
     Size,
     as_json,
+    comparison_options,
     log,
-    of_every_run,
     read_settings,
     refuse_other_settings,
     refuse_pairs,
@@ -185,7 +185,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     show_default=True,
     help="Numbers of examples, separated by commas.",
 )
-@of_every_run
+@comparison_options
 @click.option("--dataset", help="mnist, digits, an .npz file or an image folder.  [default: mnist, else digits]")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--out", type=FOLDER, default=Path("runs/compare"), show_default=True, help="The folder of all the runs.")

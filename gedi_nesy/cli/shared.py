@@ -116,7 +116,7 @@ def read_settings(texts: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
-def of_every_run(command: Callable[..., None]) -> Callable[..., None]:
+def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a comparison its options: how many seeds, which settings, and where its runs train."""
     options = (
         click.option("--seeds", type=SEEDS, default=5, show_default=True, help="How many seeds."),

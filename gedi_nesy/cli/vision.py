@@ -22,8 +22,8 @@ from gedi_nesy.cli.shared import (
     Method,
     Picture,
     as_json,
+    comparison_options,
     log,
-    of_every_run,
     read_settings,
     refuse_other_settings,
     refuse_pairs,
@@ -152,7 +152,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
 )
 @click.option("--datasets", type=Commas(click.STRING), default="moons,circles", show_default=True)
 @click.option("--published", is_flag=True, help="The methods' recipes exactly as the paper has them, instead of ours.")
-@of_every_run
+@comparison_options
 @click.option("--samples", type=NUMBER, help=SAMPLES)
 @click.option("--inception", type=FOLDER, help=INCEPTION)
 @click.option("--against", type=Commas(click.STRING), metavar="D[,D...]", help="Of images: svhn, ..., rotated, noise.")

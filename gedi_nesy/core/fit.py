@@ -128,7 +128,7 @@ def moving_average(model: nn.Module, decay: float) -> MovingAverage | None:
     return MovingAverage(model, decay) if decay else None
 
 
-class Watcher(Protocol):
+class StepCallback(Protocol):
     """A callback that every step calls."""
 
     def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
@@ -145,7 +145,7 @@ def fit(
     *,
     steps: int,
     learning_rate: Schedule,
-    watchers: Iterable[Watcher] = (),
+    callbacks: Iterable[StepCallback] = (),
 ) -> None:
     """Train until `training.step == steps`; a training restored from a checkpoint goes on from its step.
 
@@ -159,13 +159,13 @@ def fit(
             `training.generator`, so that a resumed run repeats it.
         steps: the step to train up to.
         learning_rate: schedule over the progress.
-        watchers: called in order after every step.
+        callbacks: called in order after every step.
 
     Raises:
         DivergedError: when the total is no longer finite, on a GPU one step late (`core.checks`); the parameters of the
             step before are lost, so resume from the last checkpoint.
     """
-    watchers = tuple(watchers)
+    callbacks = tuple(callbacks)
     while training.step < steps:
         progress = training.step / steps
         for group in training.optimizer.param_groups:
@@ -182,8 +182,8 @@ def fit(
             training.average.update()
         training.step += 1
         training.checks.turn()
-        for watch in watchers:
-            watch(training, detached, total.detach())
+        for callback in callbacks:
+            callback(training, detached, total.detach())
 
 
 def _check_total(step: int, losses: Mapping[str, Tensor], total: Sequence[float]) -> None:

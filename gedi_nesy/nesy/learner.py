@@ -30,7 +30,7 @@ from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.reading import find_readings
 from gedi_nesy.nesy.recipe import Recipe
-from gedi_nesy.nesy.select import Selection, check_not_collapsed, choose, judge
+from gedi_nesy.nesy.select import Selection, check_not_collapsed, score_restarts, select_restart
 from gedi_nesy.nesy.settle import settle_networks, weigh_labels
 from gedi_nesy.networks.own import Network
 from gedi_nesy.runs.device import check_room, find_device
@@ -185,10 +185,10 @@ class Learner:
             UserError: if that has collapsed.
         """
         self.tell("judging the restarts", 0, 0)
-        judged = judge(restarts.eval(), self.constraint, self.loader, self.recipe, self.marginals)
-        self.selection, self.targets = choose(judged, self.recipe)
-        check_not_collapsed(judged, self.selection)
-        return judged.rules[self.selection.best]
+        scores = score_restarts(restarts.eval(), self.constraint, self.loader, self.recipe, self.marginals)
+        self.selection, self.targets = select_restart(scores, self.recipe)
+        check_not_collapsed(scores, self.selection)
+        return scores.rules[self.selection.best]
 
     def _new_candidates(self, phase: Phase, before: Training | None) -> Candidates:
         """Fresh networks, or in a later cycle the networks of the cycle before with fresh heads."""

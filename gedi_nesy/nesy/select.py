@@ -24,7 +24,7 @@ AGREED = 0.97
 
 
 @dataclass(frozen=True)
-class Judged:
+class RestartScores:
     """Likelihoods and posteriors of each restart on augmented views of the training examples.
 
     They are kept after the restarts' networks are freed.
@@ -75,13 +75,13 @@ class Selection:
 
 
 @torch.no_grad()
-def judge(
+def score_restarts(
     candidates: Candidates,
     constraint: Constraint,
     loader: Loader,
     recipe: Recipe,
     marginals: Mapping[Key, Tensor] | None = None,
-) -> Judged:
+) -> RestartScores:
     """Judge restarts on augmented views of the training examples, the same views each time; no label is looked at."""
     generator = torch.Generator(loader.device).manual_seed(recipe.seed)
     nll = torch.zeros(len(candidates))
@@ -94,7 +94,7 @@ def judge(
     rules, expected = candidates.rules(constraint), marginals or constraint.marginals()
     states = [rules[k % len(rules)].state_dict() for k in range(len(candidates))]
     collapsed = [_has_collapsed(diagnose_networks(candidates.networks(k), expected, loader)) for k in range(len(nll))]
-    return Judged(nll.tolist(), posteriors, states, collapsed)
+    return RestartScores(nll.tolist(), posteriors, states, collapsed)
 
 
 def _has_collapsed(networks: Mapping[str, Diagnosis]) -> bool:
@@ -103,13 +103,13 @@ def _has_collapsed(networks: Mapping[str, Diagnosis]) -> bool:
     return any("representation collapse" in failures and "uncertain predictions" not in failures for failures in doubts)
 
 
-def check_not_collapsed(judged: Judged, selection: Selection) -> None:
+def check_not_collapsed(scores: RestartScores, selection: Selection) -> None:
     """Refuse to teach a student that all images show the same.
 
     Raises:
         UserError: if the chosen restart has collapsed.
     """
-    if judged.collapsed[selection.best]:
+    if scores.collapsed[selection.best]:
         raise UserError(
             "The first stage has collapsed: its best network calls all images the same, which satisfies the rule and "
             "teaches nothing, so the run stops here. Start a new one with another --seed, more examples, longer "
@@ -118,19 +118,19 @@ def check_not_collapsed(judged: Judged, selection: Selection) -> None:
         )
 
 
-def choose(judged: Judged, recipe: Recipe) -> tuple[Selection, Targets]:
+def select_restart(scores: RestartScores, recipe: Recipe) -> tuple[Selection, Targets]:
     """The restarts to trust, and what they teach the student.
 
     Returns:
         The selection, and for each variable p(y | rule, images), [examples, classes], averaged over views and kept
         restarts.
     """
-    best, posteriors = judged.nll.index(min(judged.nll)), judged.posteriors
+    best, posteriors = scores.nll.index(min(scores.nll)), scores.posteriors
     symbols = torch.stack([values.argmax(-1) for values in posteriors.values()])  # [variables, K, examples]
     agreement = (symbols == symbols[:, best : best + 1]).float().mean((0, 2))
-    kept = [k for k in range(len(judged.nll)) if agreement[k] >= recipe.agreement]
+    kept = [k for k in range(len(scores.nll)) if agreement[k] >= recipe.agreement]
     targets = {key: values[kept].mean(0) / recipe.views for key, values in posteriors.items()}
-    return Selection(judged.nll, best, agreement.tolist(), kept), targets
+    return Selection(scores.nll, best, agreement.tolist(), kept), targets
 
 
 def _one_view(

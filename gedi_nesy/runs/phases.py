@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.fit import DivergedError, Training, Watcher, fit
+from gedi_nesy.core.fit import DivergedError, StepCallback, Training, fit
 from gedi_nesy.core.objective import Diagnosis, Objective
 from gedi_nesy.runs.rollback import Rollback
 
@@ -138,8 +138,8 @@ def _fit(state: PhaseState, rollback: Rollback, callbacks: Sequence[Callback]) -
         for callback in callbacks:
             callback.on_start(state)
         rate = phase.stage.learning_rate.scaled(rollback.factor)
-        watchers: list[Watcher] = [rollback.keep, *callbacks]
+        after_step: list[StepCallback] = [rollback.keep, *callbacks]
         try:
-            fit(training, losses.objective, losses, steps=phase.steps, learning_rate=rate, watchers=watchers)
+            fit(training, losses.objective, losses, steps=phase.steps, learning_rate=rate, callbacks=after_step)
         except (DivergedError, FloatingPointError) as error:
             rollback.go_back(training, error)

@@ -22,7 +22,7 @@ from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.vision.certificate import certify
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
-from gedi_nesy.vision.run import draw_samples
+from gedi_nesy.vision.run import sample_inputs
 
 # Half as many steps as the recipe's, on half its batch, give the same clusters of moons, circles and spirals in two
 # fifths of the time; half as many chains learn as good a density of moons and circles.
@@ -171,7 +171,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
                 raise UserError(f"{name} must be a whole number from 1 on, not {number!r}.")
         seed = int(check_random_state(self.random_state).randint(2**28))
         networks = copy.deepcopy(self.networks_).float()  # a copy: another thread may predict meanwhile
-        inputs = draw_samples(self._recipe, networks, self._scale.shape, self._box, int(n_samples), int(steps), seed)
+        inputs = sample_inputs(self._recipe, networks, self._scale.shape, self._box, int(n_samples), int(steps), seed)
         x = self._scale.to_points(inputs)
         return x.double().cpu().numpy(), self._logits(x).argmax(-1).cpu().numpy()
 

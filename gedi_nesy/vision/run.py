@@ -42,8 +42,9 @@ class Run:
         self.networks = networks.eval().requires_grad_(False)
 
     def __repr__(self) -> str:
-        of = self.recipe
-        return f"Run({self.folder.path}: {of.recipe} on {of.dataset}, {self.clusters} clusters, seed {of.seed})"
+        recipe = self.recipe
+        data, seed = recipe.dataset, recipe.seed
+        return f"Run({self.folder.path}: {recipe.recipe} on {data}, {self.clusters} clusters, seed {seed})"
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -100,13 +101,14 @@ class Run:
         shape = self.scale.shape
         if n < 1 or steps < 1:
             raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
-        return self.scale.to_points(draw_samples(self.recipe, self.networks, shape, self.box, n, steps, seed))
+        return self.scale.to_points(sample_inputs(self.recipe, self.networks, shape, self.box, n, steps, seed))
 
     @float32_default()
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
         """Score on the test points of the data set that the run was trained on; images are looked for in `data_dir`."""
-        of = self.recipe
-        return self.score(load_points(of.dataset, of.examples, of.seed, of.data_noise, data_dir))
+        recipe = self.recipe
+        points = load_points(recipe.dataset, recipe.examples, recipe.seed, recipe.data_noise, data_dir)
+        return self.score(points)
 
     def score(self, points: Points) -> dict[str, Any]:
         """Agreement with labels, and in the plane the log-likelihood of the test points, in nats a point.
@@ -153,7 +155,7 @@ def plane_around(inputs: Tensor) -> Grid:
     return Grid(*find_box(inputs, MARGIN))
 
 
-def draw_samples(
+def sample_inputs(
     recipe: Recipe,
     networks: AnyNetworks,
     shape: tuple[int, ...],
