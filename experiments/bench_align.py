@@ -1,6 +1,6 @@
 """How often, and how fast, `align` names clusters from a few noisy examples of addition.
 
-Run `python experiments/bench_align.py`: 100 triples, each image's cluster wrong (drawn uniformly) with probability .2,
+Run `python experiments/bench_align.py`: 100 triples, each image's cluster wrong (drawn uniformly) with probability 0.2,
 the clusters numbered at random; 20 draws. The result goes to experiments/results/align.json. CPU time, one thread.
 """
 

@@ -13,8 +13,8 @@ from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 
-# Matching, tuning seeds: wrong symbols led all others by .08 at most (20 and 30 examples), right ones by .06 to .23 of
-# 30 examples, so that some go without a certificate, and by .16 and more of 100.
+# Matching, tuning seeds: wrong symbols led all others by 0.08 at most (20 and 30 examples), right ones by 0.06 to 0.23
+# with 30 examples, so that some go without a certificate, and by 0.16 and more with 100.
 MARGIN = 0.1
 SECONDS = 3.0  # for the search for a second reading of the rule
 
