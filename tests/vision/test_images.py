@@ -75,7 +75,7 @@ def test_a_loaded_run_is_the_trained_one_and_says_what_it_reads(run, cifar):
     assert loaded.features(x).shape == (7, 8)
     assert loaded.sample(2, steps=1).shape == (2, 3, 32, 32)
     assert loaded.evaluate(cifar)["nmi"] == run.summary["nmi"]
-    with pytest.raises(UserError, match=r"images of shape \[n, 3, 32, 32\], found \[7, 32, 32\]"):
+    with pytest.raises(UserError, match=r"images of shape \[n, 3, 32, 32\], not \[7, 32, 32\]"):
         loaded.predict(x[:, 0])
 
 

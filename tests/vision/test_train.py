@@ -67,7 +67,7 @@ def test_a_loaded_run_is_the_trained_one(run):
     loaded, x = load_run(run.folder.path), torch.randn(9, 2)
     assert torch.equal(loaded.log_probs(x), run.log_probs(x))
     assert torch.equal(loaded.sample(3, steps=2, seed=1), run.sample(3, steps=2, seed=1))
-    with pytest.raises(UserError, match="shape \\[n, 2\\], found \\[9, 3\\]"):
+    with pytest.raises(UserError, match="shape \\[n, 2\\], not \\[9, 3\\]"):
         loaded.predict(torch.randn(9, 3))
 
 
