@@ -241,7 +241,7 @@ class Run:
             loader = Loader(examples, self.constraint, self.readings, self.device)
             return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
         images = self.images(data_dir)
-        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device)[0]
+        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device).figures
 
     def deepproblog_model(
         self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None

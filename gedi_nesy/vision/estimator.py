@@ -57,7 +57,11 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         networks_: the network, a stack of one, in float64.
 
     Example:
-        >>> labels = GEDIClustering(n_clusters=2, random_state=0).fit_predict(x)
+        >>> left, right = np.random.default_rng(0).normal([[[-3, 0]], [[3, 0]]], 0.3, (2, 40, 2))
+        >>> model = GEDIClustering(n_clusters=2, density_steps=0, random_state=0)
+        >>> labels = model.fit_predict(np.concatenate([left, right]))
+        >>> len(set(labels[:40])), len(set(labels[40:])), len(set(labels))
+        (1, 1, 2)
     """
 
     def __init__(
