@@ -45,9 +45,10 @@ class Learner:
         self.scales = [find_scale(x.to(self.device), recipe.scale) for x in data]
         self.inputs = self._build_inputs(data)
         self.box = self.inputs.box(recipe.sampler.margin if recipe.sampler else 0.0)
+        self.ground = self.inputs.ground() if isinstance(self.inputs, ImageInputs) else None
         self.choices: list[Choice] | None = None  # once restarts were judged
         if recipe.sampler:
-            build_sgld(recipe.sampler, self.box)  # its settings are refused now, not after the first stage
+            build_sgld(recipe.sampler, self.box, self.ground)  # its settings are refused now, not after a stage
             check_room(recipe.sampler.buffer, self.inputs.shape, self.device)
         self._check_shares()
 
@@ -105,7 +106,7 @@ class Learner:
 
     def losses(self, phase: Phase, training: Training) -> StepLosses:
         """The losses of the phase's steps."""
-        return StepLosses(self.recipe, phase.stage, self.inputs, training, self.box, self.clusters)
+        return StepLosses(self.recipe, phase.stage, self.inputs, training, self.box, self.clusters, self.ground)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """That of the first data set's best restart at present."""

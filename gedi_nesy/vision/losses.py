@@ -19,8 +19,10 @@ from gedi_nesy.core.losses import (
     prior_loss,
 )
 from gedi_nesy.core.objective import Objective, uniform_log_prior
+from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.core.terms import Term, optima, terms_with
+from gedi_nesy.views.drawings import ground_of_each, warp_some
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.networks import AnyNetworks
 from gedi_nesy.vision.recipe import ChainGuard, Recipe, Sampler, Stage
@@ -48,6 +50,7 @@ class StepLosses:
         training: whose networks and chains.
         box: (low, high) to which chains are clamped where the sampler says so.
         clusters: number of logits.
+        ground: what images are drawn on, [C, 1, 1].
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class StepLosses:
         training: Training,
         box: tuple[float, float],
         clusters: int,
+        ground: Tensor | None = None,
     ) -> None:
         self.stage, self.sampler, self.inputs, self.training = stage, recipe.sampler, inputs, training
         self.temperature, self.guard = recipe.network.temperature, recipe.guard
@@ -65,7 +69,7 @@ class StepLosses:
         self.log_prior = uniform_log_prior(clusters, inputs.x.device)
         self.sgld = self.rounded = None
         if recipe.sampler is not None:
-            self.sgld = replace(build_sgld(recipe.sampler, box), engine=recipe.sampler.engine)
+            self.sgld = replace(build_sgld(recipe.sampler, box, ground), engine=recipe.sampler.engine)
         if recipe.speed.bf16 and isinstance(self.networks, ImageNetworks) and not stage.weights.gen.is_zero:
             self.rounded = Rounded(self.networks)
 
@@ -117,10 +121,20 @@ class StepLosses:
         assert self.sgld is not None
         buffer, generator = self.training.buffers[CHAINS], self.training.generator
         indices, chains = buffer.draw(self.sampler.chains // processes.count(), generator)
+        chains = self._renewed(chains)
         with self._without_gradients() as networks:
             samples = self.sgld.advance(networks, chains.transpose(0, 1).contiguous(), generator)
         buffer.store(indices, samples.transpose(0, 1))
         return samples
+
+    def _renewed(self, chains: Tensor) -> Tensor:
+        """Chains of drawings, [chains, K, C, H, W], a share of them warped a little."""
+        assert self.sampler is not None
+        if not self.sampler.warp:
+            return chains
+        each, channels = chains.flatten(0, 1), chains.shape[2]
+        warped = warp_some(each, self.sampler.warp, channels, ground_of_each, self.training.generator)
+        return warped.view_as(chains)
 
     @contextmanager
     def _without_gradients(self) -> Iterator[AnyNetworks]:
@@ -148,7 +162,15 @@ def _judge(guard: ChainGuard, step: int, numbers: Sequence[float]) -> None:
         raise DivergedError(f"step {step}: a chain has got beyond {guard.largest_sample:g}")
 
 
-def build_sgld(settings: Sampler, box: tuple[float, float]) -> SGLD:
-    """The sampler that a recipe describes, for points in a box, on any device."""
+def build_sgld(settings: Sampler, box: tuple[float, float], ground: Tensor | None) -> SGLD:
+    """The sampler that a recipe describes, for points in a box or images on this ground, on any device."""
     clamp = box if settings.clamp else None
-    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, jump=settings.jump)
+    reference = reference_of(settings, ground)
+    return SGLD(settings.steps, settings.step_size, settings.noise, clamp, jump=settings.jump, reference=reference)
+
+
+def reference_of(settings: Sampler | None, ground: Tensor | None) -> Reference | None:
+    """r(x) of p(x) ∝ exp(-E(x)) r(x), where a recipe has one that is not uniform."""
+    if settings is None or settings.reference is None or ground is None:
+        return None
+    return Reference(ground, settings.reference)

@@ -280,6 +280,8 @@ class Recipe(recipe.RunRecipe):
             raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
         if self.view.warp:
             raise ValueError("view.warp is for images; network.encoder is for points")
+        if self.sampler and (self.sampler.reference or self.sampler.warp):
+            raise ValueError("sampler.reference and sampler.warp are for images; network.encoder is for points")
         if self.network.batch_norm:
             raise ValueError("network.batch_norm is for images; network.encoder is for points")
 

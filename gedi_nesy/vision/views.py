@@ -9,6 +9,7 @@ from scipy.sparse import identity
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
+from gedi_nesy.core.reference import ground_of
 from gedi_nesy.errors import UserError
 from gedi_nesy.views.choose import DrawingView
 from gedi_nesy.views.drawings import add_noise
@@ -20,6 +21,7 @@ WALKS = 128  # that are walked in advance from each point
 # The share of their nearest points, they themselves counted, that two neighbours have in common at least: at .6 the
 # graph of a thin cluster falls apart, at 0 stray points bridge gaps.
 SHARED = 0.5
+GROUND = 1000  # images whose median is the ground
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,16 +129,24 @@ class ImageInputs:
         extremes = torch.tensor([0, 255], device=self.x.device).view(2, 1, 1, 1)
         return find_box(torch.stack([scale.to_inputs(extremes) for scale in self.scales]), margin)
 
-    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch for each of K networks, S divides K, with a view of each image: two tensors [K, batch, C, H, W].
+    def ground(self) -> Tensor:
+        """What the images are drawn on, as an input, [C, 1, 1]: the median of each channel."""
+        return ground_of(self.scales[0].to_inputs(self.x[0, :GROUND]))
 
-        What the view is of can itself be noisy, or another view; that one stays where it is.
-        """
+    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A batch for each of K networks, S divides K, with a view of each image: two tensors [K, batch, C, H, W]."""
         rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
+        return self.anchors(rows, generator), self.view(rows, generator)
+
+    def anchors(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """What views are of, and L_GEN's data, [K, batch] -> [K, batch, C, H, W].
+
+        It can itself be noisy, or another view; that one stays where it is.
+        """
         if self.how.anchor == "view":
-            return self.changed(rows, generator), self.view(rows, generator)
+            return self.changed(rows, generator)
         x = self.points(rows)
-        return (add_noise(x, self.noise, generator) if self.how.anchor == "noise" else x), self.view(rows, generator)
+        return add_noise(x, self.noise, generator) if self.how.anchor == "noise" else x
 
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the images with these numbers, [K, batch] -> [K, batch, C, H, W]."""
