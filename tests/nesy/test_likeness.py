@@ -6,7 +6,7 @@ from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.deformation import deformation_distance, normalise_shape
+from gedi_nesy.views.deformation import deformation_distance, normalise_shape
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.inputs import Inputs
 from gedi_nesy.nesy.likeness import by_cosine, by_shape, cosine_distance, ink
