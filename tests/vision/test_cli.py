@@ -275,7 +275,7 @@ def test_a_wrong_option_is_refused_before_any_work(arguments, sentence):
         (["evaluate", "RUN", "--inception", "weights.pth"], "is a run on points; leave its weights out"),
         (["ood", "RUN", "--against", "mooons"], "no data set 'mooons'"),
         (["sample", "nowhere"], "not a run folder"),
-        (["train", "--dataset", "own.npz", "--noise", "0.1"], "--noise is that of a toy, and own.npz is none"),
+        (["train", "--dataset", "own.npz", "--noise", "0.1"], "--noise is for toys, and own.npz is none"),
         (["train", "--dataset", "own.npz", "--set", "network.encoder=resnet8-4"], "own.npz can't be read"),
         (["train", "--dataset", "cifar11", "--set", "network.encoder=resnet8-4"], "no data set 'cifar11'"),
         (["train", "--set", "train.steps={a=1}"], "train.steps = {'a': 1}"),

@@ -1,8 +1,8 @@
 """The compiled side of a whole SGLD chain (numba): executes a `chain.plan.Plan` on sixteen images at a time.
 
 Sixteen images lie side by side in a vector register, so that a convolution is one fused multiply-add for each weight
-and pixel, with its sums in registers, and all that sixteen images need stays in the cache from step to step.
-The code is kept in numba's cache folder where there is one to write to, and compiled anew in each process otherwise.
+and pixel, with its sums in registers, and the memory of sixteen images stays in the cache from step to step.
+numba keeps the compiled code in its cache folder; without a folder that it can write to, each process compiles anew.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ _CELL = 4 * LANES  # bytes
 def _compiled(function: Callable[..., None]) -> Any:
     try:
         return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba found no folder for its cache
+    except RuntimeError:  # numba has no folder for its cache
         return njit(nogil=True)(function)
 
 
@@ -135,7 +135,7 @@ def _route(builder: Any, a: Any, b: Any, c: Any, d: Any, gradient: Any) -> list[
 
 
 def _exponential(builder: Any, x: Any) -> Any:
-    """exp(x) for x in [-80, 80], to a few units in the last place: 2^n times a polynomial for what is left of x."""
+    """exp(x) for x in [-80, 80], to a few units in the last place: 2^n times a polynomial of the remainder."""
 
     def constant(number: float) -> Any:
         return _VECTOR([number] * LANES)

@@ -46,7 +46,7 @@ TILES = ((6, 4), (4, 4), (2, 4), (1, 7), (8, 1), (4, 1), (2, 1), (1, 1))  # best
 class Plan:
     """What `kernels.advance` reads; the input lies at cell 0 and its gradient right behind it.
 
-    It holds no weights, only where among the model's parameters each of them stands, and so outlives a training step.
+    A plan holds no weights but their places among the model's parameters, so it outlives a training step.
     """
 
     operations: np.ndarray  # of OPERATION
@@ -222,7 +222,7 @@ class _Planner:
         return halves.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
 
     def _convolution(self, weight: Tensor, bias: Tensor, in_place: bool) -> None:
-        """Convolve; back, that of its gradient with the turned kernel. In place, the gradient replaces the value."""
+        """Convolve; back, convolve the gradient with the turned kernel. In place, the gradient replaces the value."""
         outputs, inputs, side, _ = weight.shape
         channels, height, width = self.value.shape
         if inputs != channels or min(height, width) < side:
