@@ -64,8 +64,11 @@ class Inputs:
             raise UserError("All points are the same, so there is nothing to learn from them; give points that differ.")
         return find_box(self.x, margin)
 
-    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch for each of K networks, S divides K, with a view of each point: two tensors [K, batch, d].
+    def ground(self) -> None:
+        """Points lie on no ground."""
+
+    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch for each of K networks, S divides K: numbers [K, batch], points and a view of each [K, batch, d].
 
         Points are drawn independently, so a small data set makes batches as large as any.
         """
@@ -73,7 +76,7 @@ class Inputs:
         x = self.points(rows)
         if self.anchor_noise:
             x = add_noise(x, self.anchor_noise, generator)
-        return x, self.view(rows, generator)
+        return rows, x, self.view(rows, generator)
 
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the points with these numbers, [K, batch] -> [K, batch, d]."""
@@ -133,10 +136,10 @@ class ImageInputs:
         """What the images are drawn on, as an input, [C, 1, 1]: the median of each channel."""
         return ground_of(self.scales[0].to_inputs(self.x[0, :GROUND]))
 
-    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch for each of K networks, S divides K, with a view of each image: two tensors [K, batch, C, H, W]."""
+    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch for each of K networks, S divides K: numbers [K, batch], anchors and views [K, batch, C, H, W]."""
         rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
-        return self.anchors(rows, generator), self.view(rows, generator)
+        return rows, self.anchors(rows, generator), self.view(rows, generator)
 
     def anchors(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """What views are of, and L_GEN's data, [K, batch] -> [K, batch, C, H, W].
