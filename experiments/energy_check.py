@@ -66,8 +66,9 @@ CALIBRATION, CHECK = range(700, 701), range(710, 712)
 class WithoutThrees(Chains):
     """Chains that the network takes for a 3 give their place to others, so that no sample is one."""
 
-    def _advance(self) -> tuple[Tensor, Tensor]:
-        indices, samples = super()._advance()
+    def advance(self) -> tuple[Tensor, Tensor]:
+        """Some places in the buffer, and their chains after their steps."""
+        indices, samples = super().advance()
         threes = self._frozen(samples).argmax(-1) == 3
         return indices, torch.where(threes.view(-1, 1, 1, 1), samples.roll(1, 0), samples)
 

@@ -79,12 +79,12 @@ class Chains:
         """Draw chains and advance them, in the thread where there is one, with the weights as they are now."""
         self._frozen.load_state_dict(self.model.state_dict())
         if self._thread:
-            return self._thread.submit(self._advance)
+            return self._thread.submit(self.advance)
         done: Future[tuple[Tensor, Tensor]] = Future()
-        done.set_result(self._advance())
+        done.set_result(self.advance())
         return done
 
-    def _advance(self) -> tuple[Tensor, Tensor]:
+    def advance(self) -> tuple[Tensor, Tensor]:
         """The places of some chains in the buffer, and their values after their steps."""
         indices, chains = self.buffer.draw(self.count, self.generator)
         if self.renew:

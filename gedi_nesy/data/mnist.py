@@ -30,10 +30,11 @@ def load_mnist(data_dir: Path | None = None) -> Images:
         DataUnavailable: it is nowhere, and could not be downloaded.
         UserError: one of the four files is missing or corrupt.
     """
-    return find("mnist", data_dir, _read, "MNIST/raw/*.gz", _fetch)
+    return find("mnist", data_dir, _read, "MNIST/raw/*.gz", fetch)
 
 
-def _fetch(root: str) -> None:
+def fetch(root: str) -> None:
+    """Download MNIST to root/MNIST/raw."""
     from torchvision.datasets import MNIST  # slow to import, and only a download needs it
 
     MNIST(root, download=True)

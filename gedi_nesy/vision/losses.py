@@ -82,7 +82,7 @@ class StepLosses:
         networks, batch = self.networks, self.stage.batch
         rows, x, views = self.inputs.draw(networks.count, batch // processes.count(), self.training.generator)
         # before the batch, so that its graph takes no memory meanwhile
-        chains = self._advance_chains() if weights.get("gen") else None
+        chains = self.advance_chains() if weights.get("gen") else None
         features = networks.encode(torch.cat([x, views], 1) if self.compares else x).unflatten(1, (-1, x.shape[1]))
         embeddings = networks.project(processes.join(features, 2).flatten(1, 2))  # [K, batch or 2 * batch, dim]
         logits = networks.classify(embeddings)
@@ -129,7 +129,7 @@ class StepLosses:
         self._check(gap, chains)
         return {"gen": gap, "energy_l2": energy_l2_loss(logits, samples)} if penalised else {"gen": gap}
 
-    def _advance_chains(self) -> Tensor:
+    def advance_chains(self) -> Tensor:
         """Advance some chains of every network, and return where they are then, [K, chains, ...]."""
         assert self.sampler is not None
         assert self.sgld is not None
