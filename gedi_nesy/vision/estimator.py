@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from gedi_nesy.runs.phases import train_phases
 from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.vision.certificate import certify
 from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.losses import build_sgld
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.run import sample_inputs
 
@@ -175,7 +177,9 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
                 raise UserError(f"{name} must be a whole number from 1 on, not {number!r}.")
         seed = int(check_random_state(self.random_state).randint(2**28))
         networks = copy.deepcopy(self.networks_).float()  # a copy: another thread may predict meanwhile
-        inputs = sample_inputs(self._recipe, networks, self._scale.shape, self._box, int(n_samples), int(steps), seed)
+        assert self._recipe.sampler is not None
+        sgld = replace(build_sgld(self._recipe.sampler, self._box, None), steps=int(steps))
+        inputs = sample_inputs(networks, sgld, self._scale.shape, self._box, int(n_samples), seed)
         x = self._scale.to_points(inputs)
         return x.double().cpu().numpy(), self._logits(x).argmax(-1).cpu().numpy()
 
