@@ -55,7 +55,11 @@ def test_the_run_folder_is_complete(run):
         "summary.json",
         "losses.png",
         "samples.png",
+        "neighbours.png",
+        "energies.png",
+        "examples.png",
         "confusion.png",
+        "reliability.png",
         "report.html",
     }
     logged = [row for row in rows if "loss" in row]
