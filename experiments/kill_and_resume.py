@@ -41,7 +41,7 @@ def main(track: str, kills: int, seed: int, out: Path | None) -> None:
         whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
         start(*START[track], *OFTEN, "--out", str(whole)).wait()
         seconds = json.loads((whole / "summary.json").read_text())["seconds"]
-        longest = 2 * seconds / (kills + 2)
+        longest = 1.5 * seconds / (kills + 2)
         reached = kill_again_and_again(track, killed, kills, longest, random.Random(seed))
         start(*RESUME[track], "--resume", str(killed)).wait()
         first, second = (load_file(folder / "model.safetensors") for folder in (whole, killed))
