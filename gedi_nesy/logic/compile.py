@@ -132,7 +132,8 @@ def _too_large(grounded: GroundProgram, orders: int, limit: int, seconds: float 
         f"the rule's decision diagram over {variables} variables {reached}, in {orders} variable orders: it is the "
         "wrong form for a rule with many solutions that ties most variables to most others, such as a 9 by 9 sudoku "
         "with few givens, and ProbLog's own forms, SDD and d-DNNF, take longer still; split the rule into queries of "
-        "their own, write what is known into the query as constants, or raise the budget"
+        "their own, write what is known into the query as constants, or raise the budget; gedi_nesy.GroundRule bounds "
+        "its probability (bounds) or samples its solutions (sampled) without a diagram"
     )
 
 
