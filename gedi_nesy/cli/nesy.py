@@ -17,8 +17,10 @@ from gedi_nesy.cli.group import Command
 from gedi_nesy.cli.shared import (
     COUNT,
     FOLDER,
+    SECONDS,
     SEED,
     Commas,
+    CountOrAll,
     Method,
     Picture,
     Size,
@@ -61,7 +63,13 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(cls=Command)
-@click.option("--examples", type=COUNT, help="Number of examples of the rule.  [default: the recipe's, 1000]")
+@click.option(
+    "--examples",
+    type=CountOrAll(),
+    metavar="N|all",
+    help="Number of examples of the rule; all: as many as use each image of the dataset once.  [default: the recipe's, "
+    "1000]",
+)
 @click.option(
     "--method", type=Method(WITH_RULE), default="gedi+nesy", show_default=True, help=f"Of {', '.join(WITH_RULE)}."
 )
@@ -93,6 +101,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--epochs", type=COUNT, help="Passes over the examples in the first stage.")
+@click.option("--seconds", type=SECONDS, help="Budget of training time; what is trained by then is the result.")
 @click.option("--seed", type=SEED, help="Of examples, weights and noise.  [default: 0]")
 @click.option("--device", help="cpu, cuda, ...  [default: cpu]")
 @click.option("--out", type=FOLDER, help="The run folder.  [default: runs/<recipe>-<dataset>-<examples>-seed<seed>]")
@@ -232,7 +241,12 @@ def compare(
 
 @click.command(cls=Command)
 @of_finished_run
-@click.option("--test", type=FOLDER, help="A CSV table of examples that were not trained on.")
+@click.option(
+    "--test",
+    type=FOLDER,
+    metavar="TABLE|all",
+    help="A CSV table of examples that were not trained on; all: the test images shuffled once, each used once.",
+)
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
 def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) -> None:
@@ -241,6 +255,7 @@ def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) 
     \b
     Example:
       gedi-nesy evaluate runs/first
+      gedi-nesy evaluate runs/first --test all
       gedi-nesy evaluate runs/sums --test more-sums.csv
     """
     from gedi_nesy.report.console import summary_table
@@ -383,7 +398,7 @@ def demo(run: Run, port: int | None) -> None:
 @click.argument("program")
 @click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Budget.")
+@click.option("--seconds", type=SECONDS, default=30.0, show_default=True, help="Budget.")
 @click.option("--trust", is_flag=True, help=TRUST)
 @as_json
 def check(

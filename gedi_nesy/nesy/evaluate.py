@@ -16,6 +16,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.cut import cut_test_examples
 from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
 from gedi_nesy.nesy.losses import network_log_prior
 from gedi_nesy.nesy.reading import Reading, Readings
@@ -74,9 +75,9 @@ class Fit:
 
 
 @torch.no_grad()
-def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> Fit:
-    """How each example fits the rule."""
-    batch = loader.batch(torch.arange(len(loader)))
+def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, most: int | None = None) -> Fit:
+    """How each example fits the rule, or each of the first `most`."""
+    batch = loader.batch(torch.arange(len(loader))[:most])
     outputs = {name: predict_log_probs(networks[name], x)[None] for name, x in batch.images.items()}
     log_probs = {key: values[0] for key, values in batch.by_variable(outputs).items()}
     # all the mass on the predicted symbol: the rule then has probability 1 or 0
@@ -122,16 +123,22 @@ def diagnose_networks(networks: nn.ModuleDict, marginals: Mapping[Key, Tensor], 
 
 
 def evaluate_networks(
-    networks: nn.ModuleDict, constraint: Constraint, images: Images, readings: Readings, device: torch.device
+    networks: nn.ModuleDict,
+    constraint: Constraint,
+    images: Images,
+    readings: Readings,
+    device: torch.device,
+    each_once: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
     """All test figures of `summary.json`, and the scores of each network whose symbols are classes of the images.
 
     The first such network's figures are at the top level. What another network reads shows in the rule's figures only.
+    Examples of the rule are drawn from the test images, or use `each_once`.
     """
     domains = {call.network: call.domain for call in naming_calls(constraint, images.classes).values()}
     scores = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
     figures: dict[str, Any] = {name: _figures(result) for name, result in scores.items()}
-    examples = draw_test_examples(constraint, images)
+    examples = cut_test_examples(constraint, images) if each_once else draw_test_examples(constraint, images)
     rule = fit_to_rule(networks, constraint, Loader(examples, constraint, readings, device)).figures("test_")
     first = next(iter(figures.values()))
     return first | rule | ({"networks": figures} if len(figures) > 1 else {}), scores

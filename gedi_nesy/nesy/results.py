@@ -83,11 +83,13 @@ class Results:
             "examples": self.recipe.examples,
             "images_reused": self.learner.loader.examples.reused,
             "seed": self.recipe.seed,
-            "steps": sum(phase.steps for phase in self.learner.phases),
+            "steps": self.session.time.steps,
+            **self.session.time.figures(),
         }
 
     def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
         """The test figures; without labelled images only how the rule fares on the training examples."""
         if self.images:
-            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device)
+            each_once = self.recipe.each_once
+            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device, each_once)
         return score_rows(run.networks, run.constraint, self.learner.loader, "train_"), {}

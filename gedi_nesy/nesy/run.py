@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
 CHUNK = 250  # images at a time; what the memory of so many holds stays in the cache
 VIEWS = 8
+ALL = "all"  # of a data set: each image in one example
 DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise
 PROGRAM = "program.pl"  # a run's copy: the file it came from may change
 RULE = "rule."  # in model.safetensors, before the names of the rule's own parameters, rule.weights...
@@ -229,6 +230,7 @@ class Run:
         Args:
             data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
             test: a table of examples that were not trained on; by default, of a run on a table, the training examples.
+                "all" cuts the test images into examples that use each once, as a run with `each_once` is scored anyway.
 
         Returns:
             The figures of summary.json; on a table those of `rows.score_rows`.
@@ -236,12 +238,15 @@ class Run:
         Raises:
             UserError: if the data set or the table can't be read.
         """
-        if test or self.recipe.data:
+        whole = str(test) == ALL
+        if whole:
+            test = None
+        if test or (self.recipe.data and not whole):
             examples = read_own(self.recipe, self.constraint, self.folder.path, Path(test) if test else None)
             loader = Loader(examples, self.constraint, self.readings, self.device)
             return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
-        images = self.images(data_dir)
-        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device)[0]
+        images, once = self.images(data_dir), whole or self.recipe.each_once
+        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device, once)[0]
 
     def deepproblog_model(
         self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None

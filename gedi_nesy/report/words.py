@@ -210,6 +210,7 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
         ),
         "seed": Figure("Seed"),
         "steps": Figure("Training steps"),
+        "ended_early": Figure("Ended early", "stages whose share of the budget of time was over"),
         "seconds": Figure(
             "Time", "of all stages, without the evaluation", duration, "Time", column="seconds", compared=ALL
         ),
