@@ -119,6 +119,7 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
     Example:
       gedi-nesy train --quick
       gedi-nesy train --examples 1000
+      gedi-nesy train --program addition_sum --argument S --examples all --seconds 600
       gedi-nesy train --method paper --examples 10000 --seed 1 --out runs/paper
       gedi-nesy train --resume runs/paper
       torchrun --nproc-per-node 2 -m gedi_nesy train --examples 10000
@@ -379,6 +380,24 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
 
 @click.command(cls=Command)
 @of_finished_run
+@click.option("--network", help="Its name in the program, where there are several.")
+@click.option("--out", type=FOLDER, default=Path("network.pt"), show_default=True, help="The file to write.")
+def export(run: Run, network: str | None, out: Path) -> None:
+    """Write a trained network as TorchScript, which PyTorch loads in Python and C++ without this package.
+
+    It takes images as floats in [0, 1], [n, channels, height, width], and gives the log-probability of each symbol.
+
+    \b
+    Example:
+      gedi-nesy export runs/first --out digits.pt
+    """
+    with working("exporting"):
+        run.export(out, network)
+    click.echo(out)
+
+
+@click.command(cls=Command)
+@of_finished_run
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860 on]")
 def demo(run: Run, port: int | None) -> None:
     """Draw or drop an image for each variable of the rule in a browser, and see what the run reads.
@@ -400,9 +419,20 @@ def demo(run: Run, port: int | None) -> None:
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
 @click.option("--seconds", type=SECONDS, default=30.0, show_default=True, help="Budget.")
 @click.option("--trust", is_flag=True, help=TRUST)
+@click.option("--data", type=FOLDER, help="A table of examples: look only at solutions that have one of its answers.")
+@click.option("--support", type=FOLDER, help="A CSV table of symbols, a column for each variable: look only at these.")
 @as_json
+@click.pass_context
 def check(
-    program: str, query: str | None, arguments: tuple[str, ...], seconds: float, trust: bool, as_json: bool
+    ctx: click.Context,
+    program: str,
+    query: str | None,
+    arguments: tuple[str, ...],
+    seconds: float,
+    trust: bool,
+    data: Path | None,
+    support: Path | None,
+    as_json: bool,
 ) -> None:
     """Check a rule: its syntax, variables, size and solutions, and whether it pins down its symbols.
 
@@ -410,12 +440,14 @@ def check(
     Example:
       gedi-nesy check addition
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
+      gedi-nesy check addition_sum --argument S --data sums.csv
     """
     from gedi_nesy.nesy.check import check_rule
     from gedi_nesy.report.console import rule_table
 
+    refuse_pairs(ctx)
     with working("compiling the rule and looking for other readings of it"):
-        rule = check_rule(program, query, arguments, seconds, trust)
+        rule = check_rule(program, query, arguments, seconds, trust, data=data, support=support)
     show(rule, rule_table, as_json)
 
 

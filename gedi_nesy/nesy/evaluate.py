@@ -53,6 +53,7 @@ class Fit:
     Attributes:
         symbols: for each variable the index of its predicted symbol, [N].
         satisfied: P(rule | predicted symbols), [N]: 1 or 0, unless the rule itself has probabilities.
+        sure: the probability of the least sure of its symbols, [N].
         log_prob: log P(rule | images), [N], in nats.
         answered: whether each argument's most probable value, summed over all symbols, is the one given, [N] (of a
             list each element's); None where the rule has no arguments.
@@ -60,6 +61,7 @@ class Fit:
 
     symbols: dict[Key, Tensor]
     satisfied: Tensor
+    sure: Tensor
     log_prob: Tensor
     answered: Tensor | None
 
@@ -86,7 +88,8 @@ def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader,
         satisfied = constraint.log_prob(certain, batch.answers).exp()
     symbols = {key: values.argmax(-1) for key, values in log_probs.items()}
     answered = None if batch.answers is None else _are_answered(constraint, log_probs, batch.answers)
-    return Fit(symbols, satisfied, constraint.log_prob(log_probs, batch.answers), answered)
+    sure = torch.stack([values.amax(-1) for values in log_probs.values()]).amin(0).exp()
+    return Fit(symbols, satisfied, sure, constraint.log_prob(log_probs, batch.answers), answered)
 
 
 def _are_answered(constraint: Constraint, log_probs: dict[Key, Tensor], answers: Tensor) -> Tensor:

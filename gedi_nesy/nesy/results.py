@@ -7,7 +7,7 @@ from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.core.metrics import Scores
 from gedi_nesy.data import Images
-from gedi_nesy.nesy.certificate import certificate, readings
+from gedi_nesy.nesy.certificate import certificate, readings, readings_seen
 from gedi_nesy.nesy.energies import check_energies
 from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
@@ -16,6 +16,7 @@ from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import Run
+from gedi_nesy.nesy.support import predicted_support
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.session import Session
 
@@ -60,10 +61,12 @@ class Results:
         learner, returns = self.learner, self.session.rollback.returns
         diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
+        support = predicted_support(run.networks, run.constraint, learner.loader)
+        seen = readings_seen(learner.constraint, support, learner.labels)
         learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
         return {
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies),
+            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, seen),
             **learner.findings(),
             "familiarity": familiarity_quantiles(run, learner.loader),
             **({"returns": returns} if returns else {}),
