@@ -24,6 +24,7 @@ from gedi_nesy.logic.program import Source, read_text
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
+from gedi_nesy.nesy.export import export_network
 from gedi_nesy.nesy.given import given_inputs
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.reading import Readings, reading_state, saved_readings
@@ -247,6 +248,22 @@ class Run:
             return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
         images, once = self.images(data_dir), whole or self.recipe.each_once
         return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device, once)[0]
+
+    def export(self, path: str | Path, network: str | None = None) -> None:
+        """Write a network as a TorchScript file, which `torch.jit.load` reads without this package.
+
+        It takes pictures as floats in [0, 1], [n, C, H, W], or vectors, [n, D], and gives log p(y|x), [n, classes].
+
+        Args:
+            path: the file, by custom with the ending .pt.
+            network: its name in the program; may be left out when there is only one.
+
+        Raises:
+            UserError: the network can't be traced, or the file can't be written.
+        """
+        name = self._name(network)
+        shape = self.shapes[name]
+        export_network(self.networks[name], self.readings[name].scale, shape.input, shape.images, Path(path))
 
     def deepproblog_model(
         self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None
