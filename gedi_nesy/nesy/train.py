@@ -136,7 +136,7 @@ def _all_examples(recipe: str | None, overrides: Mapping[str, Any], data_dir: Pa
     if overrides.get("data"):
         raise UserError("examples = all is about a dataset; of data all examples are taken anyway.")
     others = {key: value for key, value in overrides.items() if key != "examples"}
-    settings = load_recipe(recipe or OURS, others)
+    settings = load_recipe(recipe or recipe_for(OURS, DEFAULT_EXAMPLES), others)
     program = read_source(find_program(settings.program))
     query = Query(Program(program), settings.query, settings.arguments)
     images = load_images(settings.dataset, data_dir) if settings.dataset else default_images(data_dir)[0]

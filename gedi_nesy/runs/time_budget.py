@@ -15,8 +15,8 @@ from gedi_nesy.runs.phases import Callback, Phase, PhaseOver, PhaseState
 class TimeBudget(Callback):
     """Ends phases early.
 
-    Each may use the budget up to its last step's share of all steps; what one leaves, the next has. All processes of a
-    run end a phase together.
+    What is left of the budget when a phase begins is divided among its steps and those of later phases. All processes
+    of a run end a phase together.
 
     Args:
         budget: seconds; None for no limit.
@@ -36,9 +36,10 @@ class TimeBudget(Callback):
         save: Callable[[PhaseState], None],
     ):
         self.budget, self.spent, self.save = budget, spent, save
-        done = list(accumulate(phase.steps for phase in phases))
-        self.shares = {phase.name: steps / done[-1] for phase, steps in zip(phases, done, strict=True)}
         self.planned = {phase.name: phase.steps for phase in phases}
+        left = accumulate(phase.steps for phase in reversed(phases))  # from each phase's first step on
+        self.shares = {phase.name: phase.steps / n for phase, n in zip(reversed(phases), left, strict=True)}
+        self.began: dict[str, float] = {}  # when each phase took its first step
         self.taken: dict[str, int] = {}
 
     @property
@@ -54,6 +55,7 @@ class TimeBudget(Callback):
             UserError: the time was over before the phase took a step.
         """
         self.state = state
+        self.began.setdefault(state.phase.name, self.spent())
         if state.phase.name in self.taken:
             raise PhaseOver
         self._end_if_over()
@@ -71,7 +73,9 @@ class TimeBudget(Callback):
         if self.budget is None:
             return
         phase, step = self.state.phase, self.state.training.step
-        over, *_ = processes.anyone(self.spent() >= self.budget * self.shares[phase.name])
+        began = self.began[phase.name]
+        end = began + (self.budget - began) * self.shares[phase.name]
+        over, *_ = processes.anyone(self.spent() >= end)
         if not over:
             return
         if not step:
@@ -89,8 +93,9 @@ class TimeBudget(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Where phases ended."""
-        return {"ended_early": self.taken}
+        return {"time": {"ended_early": self.taken, "began": self.began}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken; runs of before there was a budget kept nothing."""
-        self.taken = dict(state.get("ended_early", {}))
+        kept = state.get("time", {"ended_early": {}, "began": {}})
+        self.taken, self.began = dict(kept["ended_early"]), dict(kept["began"])

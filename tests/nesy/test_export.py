@@ -1,8 +1,10 @@
+import pytest
 import torch
 
 from gedi_nesy.nesy.train import train
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_an_exported_network_answers_without_this_package(tmp_path):
     run = train(
         "gedi-nesy-quick",

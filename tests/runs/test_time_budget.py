@@ -42,12 +42,12 @@ def test_each_phase_ends_at_its_share_and_is_saved_there():
 def test_what_one_phase_leaves_the_next_one_has():
     _, time, _ = trained(8.0)  # four seconds each, as many as they take
     assert (time.steps, time.figures()) == (8, {})
-    _, time, _ = trained(6.0, before=1.0)  # the first until 3 s, the second until 6 s
-    assert time.taken == {"first": 2, "second": 3}
+    _, time, _ = trained(6.0, before=1.0)  # the first until 3.5 s, the second from 4 s until 6 s
+    assert time.taken == {"first": 3, "second": 2}
 
 
 def test_a_phase_that_had_ended_takes_no_further_step():
-    training, time, saved = trained(100.0, state={"ended_early": {"second": 2}})
+    training, time, saved = trained(100.0, state={"time": {"ended_early": {"second": 2}, "began": {}}})
     assert (training.step, time.steps, saved) == (0, 6, [])
 
 
