@@ -1,7 +1,6 @@
 """Circuits of KLay's repository, evaluated by our engine and by KLay: values, gradients and time.
 
-Run `python experiments/bench_circuits.py FOLDER`, a folder with KLay's .sdd files (its experiments/nesy/circuits). One
-thread; the two take turns.
+Its .sdd files (experiments/nesy/circuits) are looked for in klay-circuits of --data-dir. One thread; the two take turns.
 """
 
 from pathlib import Path
@@ -49,23 +48,22 @@ def compare(path: Path, batch: int, rounds: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("folder", type=FILE)
+@click.option("--data-dir", type=FILE, envvar="GEDI_NESY_DATA", required=True, help="Where klay-circuits lies.")
 @click.option("--batch", default=60, show_default=True, help="Examples.")
 @click.option("--rounds", default=7, show_default=True, help="Turns of each contestant.")
-@out_option()
-def main(folder: Path, batch: int, rounds: int, out: Path | None) -> None:
-    """Measure and print, and store where --out says so."""
+@out_option("bench_circuits.json")
+def main(data_dir: Path, batch: int, rounds: int, out: Path) -> None:
+    """Measure, print and store."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    table = {path.stem: compare(path, batch, rounds) for path in sorted(folder.glob("*.sdd"))}
+    table = {path.stem: compare(path, batch, rounds) for path in sorted((data_dir / "klay-circuits").glob("*.sdd"))}
     for name, row in table.items():
         times, differences = row["milliseconds"], (row["value_difference"], row["gradient_difference"])
         print(
             f"{name:10} {row['variables']:4} variables {row['sums']:5} sums  ours {times['ours']:8.3f} ms  KLay "
             f"{times['KLay']:8.3f} ms  value {differences[0]:.1e}  gradient {differences[1]:.1e}"
         )
-    if out:
-        write_result(out, {"batch": batch, "circuits": table})
+    write_result(out, {"batch": batch, "circuits": table})
 
 
 if __name__ == "__main__":
