@@ -1,6 +1,6 @@
 """Circuits of KLay's repository, evaluated by our engine and by KLay: values, gradients and time.
 
-Its .sdd files (experiments/nesy/circuits) are looked for in klay-circuits of --data-dir. One thread; the two take turns.
+Its .sdd files (experiments/nesy/circuits) are looked for in klay-circuits of --data-dir. One thread; they take turns.
 """
 
 from pathlib import Path

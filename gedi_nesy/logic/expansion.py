@@ -18,6 +18,7 @@ from gedi_nesy.logic.three_valued import OPEN, Formula, from_bits
 
 HOLDS, FAILS, EXCLUDED = -1, -2, -3  # ends of paths: the rule holds, or only the evidence does, or it does not
 UNDECIDED = -4  # no end
+UNLIMITED = 10**9  # nodes: the budget is of states
 ROUND, SHARE = 64, 8  # states that a round expands: so many, or this fraction of those expanded
 
 Mass = NDArray[np.float64]  # of a state in each example, [batch]
@@ -84,7 +85,7 @@ class Expansion:
     def _diagram(self, end: int, undecided: int) -> Compiled:
         """The diagram in which this end counts as true, and each state that is not expanded as is said."""
         sizes = [self.formula.ground.sizes[variable] for variable in self.order]
-        diagram = Diagram(sizes, len(self.states) + 2)
+        diagram = Diagram(sizes, UNLIMITED)
         image = {other: TRUE if other == end else FALSE for other in (HOLDS, FAILS, EXCLUDED)}
         for number in reversed(self._downwards()):
             children = tuple(image[child] for child in self.states[number].children)

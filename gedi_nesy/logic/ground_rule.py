@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ from gedi_nesy.logic.three_valued import Formula, from_bits
 SECONDS = 30.0  # budget for grounding
 NODES = 10_000  # of a partly expanded diagram
 TRIAL = 128  # nodes by which variable orders are compared
+ROOM = 2**26  # numbers that drawing may hold at a time
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,11 @@ class GroundRule(nn.Module):
 
     @classmethod
     def from_file(
-        cls, path: str | Path, query: str | None = None, arguments: Sequence[str] = (), *, seconds: float = SECONDS
+        cls, path: str | Path, query: str | None = None, arguments: Sequence[str] = (), **options: Any
     ) -> "GroundRule":
-        """The rule in a file, or in one of our programs by its name."""
-        return cls(read_file(find_program(path), seconds), query, arguments, seconds=seconds)
+        """The rule in a file, or in one of our programs by its name; see the class for the options."""
+        source = read_file(find_program(path), options.get("seconds", SECONDS))
+        return cls(source, query, arguments, **options)
 
     def __repr__(self) -> str:
         return f"GroundRule({self.query.goal}; {len(self._ground.nodes):,} ground nodes)"
@@ -196,25 +199,28 @@ class GroundRule(nn.Module):
         upper = self._log_prob(possible, [column.detach() for column in columns])
         if upper.isneginf().any():
             raise UserError(f"{self.query.goal} is impossible for example {int(upper.isneginf().nonzero()[0])}")
-        drawn, kept = self._draw(possible, columns, draws, generator)
-        accepted = kept.sum(1)
+        total, accepted = self._draw(possible, columns, draws, generator)
         if not accepted.all():
             example = int((accepted == 0).nonzero()[0])
             raise UserError(
                 f"none of {draws:,} draws satisfied {self.query.goal} in example {example}: give more draws, or more "
                 "nodes for the upper bound that they are drawn from"
             )
+        return self._estimate(upper, total, accepted, columns, draws)
+
+    def _estimate(
+        self, upper: Tensor, total: Tensor, accepted: Tensor, columns: Sequence[Tensor], draws: int
+    ) -> Estimate:
+        """What follows from draws of which `accepted` were kept, with each literal true in `total` of them."""
         n = accepted.to(upper.dtype)
-        literals = torch.cat(columns, 1)
-        mean = (drawn * kept.to(upper.dtype).unsqueeze(2)).sum(1) / n.unsqueeze(1)  # [batch, literals]
-        share = n / draws
-        value, cautious = upper + share.log(), (accepted + 1) / (draws + 2)  # no error of 0 where all are kept
-        scored = (mean * literals.clamp(min=FLOOR)).sum(1)  # its gradient by the literals is the mean
+        mean = total / n.unsqueeze(1)  # [batch, literals]
+        share, cautious = n / draws, (n + 1) / (draws + 2)  # so that there is no error of 0 where all are kept
+        scored = (mean * torch.cat(list(columns), 1).clamp(min=FLOOR)).sum(1)  # its gradient by literals is the mean
         deviation = (mean * (1 - mean) / n.unsqueeze(1)).sqrt()
         rows = {v.key: slice(*self._first_row[k : k + 2]) for k, v in enumerate(self.variables)}
         return Estimate(
-            value + scored - scored.detach(),
-            ((1 - cautious) / (cautious * draws)).sqrt().to(upper.dtype),
+            upper + share.log() + scored - scored.detach(),
+            ((1 - cautious) / (cautious * draws)).sqrt(),
             {key: mean[:, own] for key, own in rows.items()},
             {key: deviation[:, own] for key, own in rows.items()},
             accepted,
@@ -225,17 +231,22 @@ class GroundRule(nn.Module):
     def _draw(
         self, possible: Compiled, columns: Sequence[Tensor], draws: int, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        """Draws from p(symbols | upper bound), 0 or 1 for each literal, [batch, draws, literals]; and which satisfy the
-        rule, [batch, draws]."""
-        repeated = [column.repeat_interleave(draws, 0) for column in columns]
-        _, literals = self._circuit(smoothed(possible), columns[0].device).sample(repeated, generator)
-        values = [
-            literals[start:end].argmax(0) for start, end in zip(self._first_row, self._first_row[1:], strict=False)
-        ]
-        assignments = torch.stack(values, 1).cpu().numpy().astype(np.int32)
-        holds = from_bits(self._formula.evaluate(assignments).holds, len(assignments))
-        kept = torch.from_numpy(holds).to(literals.device).view(-1, draws)
-        return literals.t().view(-1, draws, len(literals)), kept
+        """Of draws from p(symbols | upper bound), those that satisfy the rule: how often each literal is true in them,
+        [batch, literals], and how many they are, int64 [batch]."""
+        circuit, batch = self._circuit(smoothed(possible), columns[0].device), len(columns[0])
+        total = columns[0].new_zeros(batch, circuit.literals)
+        accepted = torch.zeros(batch, dtype=torch.long, device=total.device)
+        at_once = max(1, ROOM // (batch * (circuit.rows + circuit.terms)))
+        for start in range(0, draws, at_once):
+            repeated = [column.repeat_interleave(min(at_once, draws - start), 0) for column in columns]
+            _, literals = circuit.sample(repeated, generator)
+            values = [literals[first:end].argmax(0) for first, end in pairwise(self._first_row)]
+            assignments = torch.stack(values, 1).cpu().numpy().astype(np.int32)
+            holds = from_bits(self._formula.evaluate(assignments).holds, len(assignments))
+            kept = torch.from_numpy(holds).to(total.device)
+            total += (literals * kept).t().view(batch, -1, circuit.literals).sum(1)
+            accepted += kept.view(batch, -1).sum(1)
+        return total, accepted
 
     def _expanded(self, columns: Sequence[Tensor], nodes: int) -> Expansion:
         """The diagram in the order that closes the gap best at first."""

@@ -71,7 +71,7 @@ class Formula:
                 return 0 if child is None else full
             return lower[child] if child > 0 else full & ~upper[-child]
 
-        def value(node: int, lower: dict[int, int], upper: dict[int, int]) -> int:
+        def combined(node: int, lower: dict[int, int], upper: dict[int, int]) -> int:
             kind, operands = self.ground.nodes[node - 1]
             result = full if kind == "and" else 0
             for child in operands:
@@ -85,7 +85,7 @@ class Formula:
             while changed:
                 before = [(true[node], possible[node]) for node in inner]
                 for node in inner:
-                    true[node], possible[node] = value(node, true, possible), value(node, possible, true)
+                    true[node], possible[node] = combined(node, true, possible), combined(node, possible, true)
                 changed = len(part) > 1 and before != [(true[node], possible[node]) for node in inner]
         query, may = known(self.ground.root, true, possible), known(self.ground.root, possible, true)
         evidence, evidence_may = full, full

@@ -13,6 +13,9 @@ from gedi_nesy.errors import UserError
 class _Reader(nn.Module):
     """A network behind the scale of its inputs: pictures in [0, 1], or vectors as they were given, to log p(y|x)."""
 
+    shift: Tensor
+    spread: Tensor
+
     def __init__(self, network: nn.Module, scale: Scale | VectorScale, images: int):
         super().__init__()
         self.network = network

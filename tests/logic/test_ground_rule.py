@@ -79,7 +79,7 @@ def test_samples_agree_within_four_standard_errors(name):
     exact, rule = Constraint.from_file(name, query, arguments), GroundRule.from_file(name, query, arguments)
     logits = inputs_of(exact)
     estimate = rule.sampled(
-        log_probs(logits), values, draws=4000, nodes=600, generator=torch.Generator().manual_seed(1)
+        log_probs(logits), values, draws=4000, nodes=1500, generator=torch.Generator().manual_seed(1)
     )
     log_prob = exact.log_prob(log_probs(logits), values)
     assert ((estimate.log_prob - log_prob).abs() <= 4 * estimate.error).all()
@@ -125,4 +125,4 @@ def test_a_rule_that_no_diagram_holds_is_bounded_and_its_refusal_says_so():
     truth = 81 * torch.tensor(1 - 8 * 0.002).log()  # of this board; two or more changes add little
     assert few.lower <= many.lower <= many.upper <= few.upper
     assert many.lower >= truth - 1e-3 or many.lower == -torch.inf
-    assert many.upper < -0.1
+    assert many.upper < -0.05
