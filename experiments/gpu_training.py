@@ -1,4 +1,4 @@
-"""What gpu.py trains on images in the time that is left: features first, then clusters and density."""
+"""Training on images in the time that gpu.py has left: features first, then clusters and density."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from gpu_job import Job
 from torch import Tensor
 from torchvision.utils import save_image
 
-from gedi_nesy.core.fit import Training, Watcher, fit, moving_average
+from gedi_nesy.core.fit import StepCallback, Training, fit, moving_average
 from gedi_nesy.core.lars import LARS
 from gedi_nesy.core.metrics import score
 from gedi_nesy.core.modes import evaluating
@@ -31,7 +31,7 @@ from gedi_nesy.vision.losses import StepLosses
 from gedi_nesy.vision.networks import in_parts
 from gedi_nesy.vision.probe import knn_accuracy
 from gedi_nesy.vision.recipe import Recipe, load_recipe
-from gedi_nesy.vision.run import draw_samples
+from gedi_nesy.vision.run import sample_inputs
 from gedi_nesy.vision.views import ImageInputs
 
 PUBLISHED = "paper-cifar10-gedi"
@@ -90,9 +90,11 @@ def planned_training(job: Job, points: Points, name: str, share: float, build: C
     return trial
 
 
-def run(trial: Trial, steps: int, *watchers: Watcher) -> None:
+def run(trial: Trial, steps: int, *callbacks: StepCallback) -> None:
     """Train up to that step."""
-    fit(trial.training, trial.losses.objective, trial.losses, steps=steps, learning_rate=trial.rate, watchers=watchers)
+    fit(
+        trial.training, trial.losses.objective, trial.losses, steps=steps, learning_rate=trial.rate, callbacks=callbacks
+    )
 
 
 def steps_a_second(trial: Trial) -> float:
@@ -161,7 +163,7 @@ def recipe_of_density(job: Job, settings: Mapping[str, Any] | None = None) -> Re
 
 
 class Look:
-    """Judges the networks every so many seconds, and ends the training when its time is over; a watcher."""
+    """Judges the networks every so many seconds, and ends the training when its time is over."""
 
     def __init__(self, job: Job, points: Points, trial: Trial, name: str, end: float) -> None:
         self.job, self.points, self.trial, self.name, self.end = job, points, trial, name, end
@@ -200,7 +202,7 @@ def save_samples(job: Job, trial: Trial, recipe: Recipe) -> None:
     inputs = trial.losses.inputs
     assert isinstance(inputs, ImageInputs)
     with evaluating(networks):
-        drawn = draw_samples(recipe, networks, inputs.shape, inputs.box(0.0), 64, 8 if job.dry else 500, 0)
+        drawn = sample_inputs(recipe, networks, inputs.shape, inputs.box(0.0), 64, 8 if job.dry else 500, 0)
     save_image(inputs.scales[0].to_points(drawn).clamp(0, 255) / 255, job.out / "samples.png")
 
 

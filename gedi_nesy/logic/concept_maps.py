@@ -111,34 +111,51 @@ def find_concept_maps(
     end = time.monotonic() + seconds
     interchange = support is None and not fixed
     swaps, alike = _swaps(renamings, end - 0.75 * seconds) if interchange else ([], _Groups())
-    confused = _Groups(alike)
-    kept, counts, bounds = list(swaps), {}, []
+    tally = _Tally(swaps, alike)
     for left, kind in zip((3, 2, 1), ("balanced", "bijective", "total"), strict=True):
         now = time.monotonic()
-        search = _MapSearch(renamings, rows, kind, alike, now + (end - now) / left, support is None, fixed)
-        counts[kind] = 0
+        tally.add(_MapSearch(renamings, rows, kind, alike, now + (end - now) / left, support is None, fixed))
+    return tally.result(renamings)
+
+
+class _Tally:
+    """What the searches of each kind find: how many maps, some of them, and the symbols that they confuse.
+
+    Args:
+        swaps: maps that are known before.
+        alike: the sets of symbols that these interchange.
+    """
+
+    def __init__(self, swaps: list[Map], alike: _Groups) -> None:
+        self.alike, self.confused, self.kept = alike, _Groups(alike), list(swaps)
+        self.counts: dict[str, int] = {}
+        self.bounds: list[str] = []
+
+    def add(self, search: "_MapSearch") -> None:
+        """Run the search of a kind."""
+        count, kind = 0, search.kind
         for number, found in enumerate(search.maps()):
-            counts[kind] += alike.orderings(found)
-            kept += [found] if number < KEPT else []
+            count += self.alike.orderings(found)
+            self.kept += [found] if number < KEPT else []
             if kind == "balanced":
                 for (network, source), target in found.items():
-                    confused.join((network, source), (network, target))
+                    self.confused.join((network, source), (network, target))
         if not search.exact:
-            bounds.append(kind)
-            counts[kind] = max(counts[kind], prod(factorial(len(group)) for group in alike.sets()))
-    if "total" not in bounds:  # a bound that reaches it is exact
-        bounds = [kind for kind in bounds if counts[kind] < counts["total"]]
-    different = {frozenset(found.items()): found for found in kept}.values()  # one can be of all kinds
-    others = [found for found in different if any(s[1] != t for s, t in found.items())]
-    examples = tuple(_named(found, renamings) for found in others[:SHOWN])
-    return ConceptMaps(
-        max(counts.values()),
-        counts["bijective"],
-        counts["balanced"],
-        tuple(bounds),
-        examples,
-        _confused(confused, renamings),
-    )
+            self.bounds.append(kind)
+            count = max(count, prod(factorial(len(group)) for group in self.alike.sets()))
+        self.counts[kind] = count
+
+    def result(self, renamings: Renamings) -> ConceptMaps:
+        """All of it, by the names of symbols; a map of one kind may be of the others, too."""
+        counts, bounds = self.counts, self.bounds
+        if "total" not in bounds:  # a bound that reaches it is exact
+            bounds = [kind for kind in bounds if counts[kind] < counts["total"]]
+        different = {frozenset(found.items()): found for found in self.kept}.values()
+        others = [found for found in different if any(s[1] != t for s, t in found.items())]
+        examples = tuple(_named(found, renamings) for found in others[:SHOWN])
+        confused = _confused(self.confused, renamings)
+        most = max(counts.values())
+        return ConceptMaps(most, counts["bijective"], counts["balanced"], tuple(bounds), examples, confused)
 
 
 def _swaps(renamings: Renamings, deadline: float) -> tuple[list[Map], _Groups]:

@@ -18,6 +18,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.answers import Answers
 from gedi_nesy.logic.arguments import ArgumentReader, Arguments
 from gedi_nesy.logic.circuit import FLOOR, Circuit
+from gedi_nesy.logic.columns import Columns
 from gedi_nesy.logic.compile import Compiler
 from gedi_nesy.logic.compiled import Compiled, smoothed
 from gedi_nesy.logic.diagram import TRUE, Diagram
@@ -26,7 +27,6 @@ from gedi_nesy.logic.fact_weights import FactWeights
 from gedi_nesy.logic.ground import Key, Variable
 from gedi_nesy.logic.ground_graph import variable_orders
 from gedi_nesy.logic.grounder import ground
-from gedi_nesy.logic.inputs import Inputs
 from gedi_nesy.logic.layout import plan_layers
 from gedi_nesy.logic.program import Program, Source, find_program, read_file
 from gedi_nesy.logic.query import Query
@@ -128,10 +128,10 @@ class GroundRule(nn.Module):
         self.variables: tuple[Variable, ...] = self._ground.variables
         self.weights = FactWeights(self.program, self._ground.facts)
         self._formula = Formula(self._ground)
-        self._inputs = Inputs(self.variables)
         anything = Compiled(Diagram(self._ground.sizes, 2), tuple(range(len(self._ground.sizes))), TRUE, TRUE)
         answers = Answers(str(self.query.goal), self._ground, anything)  # whichever there are
-        self._reader = ArgumentReader(self.query, self._ground.arguments, answers, (), lambda answer: True)
+        reader = ArgumentReader(self.query, self._ground.arguments, answers, (), lambda answer: True)
+        self._columns = Columns(str(self.query.goal), self._ground, reader, self.weights)
         self._first_row = [0, *accumulate(self._ground.sizes)]  # of each variable's literals
 
     @classmethod
@@ -158,7 +158,7 @@ class GroundRule(nn.Module):
         Raises:
             UserError: a key, shape or value is wrong, or the evidence is impossible.
         """
-        columns = self._columns(inputs, arguments)
+        columns, _ = self._columns.read(inputs, arguments)
         expansion = self._expanded(columns, nodes)
         below, possible, above = (self._log_prob(compiled, columns) for compiled in expansion.diagrams())
         if self._ground.evidence:
@@ -194,7 +194,7 @@ class GroundRule(nn.Module):
         """
         if self._ground.evidence:
             raise UserError("samples know nothing of a program's evidence: ask for bounds")
-        columns = self._columns(inputs, arguments)
+        columns, _ = self._columns.read(inputs, arguments)
         possible = self._expanded(columns, nodes).diagrams()[1]
         upper = self._log_prob(possible, [column.detach() for column in columns])
         if upper.isneginf().any():
@@ -263,19 +263,6 @@ class GroundRule(nn.Module):
             best = Expansion(self._formula, best.order, weights)
         best.expand(nodes)
         return best
-
-    def _columns(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None) -> list[Tensor]:
-        """The log-probabilities of each variable, of all facts, of all arguments, [batch, values]."""
-        numbers = self._reader.read(arguments)
-        columns = self._inputs.read(inputs, None if numbers is None else len(numbers))
-        dtype = columns[0].dtype if columns else torch.float64
-        device = columns[0].device if columns else torch.device("cpu")
-        examples = len(columns[0]) if columns else 1 if numbers is None else len(numbers)
-        if self._ground.facts or not columns:
-            columns.append(self.weights(dtype, device).expand(examples, -1))
-        if numbers is not None:
-            columns.append(self._reader.log_weights(numbers.to(device), dtype))
-        return columns
 
     def _log_prob(self, compiled: Compiled, columns: Sequence[Tensor]) -> Tensor:
         if compiled.root <= TRUE:

@@ -1,4 +1,4 @@
-"""What a finished run can say about itself without labels."""
+"""The certificate: what a finished run can say about itself without labels."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,8 +14,8 @@ from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.support import Support
 
-# Matching, tuning seeds: wrong symbols led all others by .08 at most (20 and 30 examples), right ones by .06 to .23 of
-# 30 examples, so that some go without a certificate, and by .16 and more of 100.
+# Matching, tuning seeds: wrong symbols led all others by 0.08 at most (20 and 30 examples), right ones by 0.06 to 0.23
+# with 30 examples, so that some go without a certificate, and by 0.16 and more with 100.
 MARGIN = 0.1
 SECONDS = 3.0  # for the search for a second reading of the rule
 
@@ -28,20 +28,19 @@ def certificate(
     energies: Mapping[str, EnergyCheck],
     seen: int | None = 1,
 ) -> dict[str, Any]:
-    """The triad diagnosis of each network, whether the search for symbols had one clear result, and whether it could.
+    """The triad diagnosis of each network, and whether the search for symbols had one clear result, and could have one.
 
     The diagnosis rules out the three failure modes (paper, Proposition 1) but can't see symbols that are clean and
-    swapped. Restarts from other starting points, trapped elsewhere if trapped, can; where they all learn from matched
-    symbols, the margin by which those lead all others can. Neither sees what the rule leaves open, and there restarts
-    may agree by luck. So a run is certified only when the diagnosis finds nothing, the rule has a single reading, and
-    matching had a clear result or, where there is none, another restart agrees with the chosen one. Examples may hold
-    so few of the rule's solutions that these leave a second reading (`readings_seen`); then only matching's clear lead
-    will do. `failures` names
-    the reasons for doubt. A single restart is neither a reason for doubt nor evidence. Where L_GEN was on, energies
-    that don't model the images (`core.energy_check`) are a reason, too.
+    swapped. Restarts from other starting points can, because trapped ones are trapped elsewhere; where all learn from
+    matched symbols, the margin by which these symbols lead all others can. Neither sees what the rule leaves open, and
+    there restarts may agree by luck. So a run is certified only when the diagnosis names nothing, the rule has a
+    single reading, and matching had a clear result or, without matching, another restart agrees with the chosen one.
+    Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only a
+    clear lead of matching will do. `failures` names the reasons for doubt. A single restart is neither a reason for
+    doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason.
     """
-    failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
-    failures += sorted({failure for found in energies.values() for failure in found.failures})
+    failures = sorted({failure for diagnosis in diagnoses.values() for failure in diagnosis.failures})
+    failures += sorted({failure for check in energies.values() for failure in check.failures})
     if readings is None:
         failures.append("readings of the rule not settled")
     elif readings > 1:
@@ -58,14 +57,14 @@ def certificate(
         "restart_agreement": support,
         "matching_margin": matched.margin if matched else None,
         "readings_seen": seen,
-        "D": max(found.certificate for found in diagnoses.values()),
-        "networks": {name: asdict(found) for name, found in diagnoses.items()},
+        "D": max(diagnosis.certificate for diagnosis in diagnoses.values()),
+        "networks": {name: asdict(diagnosis) for name, diagnosis in diagnoses.items()},
         **_worst(energies),
     }
 
 
 def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
-    """Of all networks whose energy was trained, and of each."""
+    """The check of all networks whose energy was trained, and of each."""
     if not energies:
         return {}
     checks = energies.values()
@@ -78,7 +77,7 @@ def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
 
 
 def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
-    """What of the search for symbols speaks against those found."""
+    """What speaks against the symbols that the search chose."""
     if matched and matched.margin is None:
         return ["matching found no alternative to compare with"]
     if matched and matched.margin is not None:
@@ -91,29 +90,29 @@ def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
 def readings(constraint: Constraint, recipe: Recipe, labels: Labels = MappingProxyType({})) -> int | None:
     """In how many ways symbols can be renamed such that the rule holds and the first stage is content; 1 is the best.
 
-    Where the search does not end in time it is the number found so far, and None if that leaves open whether there is
+    Where the search does not end in time it is the number known so far, and None if that leaves open whether there is
     a second one.
     """
     if all(call.network in labels and labels[call.network].covers for call in constraint.variables):
         return 1  # labels name the symbols
-    found = constraint.diagnose(seconds=SECONDS)
+    maps = constraint.diagnose(seconds=SECONDS)
     kind = "balanced" if recipe.train.prior == "rule" else "bijective"
     if recipe.matching:
         kind = "bijective"  # unlike images resist sharing a symbol
     elif recipe.train.weights.prior.is_zero:
         kind = "total"
-    count: int = getattr(found, kind)
-    return None if count == 1 and kind in found.bounds else count
+    count: int = getattr(maps, kind)
+    return None if count == 1 and kind in maps.bounds else count
 
 
 def readings_seen(constraint: Constraint, support: Support | None, labels: Labels = MappingProxyType({})) -> int | None:
     """In how many ways symbols can be renamed one to one such that the rule holds for what a run sees in its examples.
 
-    A symbol with a label keeps its name. Where the search does not end in time it is the
-    number found so far, and None if that leaves open whether there is a second one, or if it sees nothing for sure.
+    A symbol with a label keeps its name. Where the search does not end in time the number is the one so far, and None
+    if that leaves open whether there is a second one, or if the run sees nothing for sure.
     """
     if support is None:
         return None
     known = {network: labelled.symbols.unique().tolist() for network, labelled in labels.items()}
-    found = constraint.diagnose(support, known=known, seconds=SECONDS)
-    return None if found.bijective == 1 and "bijective" in found.bounds else found.bijective
+    maps = constraint.diagnose(support, known=known, seconds=SECONDS)
+    return None if maps.bijective == 1 and "bijective" in maps.bounds else maps.bijective

@@ -1,4 +1,4 @@
-"""What a rule is, before anyone trains on it: its variables, its size, its solutions, and what it can teach."""
+"""What a rule is before training: its variables, its size, its solutions, and what it can teach."""
 
 import time
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def check_rule(
     constraint = Constraint.from_file(program, query, arguments, seconds=seconds, trust=trust)
     compiled = time.monotonic() - started
     held = table_support(data, constraint) if data else listed_support(support, constraint) if support else None
-    found = constraint.diagnose(held, seconds=seconds)
+    maps = constraint.diagnose(held, seconds=seconds)
     return {
         "query": str(constraint.query.goal),
         "variables": _variables(constraint),
@@ -52,9 +52,9 @@ def check_rule(
         "seconds": round(compiled, 3),
         "solutions": constraint.count(),
         "example": _example(constraint),
-        "concept_maps": _concept_maps(found),
-        "verdict": str(found),
-        "in_plain_words": [*_of_what(data, support, held), *explain(found)],
+        "concept_maps": _concept_maps(maps),
+        "verdict": str(maps),
+        "in_plain_words": [*_of_what(data, support, held), *explain(maps)],
         "obstacle": _obstacle(constraint),
     }
 
@@ -101,19 +101,19 @@ def _example(constraint: Constraint) -> dict[str, str]:
     return symbols | {name: written(drawn[name][0]) for name in constraint.arguments}
 
 
-def _concept_maps(found: ConceptMaps) -> dict[str, Any]:
+def _concept_maps(maps: ConceptMaps) -> dict[str, Any]:
     return {
-        "total": found.total,
-        "bijective": found.bijective,
-        "balanced": found.balanced,
-        "exact": found.exact,
-        "lower_bounds": list(found.bounds),
+        "total": maps.total,
+        "bijective": maps.bijective,
+        "balanced": maps.balanced,
+        "exact": maps.exact,
+        "lower_bounds": list(maps.bounds),
         "examples": [
             {network: {str(a): str(b) for a, b in names.items()} for network, names in map_.items()}
-            for map_ in found.examples
+            for map_ in maps.examples
         ],
         "confused": {
             network: [[str(symbol) for symbol in group] for group in groups]
-            for network, groups in found.confused.items()
+            for network, groups in maps.confused.items()
         },
     }

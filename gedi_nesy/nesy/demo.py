@@ -27,7 +27,7 @@ MOST_ANSWERS = 10_000  # of which the most probable are searched
 
 @dataclass(frozen=True)
 class Reading:
-    """What a run makes of the images that are there so far.
+    """What a run reads on the images that are there so far.
 
     Attributes:
         images: a row of `predict_files` for each variable of the rule whose image is there.

@@ -1,4 +1,4 @@
-"""How good a trained run is on the whole test set, and what its predictions say about themselves without labels."""
+"""Scores of a trained run on the whole test set, and the diagnosis of its predictions without labels."""
 
 import warnings
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from gedi_nesy.nesy.losses import network_log_prior
 from gedi_nesy.nesy.reading import Reading, Readings
 from gedi_nesy.views.drawings import add_noise
 
-CHUNK = 250  # images evaluated at a time; what the memory of so many holds stays in the cache
+CHUNK = 250  # images evaluated at a time, so few that their memory stays in the cache
 DIAGNOSED = 200  # examples that a diagnosis looks at
 VIEW_NOISE = 0.2  # the paper's T(x'|x) on MNIST adds Gaussian noise of this deviation (Appendix O)
 
@@ -55,8 +55,8 @@ class Fit:
         satisfied: P(rule | predicted symbols), [N]: 1 or 0, unless the rule itself has probabilities.
         sure: the probability of the least sure of its symbols, [N].
         log_prob: log P(rule | images), [N], in nats.
-        answered: whether each argument's most probable value, summed over all symbols, is the one given, [N] (of a
-            list each element's); None where the rule has no arguments.
+        answered: whether the given value of each argument, or of each element of a list, is the most probable one,
+            summed over all symbols, [N]; None where the rule has no arguments.
     """
 
     symbols: dict[Key, Tensor]

@@ -1,6 +1,6 @@
 """Which inputs are alike before any network is trained: by the shapes of drawings, or by the cosine of given features.
 
-Matching (`nesy.matching`) needs a distance between every two inputs, and what is near should share a symbol.
+Matching (`nesy.matching`) needs a distance between every two inputs: near ones should share a symbol.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ LEVELS = 255.0
 
 @dataclass(frozen=True)
 class Likeness:
-    """A way to say how far two inputs are from each other.
+    """A distance between inputs.
 
     Attributes:
         name: "shape" or "features".

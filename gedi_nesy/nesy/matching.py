@@ -26,7 +26,7 @@ from gedi_nesy.nesy.likeness import Likeness, by_cosine, by_shape
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Matching, Recipe
 
-LABELLED = 0.2  # the share of all inputs as which labelled ones count
+LABELLED = 0.2  # share of all inputs as which the labelled ones count together
 LARGEST_POOL = 3000  # images; every two of them are compared
 BLOCKS = 20  # a sweep redraws the examples in this many blocks, the examples of one side by side
 HOT, COLD = 0.3, 0.006  # first and last temperature, in the pull of all other images on one
@@ -38,14 +38,14 @@ class NoLikeness(UserError):
 
 @dataclass(frozen=True)
 class Matched:
-    """What the chains found.
+    """The result of matching.
 
     Attributes:
         energy: of the best chain: minus the affinity of all pairs of images that share a symbol, in its own units.
-        margin: how much worse the best of the chains that found other symbols is, as a share of the energy; None if
-            no chain found others.
-        chains: how many found the symbols of the best one.
-        likeness: by what inputs were alike.
+        margin: how much worse the best chain with other symbols is, as a share of the energy; None if no chain has
+            other symbols.
+        chains: how many chains have the symbols of the best one.
+        likeness: the kind of likeness, "shape" or "features".
         separation: how well the likeness separates the symbols, with no label looked at: the share of examples in
             which the symbols that the inputs of other examples vote for satisfy the rule, 0 as by chance and 1 if all.
     """
@@ -53,7 +53,7 @@ class Matched:
     energy: float
     margin: float | None
     chains: int
-    likeness: str = "shape"  # that of older checkpoints
+    likeness: str = "shape"  # as in older checkpoints
     separation: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def match(
         labels: inputs whose symbol is known; those that are like them prefer it.
 
     Returns:
-        What was found, and for each variable the share of the trusted chains that give it each symbol,
+        The result, and for each variable the share of the trusted chains that give it each symbol,
         [examples, classes]; rows of 0 for examples beyond the first `settings.examples`, which are not matched.
 
     Raises:
@@ -117,23 +117,23 @@ def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict
     Raises:
         NoLikeness: a network reads pictures that come without features.
     """
-    found = {}
+    likenesses = {}
     for network, reading in loader.readings.items():
         features, inputs = loader.features(network), loader.pool(network)
         if network in labels:
             inputs = torch.cat([inputs, labels[network].inputs])
         if features is not None:
-            found[network] = by_cosine(features)
+            likenesses[network] = by_cosine(features)
         elif reading.kind == "vector":
-            found[network] = by_cosine(inputs)
+            likenesses[network] = by_cosine(inputs)
         elif reading.kind == "drawing":
-            found[network] = by_shape(inputs)
+            likenesses[network] = by_shape(inputs)
         else:
             raise NoLikeness(
                 f"Nothing says which of the pictures that {network} reads are alike, so they can't be matched: give "
                 "--features, or take --recipe gedi-nesy-restarts, which does without."
             )
-    return found
+    return likenesses
 
 
 def check_matchable(loader: Loader, settings: Matching) -> None:
@@ -240,7 +240,7 @@ def _affinities(
     """The affinity of every two calls of a network, by the inputs that they read, [calls, calls].
 
     Returns:
-        It, and that of every call and every labelled input, [calls, m].
+        This affinity, and the affinity of every call and every labelled input, [calls, m].
     """
     pool, places = _images_read(network, loader, settings).unique(return_inverse=True)
     known = len(labels[network].symbols) if network in labels else 0
@@ -296,5 +296,5 @@ def _judge(chains: _Chains, least_agreement: float, likeness: str) -> tuple[Matc
     others = energies[~trusted]
     energy = energies[best].item()
     margin = (others.min().item() - energy) / max(abs(energy), 1e-6) if len(others) else None
-    found = Matched(energy, margin, int(trusted.sum()), likeness, chains.separation(best))
-    return found, chains.targets(trusted)
+    result = Matched(energy, margin, int(trusted.sum()), likeness, chains.separation(best))
+    return result, chains.targets(trusted)

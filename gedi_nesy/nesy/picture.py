@@ -24,7 +24,8 @@ ROWS = 20  # of rows.png
 def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores], loader: Loader) -> None:
     """Write losses.png, report.html, samples.png where L_GEN was on, and confusion.png where there are labels.
 
-    Where there are none, the images by symbol and the rows of the table that deserve a look: symbols.png and rows.png.
+    Of a run on a table it writes symbols.png, images by their predicted symbol, and rows.png, the rows that deserve a
+    look.
     """
     folder = run.folder
     history = [row for row in folder.read_metrics() if "return" not in row]

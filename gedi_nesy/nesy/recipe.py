@@ -42,8 +42,8 @@ class Sampler(recipe.Sampler):
     """SGLD (paper, Appendix O): x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
 
     Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` is the
-    number of distorted training images that `weights.distorted` holds against the data: where the two are hard to tell
-    apart, chains hardly ever come. `reference` is the variance of r(x) around the images' ground (`core.reference`);
+    number of distorted training images that `weights.distorted` tells from the data: chains hardly ever come where the
+    two are hard to tell apart. `reference` is the variance of r(x) around the images' ground (`core.reference`);
     left out, r is uniform. `warp` is the share of chains that are warped a little before a step.
     `ahead` advances chains in a second thread beside the next step (`core.chains`). Networks that the compiled code
     doesn't know are sampled by torch.
@@ -119,7 +119,7 @@ class View(Settings):
         flip: probability of a mirror image; 0, for many symbols are not their mirror images', as an arrow or a 3.
         jitter: probability of other brightness, contrast, saturation and hue.
         desaturate: probability that a picture loses its colour.
-        noise: standard deviation of a vector's noise, in those of its features.
+        noise: standard deviation of a vector's noise, in units of each feature's own.
         dropout: share of a vector's features that are left out; networks called mlp-... leave out some themselves.
     """
 

@@ -57,7 +57,7 @@ class Results:
         folder.write_json("summary.json", summary)
 
     def _verdict(self, run: Run) -> dict[str, Any]:
-        """What can be said of the run without labels."""
+        """What the run can say about itself without labels."""
         learner, returns = self.learner, self.session.rollback.returns
         diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)

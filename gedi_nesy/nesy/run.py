@@ -1,4 +1,4 @@
-"""A trained run: its folder, its networks, and what they can be asked."""
+"""A trained run: its folder, its networks, and the questions that they answer."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from deepproblog.model import Model
 
 Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
-CHUNK = 250  # images at a time; what the memory of so many holds stays in the cache
+CHUNK = 250  # images at a time, so few that their memory stays in the cache
 VIEWS = 8
 ALL = "all"  # of a data set: each image in one example
 DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise
@@ -147,7 +147,7 @@ class Run:
         return None if variance is None else self.readings[name].reference(variance, self.shapes[name].images)
 
     def sampler(self, network: str | None = None) -> SGLD:
-        """What draws from a network's p(x).
+        """The sampler of a network's p(x).
 
         Raises:
             UserError: if the run was trained without L_GEN, so that its energy is no model of its inputs.
@@ -234,7 +234,7 @@ class Run:
                 "all" cuts the test images into examples that use each once, as a run with `each_once` is scored anyway.
 
         Returns:
-            The figures of summary.json; on a table those of `rows.score_rows`.
+            The figures of summary.json; on a table the figures of `rows.score_rows`.
 
         Raises:
             UserError: if the data set or the table can't be read.
@@ -321,7 +321,7 @@ class Run:
         return load_images(self.recipe.dataset, data_dir)
 
     def own_images(self, data_dir: Path | None = None, network: str | None = None) -> Tensor:
-        """Images of a network's own kind, uint8 [n, C, H, W]: the test images, or those of the table of its training.
+        """Images of a network's own kind, uint8 [n, C, H, W]: the test images, or the images of its training table.
 
         Raises:
             UserError: the network reads vectors.
@@ -349,7 +349,7 @@ class Run:
         if network is None and len(self.networks) == 1:
             return next(iter(self.networks))
         if network is None or network not in self.networks:
-            raise UserError(f"Name one of the run's networks: {', '.join(self.networks)}; found {network!r}.")
+            raise UserError(f"Name one of the run's networks: {', '.join(self.networks)}; {network!r} is none.")
         return network
 
     def _network(self, network: str | None) -> nn.Module:
@@ -384,8 +384,8 @@ def load_run(
     Args:
         folder: as `train` wrote it.
         device: where to put the networks, whatever they were trained on.
-        trust: let the run's program load Python and files outside its folder, and execute the file of a user's network;
-            that it was trained so is not enough, for a run folder may come from anywhere.
+        trust: let the run's program load Python and files outside its folder, and execute the file of a user's network.
+            A run that was trained with trust needs it again, because a run folder may come from anywhere.
         network: the class or function that made the networks, where they are a user's own; or for some of the rule's
             networks. Without it the run's config.toml says where it is.
 
@@ -393,7 +393,7 @@ def load_run(
         UserError: if it is no run folder, the run is not finished, or a file is damaged.
     """
     run_folder = RunFolder.open(Path(folder), tracks=["rule"])
-    # a trained network is the same after however many rounds of restarts, which older runs had
+    # older runs had a setting `rounds`, which says nothing about a trained network
     recipe = as_it_was(load_recipe(str(run_folder / "config.toml"), {"trust": trust, "rounds": 1}))
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
     shapes = network_shapes(constraint, {name: read.shape for name, read in recipe.inputs.items()})

@@ -1,4 +1,4 @@
-"""T(x'|x): random views of images that leave their class alone, batched and on the device of the images."""
+"""T(x'|x): random views of drawings that keep their class, batched and on the device of the images."""
 
 import math
 from dataclasses import dataclass, replace

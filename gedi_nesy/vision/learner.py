@@ -31,7 +31,7 @@ class Learner:
     """Learns clusters and density from points or images.
 
     Args:
-        recipe: every setting; where its points come from is not looked at.
+        recipe: every setting, but where the points come from.
         data: training points of each seed, float32 or float64 [n, d], all of one shape, or images uint8 [n, C, H, W].
         clusters: how many to find.
 
@@ -45,9 +45,9 @@ class Learner:
         self.scales = [find_scale(x.to(self.device), recipe.scale) for x in data]
         self.inputs = self._build_inputs(data)
         self.box = self.inputs.box(recipe.sampler.margin if recipe.sampler else 0.0)
-        self.choices: list[Choice] | None = None  # once restarts were judged
+        self.choices: list[Choice] | None = None  # once restarts are judged
         if recipe.sampler:
-            build_sgld(recipe.sampler, self.box)  # its settings are refused now, not after the first stage
+            build_sgld(recipe.sampler, self.box)  # so that its settings are refused now, not after the first stage
             check_room(recipe.sampler.buffer, self.inputs.shape, self.device)
         self._check_shares()
 
@@ -81,7 +81,7 @@ class Learner:
         return [Phase(k, name, stages[name], first + k, stages[name].steps) for k, name in enumerate(stages)]
 
     def begin(self, phase: Phase, before: Training | None) -> Training:
-        """Fresh networks, those of the phase before, or in the last phase the best of them."""
+        """Fresh networks, the networks of the phase before, or in the last phase the best of these."""
         refines = phase.name == "refine"
         if before and refines and not self.recipe.clusters_features:
             self._fit_heads(networks_of(before))
@@ -108,14 +108,14 @@ class Learner:
         return StepLosses(self.recipe, phase.stage, self.inputs, training, self.box, self.clusters)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
-        """That of the first data set's best restart at present."""
+        """The diagnosis of the first data set's best restart at present."""
         networks = training.model
         assert isinstance(networks, AnyNetworks)
         restarts = networks.count // len(self.scales)
         return {"best": min(diagnose_networks(networks, self.inputs)[:restarts], key=lambda d: d.certificate)}
 
     def result(self, training: Training) -> tuple[AnyNetworks, list[Choice]]:
-        """What the last phase's training came to.
+        """The result of the last phase's training.
 
         Returns:
             For each data set the network with the lowest certificate, S of them side by side, and how it was chosen.
@@ -137,14 +137,14 @@ class Learner:
         """Continue where `state_dict` was taken.
 
         Raises:
-            ValueError: if these are no choices of this training; or whatever else it fails with.
+            ValueError: if these are not the choices of this training. Damaged states raise other errors, too.
         """
         choices = [Choice(**values) for values in state["choices"] or ()]
         best = [choice.best for choice in choices]
         if best and (len(best) != len(self.scales) or not set(best) <= set(range(self.recipe.restarts))):
             raise ValueError(f"the restarts {best} were chosen")
         self.choices = choices or None
-        walks = state.get("walks")  # runs of before images walked have none
+        walks = state.get("walks")  # older runs, in which no image walked, have none
         if walks is not None:
             self._check_walks(walks)
             self.inputs = replace(self.inputs, walks=walks)
@@ -157,8 +157,8 @@ class Learner:
             raise ValueError("the walks are not among these images")
 
     def _walk_and_cluster(self, networks: AnyNetworks, phase: Phase) -> None:
-        """From here on views of images are walks among what these networks find alike; after the first stage they get
-        the best of some projectors and heads on their features."""
+        """From here on views of images are walks among images that these networks find alike; after the first stage the
+        networks get the best of some projectors and heads on their features."""
         assert isinstance(self.inputs, ImageInputs)
         assert isinstance(networks, ImageNetworks)
         generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
@@ -171,13 +171,13 @@ class Learner:
             for member, own, ends in zip(networks.members, features, walks, strict=True):
                 fresh = self._new_networks(self.recipe.restarts, phase.seed)
                 assert isinstance(fresh, ImageNetworks)
-                found = cluster_features(fresh, own, ends, judged, generator)
-                member.projector.load_state_dict(found.network.projector.state_dict())
-                member.head.load_state_dict(found.network.head.state_dict())
-                self.choices.append(found.choice)
+                best = cluster_features(fresh, own, ends, judged, generator)
+                member.projector.load_state_dict(best.network.projector.state_dict())
+                member.head.load_state_dict(best.network.head.state_dict())
+                self.choices.append(best.choice)
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
-        """Give networks the clusters that embeddings alone do not have; without them none could be judged."""
+        """Give clusters to networks that have embeddings alone, so that they can be judged."""
         if self.recipe.train.weights.used("embeddings"):
             fit_heads(networks, self.inputs, self.clusters)
 

@@ -31,7 +31,7 @@ CHAINS = "chains"  # the replay buffer's name in a Training; it holds [capacity,
 
 
 def build_objective(stage: Stage, clusters: int, dim: int) -> Objective:
-    """The stage's weighted terms with the optimum of each that has one (paper, Proposition 1); dim of embeddings."""
+    """The stage's weighted terms, with their known optima (paper, Proposition 1); `dim` is the embeddings'."""
     weights = dict(stage.weights)
     return Objective(weights, optima(weights, {"prior": math.log(clusters)}, dim))
 
@@ -39,13 +39,13 @@ def build_objective(stage: Stage, clusters: int, dim: int) -> Objective:
 class StepLosses:
     """The losses of a step: a batch and its views, the samples, and every active term, each [K].
 
-    Several processes have a share of the batch and of the chains each, and all have the losses of the whole.
+    With several processes each has a share of the batch and of the chains, and all have the losses of the whole.
 
     Args:
-        recipe: whose network, sampler and guard.
-        stage: whose terms.
+        recipe: has the network, the sampler and the guard.
+        stage: has the terms.
         inputs: the training points or images.
-        training: whose networks and chains.
+        training: has the networks and the chains.
         box: (low, high) to which chains are clamped where the sampler says so.
         clusters: number of logits.
     """
@@ -74,8 +74,8 @@ class StepLosses:
         weights = self.objective.weights(step / self.stage.steps)
         networks, batch = self.networks, self.stage.batch
         x, views = self.inputs.draw(networks.count, batch // processes.count(), self.training.generator)
-        # before the batch, whose graph then takes no room meanwhile
-        chains = self._advance_chains() if weights.get("gen") else None
+        # before the batch, so that its graph takes no memory meanwhile
+        chains = self.advance_chains() if weights.get("gen") else None
         features = networks.encode(torch.cat([x, views], 1)).unflatten(1, (2, -1))
         embeddings = networks.project(processes.join(features, 2).flatten(1, 2))  # [K, 2 * batch, dim]
         logits = networks.classify(embeddings)
@@ -98,21 +98,21 @@ class StepLosses:
         return self.training.model
 
     def _compare_views(self, term: Term, logits: Tensor, embeddings: Tensor) -> Tensor:
-        """A term that compares two views, of which both have logits and embeddings [K, 2 * batch, ...]."""
+        """A term that compares two views; logits and embeddings are both views', [K, 2 * batch, ...]."""
         if "prototypes" in term.needs:
             cosines, view_cosines = (logits * self.temperature).split(self.stage.batch, 1)
             return term.of_cosines(cosines, view_cosines, self.temperature)
         return term.of_embeddings(*embeddings.split(self.stage.batch, 1))
 
     def _energy_terms(self, logits: Tensor, chains: Tensor, penalised: bool) -> dict[str, Tensor]:
-        """L_GEN, and the penalty on the energies where it weighs anything."""
+        """L_GEN, and the penalty on the energies where its weight is not 0."""
         samples = processes.join(self.networks(chains), 1)  # [K, chains of all processes, clusters]
         gap = generative_loss(logits, samples)
         self._check(gap, chains)
         return {"gen": gap, "energy_l2": energy_l2_loss(logits, samples)} if penalised else {"gen": gap}
 
-    def _advance_chains(self) -> Tensor:
-        """Advance some chains of every network; where they are then, [K, chains, ...]."""
+    def advance_chains(self) -> Tensor:
+        """Advance some chains of every network, and return where they are then, [K, chains, ...]."""
         assert self.sampler is not None
         assert self.sgld is not None
         buffer, generator = self.training.buffers[CHAINS], self.training.generator

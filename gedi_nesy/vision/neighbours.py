@@ -9,8 +9,8 @@ from gedi_nesy.vision.networks import AnyNetworks, in_parts
 from gedi_nesy.vision.recipe import View
 from gedi_nesy.vision.views import ImageInputs, random_walks
 
-ENDS = 16  # of walks from each image, which are kept
-VIEWS = 4  # of each image, whose features are averaged
+ENDS = 16  # kept ends of walks from each image
+VIEWS = 4  # views of each image, whose features are averaged
 
 
 def walks_by_features(features: Tensor, view: View, generator: torch.Generator) -> Tensor:
@@ -34,7 +34,7 @@ def walks_by_features(features: Tensor, view: View, generator: torch.Generator) 
 
 @torch.no_grad()
 def mean_features(networks: AnyNetworks, inputs: ImageInputs, generator: torch.Generator) -> Tensor:
-    """The mean features of some views of each image, [K, n, F]; the views stay where they are."""
+    """The mean features of some views of each image, [K, n, F]; the views do not walk."""
     everything = torch.arange(inputs.count, device=inputs.x.device).expand(networks.count, -1)
 
     def encode(rows: Tensor) -> Tensor:

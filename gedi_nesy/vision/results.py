@@ -40,29 +40,29 @@ class Results:
         """Evaluate, then write models, pictures and, last of all, the summary that marks a run as finished."""
         folder = self.session.folder
         networks, choices = self.learner.result(training)
-        seconds = round(self.session.seconds / len(self.data), 2)  # of seeds side by side each one's share
+        seconds = round(self.session.seconds / len(self.data), 2)  # with seeds side by side, each one's share
         runs = [self._build_run(folder, networks, k) for k in range(len(self.data))]
         if processes.rank() == 0:
             self.session.tell("evaluating")
             verdicts = certify(networks, self.learner.inputs, choices)
-            for k, (choice, found) in enumerate(zip(choices, verdicts, strict=True)):
-                self._write_results(folder, runs[k], k, choice, {"certificate": found, "seconds": seconds})
+            for k, (choice, verdict) in enumerate(zip(choices, verdicts, strict=True)):
+                self._write_results(folder, runs[k], k, choice, {"certificate": verdict, "seconds": seconds})
             if len(runs) > 1:
                 folder.write_json("summary.json", self._summarise(runs))
         processes.anyone(True)  # the others wait until everything is written
         return runs
 
-    def _write_results(self, folder: RunFolder, run: Run, k: int, choice: Choice, found: Mapping[str, Any]) -> None:
+    def _write_results(self, folder: RunFolder, run: Run, k: int, choice: Choice, facts: Mapping[str, Any]) -> None:
         """Everything that the k-th seed's folder holds when it is finished."""
         returns = self.session.rollback.returns
         summary = {
             **self._settings(folder, k),
             **run.score(self.data[k]),
-            "certificate": found["certificate"],
+            "certificate": facts["certificate"],
             "restarts": {"best": choice.best, "D": choice.certificates},
             "steps": self.session.time.steps,
             **self.session.time.figures(),
-            "seconds": found["seconds"],
+            "seconds": facts["seconds"],
             **({"returns": returns} if returns else {}),
             **provenance(self.learner.device),
         }

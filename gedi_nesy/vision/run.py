@@ -1,4 +1,4 @@
-"""A trained run of the vision track: its folder, its network, and what it can be asked."""
+"""A trained run of the vision track: its folder, its network, and the questions that it answers."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ from gedi_nesy.vision.networks import AnyNetworks, clusters_in, new_networks
 from gedi_nesy.vision.recipe import TRACKS, Recipe, load_recipe
 from gedi_nesy.vision.scale import Scale, find_box
 
-MARGIN = 0.25  # of the range of the training points, on each side of the box on which densities are normalised
+MARGIN = 0.25  # share of the range of the training points, on each side of the box on which densities are normalised
 PART = 500  # images that go through a network at once
 
 
@@ -42,8 +42,9 @@ class Run:
         self.networks = networks.eval().requires_grad_(False)
 
     def __repr__(self) -> str:
-        of = self.recipe
-        return f"Run({self.folder.path}: {of.recipe} on {of.dataset}, {self.clusters} clusters, seed {of.seed})"
+        recipe = self.recipe
+        data, seed = recipe.dataset, recipe.seed
+        return f"Run({self.folder.path}: {recipe.recipe} on {data}, {self.clusters} clusters, seed {seed})"
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -87,8 +88,8 @@ class Run:
     def sample(self, n: int, *, steps: int = 1000, seed: int = 0) -> Tensor:
         """Draw points [n, d] or images [n, C, H, W], as float32 pixels that may leave [0, 255] a little.
 
-        SGLD chains start uniformly in the box. Of a run that was trained without L_GEN they show what its classifier
-        is sure of, for its energy has never learned to be low where the data is (the paper samples from it in Table 5).
+        SGLD chains start uniformly in the box. In a run that was trained without L_GEN they show what its classifier is
+        sure of, because its energy has never learned to be low at the data (the paper samples from it in Table 5).
 
         Raises:
             UserError: if the run's recipe has no [sampler], or there is nothing to draw.
@@ -100,19 +101,20 @@ class Run:
         shape = self.scale.shape
         if n < 1 or steps < 1:
             raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
-        return self.scale.to_points(draw_samples(self.recipe, self.networks, shape, self.box, n, steps, seed))
+        return self.scale.to_points(sample_inputs(self.recipe, self.networks, shape, self.box, n, steps, seed))
 
     @float32_default()
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
         """Score on the test points of the data set that the run was trained on; images are looked for in `data_dir`."""
-        of = self.recipe
-        return self.score(load_points(of.dataset, of.examples, of.seed, of.data_noise, data_dir))
+        recipe = self.recipe
+        points = load_points(recipe.dataset, recipe.examples, recipe.seed, recipe.data_noise, data_dir)
+        return self.score(points)
 
     def score(self, points: Points) -> dict[str, Any]:
         """Agreement with labels, and in the plane the log-likelihood of the test points, in nats a point.
 
-        The density is normalised numerically on a box around all points; beside it stands that of a kernel density
-        estimate on the training points. Both are densities of the points in their own units.
+        The density is normalised numerically on a box around all points; a kernel density estimate on the training
+        points stands beside it. Both are densities of the points in their own units.
         """
         figures: dict[str, Any] = {}
         if points.y_test is not None:
@@ -143,7 +145,7 @@ class Run:
         shape = tuple(self.scale.shift.shape)
         if x.shape[1:] != shape:
             kind, wanted = ("images" if len(shape) == 3 else "points"), ", ".join(map(str, shape))
-            raise UserError(f"The run takes {kind} of shape [n, {wanted}], found {list(x.shape)}.")
+            raise UserError(f"The run takes {kind} of shape [n, {wanted}], not {list(x.shape)}.")
         for part in x.split(PART if len(shape) == 3 else max(len(x), 1)):
             yield self.scale.to_inputs(part.to(self.scale.shift))[None]
 
@@ -153,7 +155,7 @@ def plane_around(inputs: Tensor) -> Grid:
     return Grid(*find_box(inputs, MARGIN))
 
 
-def draw_samples(
+def sample_inputs(
     recipe: Recipe,
     networks: AnyNetworks,
     shape: tuple[int, ...],
@@ -174,7 +176,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     """Read a finished run of the vision track from its folder.
 
     Raises:
-        UserError: if it is no run folder, or that of several seeds, the run is not finished, or a file is damaged.
+        UserError: if it is no run folder, or it holds several seeds, the run is not finished, or a file is damaged.
     """
     run_folder = RunFolder.open(Path(folder), tracks=TRACKS)
     recipe = load_recipe(str(run_folder / "config.toml"))

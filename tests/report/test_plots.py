@@ -72,6 +72,18 @@ def test_three_panels_leave_the_fourth_place_empty(figure, tmp_path):
     assert [axes.axison for axes in figure["last"].axes] == [True, True, True, False]
 
 
+@pytest.mark.parametrize("weights", [(400.0, 40.0), (0.00594, 0.000745)])
+def test_the_facts_of_a_panel_stay_within_it(weights, figure, tmp_path):
+    rows = [row(i, weight={"energy_l2": weights[i], "gen": 1.0}, energy_l2=-123456.789, gen=1.0) for i in (0, 1)]
+    losses_png(tmp_path / "x.png", rows, {"energy_l2": 0.0})
+    figure["last"].draw_without_rendering()
+    panel = figure["last"].axes[0]
+    assert panel.texts[0].get_window_extent().x1 < figure["last"].bbox.width / 2
+    assert panel.texts[0].get_text().split() == [
+        "weight", f"{weights[0]:.3g}", "→", f"{weights[1]:.3g}", "end", "-123456.789", "optimum", "0.000", "(dashed)",
+    ]  # fmt: skip
+
+
 def test_no_losses_are_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"no losses to draw in .*x.png: none of the 0 rows"):
         losses_png(tmp_path / "x.png", [], {})

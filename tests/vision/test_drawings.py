@@ -9,7 +9,7 @@ from torch import nn
 from gedi_nesy.core.metrics import score
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.vision import picture
+from gedi_nesy.vision import restarts
 from gedi_nesy.vision.certificate import Choice, certify, judged_rows
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.neighbours import ENDS, mean_features, walks_by_features
@@ -114,8 +114,10 @@ def test_small_networks_for_drawings_give_what_their_last_layer_would_see(encode
     assert all(parameter.grad is not None for parameter in networks.parameters())
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_that_walks_resumes_to_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture, "IMAGE_STEPS", 2)
+    monkeypatch.setattr(restarts, "STEPS", 20)
+    monkeypatch.setattr(restarts, "BATCH", 50)
     train("gedi-drawings", out=tmp_path / "whole", **FEW)
     begin, go_on = partial(train, "gedi-drawings", out=tmp_path / "run", **FEW), partial(resume, tmp_path / "run")
     for step, start in ((6, begin), (7, go_on)):  # in the second stage, the only one of so many steps
