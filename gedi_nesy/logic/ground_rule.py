@@ -66,7 +66,7 @@ class Estimate:
         log_prob: [batch]; its gradient is the estimated one.
         error: standard error of `log_prob`, [batch].
         posterior: for each key p(symbol | rule holds, inputs), [batch, values]: the gradient by its log-probabilities.
-        posterior_error: standard error of `posterior`, likewise.
+        posterior_error: standard errors of `posterior`, of the same shapes.
         accepted: how many draws satisfied the rule, int64 [batch].
         draws: how many there were for each example.
     """
