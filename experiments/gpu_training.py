@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from gedi_nesy.networks.resnet import ResNet8, resnet18
 from gedi_nesy.vision.certificate import diagnose_networks
 from gedi_nesy.vision.features import FeatureLosses, FeatureNetwork, features_of
 from gedi_nesy.vision.learner import networks_of
-from gedi_nesy.vision.losses import StepLosses
+from gedi_nesy.vision.losses import StepLosses, build_sgld
 from gedi_nesy.vision.networks import in_parts
 from gedi_nesy.vision.probe import knn_accuracy
 from gedi_nesy.vision.recipe import Recipe, load_recipe
@@ -201,8 +201,11 @@ def save_samples(job: Job, trial: Trial, recipe: Recipe) -> None:
     assert isinstance(trial.losses, StepLosses)
     inputs = trial.losses.inputs
     assert isinstance(inputs, ImageInputs)
+    assert recipe.sampler is not None
+    box = inputs.box(recipe.sampler.margin)
+    sgld = replace(build_sgld(recipe.sampler, box, inputs.ground()), steps=8 if job.dry else 500)
     with evaluating(networks):
-        drawn = sample_inputs(recipe, networks, inputs.shape, inputs.box(0.0), 64, 8 if job.dry else 500, 0)
+        drawn = sample_inputs(networks, sgld, inputs.shape, box, 64, 0)
     save_image(inputs.scales[0].to_points(drawn).clamp(0, 255) / 255, job.out / "samples.png")
 
 

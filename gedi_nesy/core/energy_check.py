@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.core.energy import energy
+from gedi_nesy.core.nearest import nearest
 from gedi_nesy.core.sgld import SGLD
 
 SAMPLES = 192  # chains from uniform noise
@@ -55,8 +56,8 @@ def check_energy(
     own, others = model(views), model(samples)
     gap = (energy(own).mean() - energy(others).mean()).item()
     variety = (_entropy_of_mean(others) / _entropy_of_mean(own).clamp_min(1e-6)).item()
-    between = _nearest(data[:SAMPLES], data, itself=True).median().clamp_min(1e-6)
-    distance = (_nearest(samples, data).median() / between).item()
+    between = nearest(data[:SAMPLES], data, itself=True)[0].median().clamp_min(1e-6)
+    distance = (nearest(samples, data)[0].median() / between).item()
     return EnergyCheck(gap, variety, distance, energy_failures(gap, variety, distance))
 
 
@@ -72,11 +73,3 @@ def energy_failures(gap: float, variety: float, distance: float) -> tuple[str, .
 
 def _entropy_of_mean(logits: Tensor) -> Tensor:
     return torch.special.entr(logits.softmax(-1).mean(0)).sum()
-
-
-def _nearest(x: Tensor, data: Tensor, itself: bool = False) -> Tensor:
-    """The Euclidean distance of each x to the nearest of the data; where x is the data's beginning, to another one."""
-    distances = torch.cdist(x.flatten(1), data.flatten(1))
-    if itself:
-        distances[torch.arange(len(x)), torch.arange(len(x))] = torch.inf
-    return distances.min(1).values

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from gedi_nesy.errors import UserError
 
+BINS = 15  # of confidence, as Guo et al. have them
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -43,6 +45,41 @@ def score(predictions: Tensor, labels: Tensor, classes: int) -> Scores:
         cluster_accuracy=float(matched / len(true)),
         confusion=confusion,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How far the probabilities of the predictions are right, in BINS bins of equal width (Guo et al. 2017).
+
+    Attributes:
+        confidence: mean probability of the predicted class in each bin, [BINS]; 0 where it is empty.
+        accuracy: share of the predictions that are right in each bin, [BINS]; 0 where it is empty.
+        counts: how many predictions are in each bin, int [BINS].
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def ece(self) -> float:
+        """The expected calibration error: the mean of |confidence - accuracy| over all predictions, in [0, 1]."""
+        return float(np.abs(self.confidence - self.accuracy) @ self.counts / self.counts.sum())
+
+
+def calibrate(log_probs: Tensor, labels: Tensor) -> Calibration:
+    """Hold the probabilities of predictions against labels.
+
+    Args:
+        log_probs: log p(y|x), [n, classes], n at least 1.
+        labels: int64 [n]; one that is no class makes its prediction wrong.
+    """
+    highest, predictions = log_probs.cpu().double().max(-1)
+    confidence, right = highest.exp().numpy(), (predictions == labels.cpu()).double().numpy()
+    bins = np.ceil(confidence * BINS).astype(int).clip(1, BINS) - 1  # (0, 1/BINS], (1/BINS, 2/BINS], ...
+    counts = np.bincount(bins, minlength=BINS)
+    means = [np.bincount(bins, values, BINS) / np.maximum(counts, 1) for values in (confidence, right)]
+    return Calibration(means[0], means[1], counts)
 
 
 def batch_nmi(predictions: Tensor, labels: Tensor, batch: int) -> float:

@@ -83,7 +83,7 @@ TERMS: Mapping[str, Term] = {
     "prior": Term("average prediction against the prior"),  # its optimum depends on its form
     "inv": Term("cross-entropy of two views", 0.0),
     "labels": Term("cross-entropy to the labels given", 0.0, needs=("rule",), guides=False),
-    "teacher": Term("cross-entropy to the teacher’s posteriors", needs=("rule", "teacher")),  # optimum: their entropy
+    "teacher": Term("cross-entropy to the teacher’s posteriors", needs=("teacher",)),  # optimum: their entropy
     "energy_l2": Term("mean squared energies", 0.0, "nats²", needs=("gen",), guides=False),
     "infonce": Term("−log P(other view | all other images)", needs=("embeddings",), loss=info_nce_loss),
     "ebclr": Term("InfoNCE on squared distances", needs=("embeddings", "unit length"), loss=ebclr_loss),

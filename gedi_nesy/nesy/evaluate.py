@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gedi_nesy.core.metrics import Scores, score
+from gedi_nesy.core.metrics import Calibration, Scores, calibrate, score
 from gedi_nesy.core.objective import Diagnosis, diagnose
 from gedi_nesy.data import Images
 from gedi_nesy.errors import UserError
@@ -33,9 +33,17 @@ def predict_log_probs(net: nn.Module, inputs: Tensor) -> Tensor:
     return torch.cat([net(chunk).log_softmax(-1) for chunk in inputs.split(CHUNK)])
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What labels say of a network's predictions and of their probabilities."""
+
+    scores: Scores
+    calibration: Calibration
+
+
 def score_network(
     net: nn.Module, domain: tuple[object, ...], images: Images, reading: Reading, device: torch.device
-) -> Scores:
+) -> Judged:
     """Score a network on all test images whose class is one of its symbols."""
     symbol_of_class = torch.full((len(images.classes),), -1)
     for index, symbol in enumerate(domain):
@@ -43,7 +51,8 @@ def score_network(
     labels = symbol_of_class[images.y_test]
     known = labels >= 0
     inputs = reading.scale.to_inputs(images.x_test[known].to(device))
-    return score(predict_log_probs(net, inputs).argmax(-1), labels[known], len(domain))
+    log_probs = predict_log_probs(net, inputs)
+    return Judged(score(log_probs.argmax(-1), labels[known], len(domain)), calibrate(log_probs, labels[known]))
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,23 @@ def diagnose_networks(networks: nn.ModuleDict, marginals: Mapping[Key, Tensor], 
     }
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a run is.
+
+    Attributes:
+        figures: for `summary.json`.
+        networks: of each whose symbols are classes of labelled images, what labels say.
+        loader: the examples that it was evaluated on.
+        fit: how they fit the rule.
+    """
+
+    figures: dict[str, Any]
+    networks: Mapping[str, Judged]
+    loader: Loader
+    fit: Fit
+
+
 def evaluate_networks(
     networks: nn.ModuleDict,
     constraint: Constraint,
@@ -132,19 +158,20 @@ def evaluate_networks(
     readings: Readings,
     device: torch.device,
     each_once: bool = False,
-) -> tuple[dict[str, Any], dict[str, Scores]]:
-    """All test figures of `summary.json`, and the scores of each network whose symbols are classes of the images.
+) -> Evaluation:
+    """Evaluate on the test images.
 
-    The first such network's figures are at the top level. What another network reads shows in the rule's figures only.
-    Examples of the rule are drawn from the test images, or use `each_once`.
+    The figures of the first network whose symbols are classes of the images are at the top level. What another network
+    reads shows in the rule's figures only. Examples of the rule are drawn from the test images, or use `each_once`.
     """
     domains = {call.network: call.domain for call in naming_calls(constraint, images.classes).values()}
-    scores = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
-    figures: dict[str, Any] = {name: _figures(result) for name, result in scores.items()}
+    judged = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
+    own: dict[str, Any] = {name: _figures(one) for name, one in judged.items()}
     examples = cut_test_examples(constraint, images) if each_once else draw_test_examples(constraint, images)
-    rule = fit_to_rule(networks, constraint, Loader(examples, constraint, readings, device)).figures("test_")
-    first = next(iter(figures.values()))
-    return first | rule | ({"networks": figures} if len(figures) > 1 else {}), scores
+    loader = Loader(examples, constraint, readings, device)
+    fit = fit_to_rule(networks, constraint, loader)
+    figures = next(iter(own.values())) | fit.figures("test_") | ({"networks": own} if len(own) > 1 else {})
+    return Evaluation(figures, judged, loader, fit)
 
 
 def draw_test_examples(constraint: Constraint, images: Images) -> Examples:
@@ -160,10 +187,12 @@ def draw_test_examples(constraint: Constraint, images: Images) -> Examples:
     return draw_examples(constraint, images.x_test, images.y_test, images.classes, n, generator)
 
 
-def _figures(scores: Scores) -> dict[str, float]:
+def _figures(judged: Judged) -> dict[str, float]:
+    scores = judged.scores
     return {
         "accuracy": scores.accuracy,
         "nmi": scores.nmi,
         "ami": scores.ami,
         "cluster_accuracy": scores.cluster_accuracy,
+        "ece": judged.calibration.ece,
     }

@@ -25,7 +25,7 @@ from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.evaluate import diagnose_networks
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.labels import read_labels
-from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, warp_some
+from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, renewal
 from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.reading import find_readings
@@ -213,7 +213,7 @@ class Learner:
             net, reading = model.networks(0)[name], self.loader.readings[name]
             room, box = settings.buffer // share, (reading.scale.low, reading.scale.high)
             buffer = ReplayBuffer(room, of.input, *box, settings.reinit, generator, self.device)
-            sgld, renew = build_sgld(settings, reading, of, net), warp_some(settings.warp, reading)
+            sgld, renew = build_sgld(settings, reading, of, net), renewal(settings.warp, reading)
             count = settings.chains // share
             chains[name] = Chains(net, sgld, buffer, count, generator, ahead=settings.ahead, renew=renew)
         return chains

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.deformation import deformation_distance, normalise_shape
+from gedi_nesy.views.deformation import deformation_distance, normalise_shape
 from gedi_nesy.views.drawings import ground_of_each
 
 SIDE = 28  # pixels: larger drawings are compared at this size

@@ -40,9 +40,8 @@ from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.nesy.shares import join_outputs, own_rows
 from gedi_nesy.networks.heads import TEMPERATURE
 from gedi_nesy.runs.rollback import Guard
-from gedi_nesy.views.drawings import Warp
+from gedi_nesy.views.drawings import warp_some
 
-LITTLE = Warp(rotation=8.0, scale=0.08, shear=0.1, shift=0.07, elastic=0.04)  # what `sampler.warp` does to a chain
 Others = Mapping[str, Sequence[Tensor]]  # for each network the inputs that L_GEN tells from its images
 Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
@@ -286,15 +285,9 @@ def compiles(network: nn.Module, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def warp_some(share: float, reading: Reading) -> Renew | None:
-    """The warp of a share of the chains, a little, so that they spread over the data's own variation; drawings only."""
+def renewal(share: float, reading: Reading) -> Renew | None:
+    """The warp of a share of the chains, a little; of drawings only."""
     if not share or reading.kind != "drawing":
         return None
-
-    def warp(chains: Tensor, generator: torch.Generator) -> Tensor:
-        each = chains.reshape(-1, *reading.shape)
-        warped = LITTLE(each, reading.surroundings(each), generator).view_as(chains)
-        chosen = torch.rand(len(chains), 1, 1, 1, generator=generator, device=chains.device) < share
-        return torch.where(chosen, warped, chains)
-
-    return warp
+    channels, surroundings = reading.shape[0], reading.surroundings
+    return lambda chains, generator: warp_some(chains, share, channels, surroundings, generator)

@@ -20,11 +20,11 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.deformation import affinity
 from gedi_nesy.nesy.labels import Labels
 from gedi_nesy.nesy.likeness import Likeness, by_cosine, by_shape
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Matching, Recipe
+from gedi_nesy.views.deformation import affinity
 
 LABELLED = 0.2  # share of all inputs as which the labelled ones count together
 LARGEST_POOL = 3000  # images; every two of them are compared

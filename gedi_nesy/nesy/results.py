@@ -5,16 +5,15 @@ from typing import Any
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
-from gedi_nesy.core.metrics import Scores
 from gedi_nesy.data import Images
 from gedi_nesy.nesy.certificate import certificate, readings, readings_seen
 from gedi_nesy.nesy.energies import check_energies
-from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks
+from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_to_rule
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.learner import Learner, candidates_of
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
-from gedi_nesy.nesy.rows import score_rows
+from gedi_nesy.nesy.rows import row_figures
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.nesy.support import predicted_support
 from gedi_nesy.runs.folder import provenance
@@ -49,11 +48,12 @@ class Results:
     def _write(self, run: Run, seconds: float) -> None:
         self.session.tell("evaluating")
         folder, learner = run.folder, self.learner
-        figures, scores = self._evaluate(run)
-        summary = self._settings() | figures | self._verdict(run) | {"seconds": seconds} | provenance(learner.device)
+        evaluation = self._evaluate(run)
+        figures = evaluation.figures | self._verdict(run)
+        summary = self._settings() | figures | {"seconds": seconds} | provenance(learner.device)
         run.save()
         self.session.tell("drawing the pictures")
-        draw_pictures(run, summary, scores, learner.loader)
+        draw_pictures(run, summary, evaluation, learner.loader)
         folder.write_json("summary.json", summary)
 
     def _verdict(self, run: Run) -> dict[str, Any]:
@@ -90,9 +90,11 @@ class Results:
             **self.session.time.figures(),
         }
 
-    def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
-        """The test figures; without labelled images only how the rule fares on the training examples."""
+    def _evaluate(self, run: Run) -> Evaluation:
+        """On the test images; without labelled images only how the rule fares on the training examples."""
         if self.images:
-            each_once = self.recipe.each_once
-            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device, each_once)
-        return score_rows(run.networks, run.constraint, self.learner.loader, "train_"), {}
+            once = self.recipe.each_once
+            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device, once)
+        loader = self.learner.loader
+        fit = fit_to_rule(run.networks, run.constraint, loader)
+        return Evaluation(row_figures(fit, run.constraint, loader, "train_"), {}, loader, fit)

@@ -247,7 +247,7 @@ class Run:
             loader = Loader(examples, self.constraint, self.readings, self.device)
             return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
         images, once = self.images(data_dir), whole or self.recipe.each_once
-        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device, once)[0]
+        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device, once).figures
 
     def export(self, path: str | Path, network: str | None = None) -> None:
         """Write a network as a TorchScript file, which `torch.jit.load` reads without this package.

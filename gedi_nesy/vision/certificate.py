@@ -1,12 +1,13 @@
 """What finished networks can say about themselves without labels, and the choice among restarts by it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.metrics import score
 from gedi_nesy.core.modes import evaluating
 from gedi_nesy.core.objective import Diagnosis, diagnose, uniform_log_prior
@@ -21,6 +22,7 @@ AGREED = 0.97  # of the points: two good restarts that differ on more are two di
 # with a D below it had 0.957 of the test digits right or more; all others had a D above 0.076 and 0.931 or fewer. The
 # network learns on after them, so that it agrees with good ones on less.
 TOLERANCE_OF_WALKS, AGREED_OF_WALKS = 0.07, 0.95
+ENDLESS = "samples leave the finite numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,9 @@ def choose(networks: AnyNetworks, inputs: AnyInputs) -> list[Choice]:
     ]
 
 
-def certify(networks: AnyNetworks, inputs: AnyInputs, choices: Sequence[Choice]) -> list[dict[str, Any]]:
+def certify(
+    networks: AnyNetworks, inputs: AnyInputs, choices: Sequence[Choice], energies: Sequence[EnergyCheck | None] = ()
+) -> list[dict[str, Any]]:
     """The verdict on the chosen network of each data set, whatever it was trained on afterwards.
 
     It is certified when the diagnosis names no failure, D is below the tolerance (by Proposition 1 none of the three
@@ -83,11 +87,29 @@ def certify(networks: AnyNetworks, inputs: AnyInputs, choices: Sequence[Choice])
 
     Warps leave the views of images that walk uncertain, even when all is well. There D and the other restarts are taken
     on the features, and of the diagnosis only a collapse counts.
+
+    Where energies of images were checked (`vision.energies`), one that does not model them is a reason for doubt, too.
     """
     log_probs, view_log_probs = predict(networks, inputs)
     diagnoses = _diagnose(log_probs, view_log_probs)
     walked = isinstance(inputs, ImageInputs) and inputs.walks is not None
-    return [_verdict(*each, walked) for each in zip(diagnoses, log_probs, choices, strict=True)]
+    verdicts = [_verdict(*each, walked) for each in zip(diagnoses, log_probs, choices, strict=True)]
+    return [_with_energy(*both) for both in zip(verdicts, energies, strict=True)] if energies else verdicts
+
+
+def _with_energy(verdict: Mapping[str, Any], energy: EnergyCheck | None) -> dict[str, Any]:
+    failures = energy.failures if energy else (ENDLESS,)
+    figures = {
+        "certified": verdict["certified"] and not failures,
+        "failures": [*verdict["failures"], *failures],
+    }
+    if energy:
+        figures |= {
+            "energy_gap": energy.gap,
+            "sample_variety": energy.variety,
+            "sample_distance": energy.distance,
+        }
+    return {**verdict, **figures}
 
 
 def _verdict(diagnosis: Diagnosis, log_probs: Tensor, choice: Choice, walked: bool) -> dict[str, Any]:

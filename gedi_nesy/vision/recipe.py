@@ -175,8 +175,23 @@ class Stage(recipe.Stage):
         return self
 
 
+class Student(Stage):
+    """A last stage with a fresh network, which learns from what the networks before it predict.
+
+    Attributes:
+        network: the student's own.
+        views: of each image, over which the teacher's predictions are averaged.
+    """
+
+    network: Network
+    views: PositiveInt = 8
+
+
 class Recipe(recipe.RunRecipe):
     """A complete description of a run: `restarts` networks through `pretrain` and `train`, the best one `refine`d.
+
+    A `student` of images learns from it at last: L_GEN from the first step on gives better energies than L_GEN on a
+    network that knows the clusters already.
 
     Where images walk, one network goes through all, and the restarts are of its projector and head before `train`.
     """
@@ -199,6 +214,7 @@ class Recipe(recipe.RunRecipe):
     pretrain: Stage | None = None
     train: Stage
     refine: Stage | None = None
+    student: Student | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -208,7 +224,7 @@ class Recipe(recipe.RunRecipe):
     @property
     def stages(self) -> dict[str, Stage]:
         """The stages in their order."""
-        stages = {"pretrain": self.pretrain, "train": self.train, "refine": self.refine}
+        stages = {"pretrain": self.pretrain, "train": self.train, "refine": self.refine, "student": self.student}
         return {name: stage for name, stage in stages.items() if stage}
 
     @property
@@ -219,13 +235,23 @@ class Recipe(recipe.RunRecipe):
     @property
     def has_energy_model(self) -> bool:
         """Whether the final networks are trained with L_GEN, so that their energies and samples mean something."""
-        return not (self.refine or self.train).weights.gen.is_zero
+        return not self.last.weights.gen.is_zero
+
+    @property
+    def last(self) -> Stage:
+        """The stage whose network is the run's."""
+        return self.student or self.refine or self.train
+
+    def network_of(self, stage: Stage) -> Network:
+        """What a stage trains: the student a network of its own."""
+        return stage.network if isinstance(stage, Student) else self.network
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":
         self._check_images() if self.track == "images" else self._check_points()
         for stage in self.stages.values():
-            if self.network.has_batch_norm and not stage.weights.gen.is_zero:
+            network = self.network_of(stage)
+            if network.has_batch_norm and not stage.weights.gen.is_zero:
                 raise ValueError("weights.gen needs a network without batch norm, which ties the energies of a batch")
             if self.sampler is None and not stage.weights.gen.is_zero:
                 raise ValueError("weights.gen needs a [sampler]")
@@ -233,11 +259,13 @@ class Recipe(recipe.RunRecipe):
                 if stage.weights.gen.is_zero:
                     raise ValueError(f"weights.{name} goes with weights.gen, which is 0")
             for name in stage.weights.used("prototypes"):
-                if self.network.head != "cosine":
+                if network.head != "cosine":
                     raise ValueError(f'weights.{name} needs network.head = "cosine", whose prototypes it learns')
             for name in stage.weights.used("whitening"):
-                if stage.batch <= self.network.projector[-1]:
+                if stage.batch <= network.projector[-1]:
                     raise ValueError(f"weights.{name} needs a batch of more images than the projector has outputs")
+            if stage is not self.student and stage.weights.used("teacher"):
+                raise ValueError("weights.teacher is for the [student], whose teacher is the network before it")
         self._check_clusters()
         return self
 
@@ -280,8 +308,12 @@ class Recipe(recipe.RunRecipe):
             raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
         if self.view.warp:
             raise ValueError("view.warp is for images; network.encoder is for points")
+        if self.sampler and (self.sampler.reference or self.sampler.warp):
+            raise ValueError("sampler.reference and sampler.warp are for images; network.encoder is for points")
         if self.network.batch_norm:
             raise ValueError("network.batch_norm is for images; network.encoder is for points")
+        if self.student:
+            raise ValueError("[student] is for images; network.encoder is for points")
 
 
 def recipe_names() -> list[str]:

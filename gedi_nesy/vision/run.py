@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.energy import energy, log_density_gradient
+from gedi_nesy.core.energy import log_density, log_density_gradient
+from gedi_nesy.core.reference import Reference
+from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data.points import Points, load_points
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.device import find_device, float32_default
 from gedi_nesy.runs.folder import RunFolder
 from gedi_nesy.vision.agreement import score_clusters
 from gedi_nesy.vision.density import Grid, kde_log_likelihood, log_likelihood
-from gedi_nesy.vision.losses import build_sgld
+from gedi_nesy.vision.losses import build_sgld, reference_of
 from gedi_nesy.vision.networks import AnyNetworks, clusters_in, new_networks
 from gedi_nesy.vision.recipe import TRACKS, Recipe, load_recipe
 from gedi_nesy.vision.scale import Scale, find_box
@@ -33,12 +35,19 @@ class Run:
         networks: the trained network, a stack of one, in eval mode.
         scale: how points or images become its inputs.
         box: (low, high) of its inputs, on which the density is normalised and where samples start.
+        ground: what its images are drawn on, as an input, [C, 1, 1]; None of points.
     """
 
     def __init__(
-        self, folder: RunFolder, recipe: Recipe, networks: AnyNetworks, scale: Scale, box: tuple[float, float]
+        self,
+        folder: RunFolder,
+        recipe: Recipe,
+        networks: AnyNetworks,
+        scale: Scale,
+        box: tuple[float, float],
+        ground: Tensor | None = None,
     ) -> None:
-        self.folder, self.recipe, self.scale, self.box = folder, recipe, scale, box
+        self.folder, self.recipe, self.scale, self.box, self.ground = folder, recipe, scale, box, ground
         self.networks = networks.eval().requires_grad_(False)
 
     def __repr__(self) -> str:
@@ -75,15 +84,26 @@ class Run:
         """The most probable cluster of each point, int64 [n]."""
         return self.log_probs(x).argmax(-1)
 
+    @property
+    def reference(self) -> Reference | None:
+        """r(x) of p(x) ∝ exp(-E(x)) r(x); None where it is uniform."""
+        return reference_of(self.recipe.sampler if self.recipe.has_energy_model else None, self.ground)
+
     @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:
-        """E(x) = -logsumexp f(x), [n], in nats."""
-        return energy(self._logits(x))
+        """-log p(x) up to a constant, [n], in nats: E(x) = -logsumexp f(x), with a reference E(x) - log r(x)."""
+        parts = [-log_density(self.networks(part)[0], part[0], self.reference) for part in self._inputs(x)]
+        return torch.cat(parts)
 
     def ood_score(self, x: Tensor) -> Tensor:
         """s(x) = -||d log p(x)/dx||_2 with x in units of the network's inputs, [n] (paper, Section N)."""
-        gradients = [log_density_gradient(self.networks, part)[0] for part in self._inputs(x)]
-        return torch.cat([-gradient.flatten(1).norm(dim=1) for gradient in gradients])
+        scores = []
+        for part in self._inputs(x):
+            gradient = log_density_gradient(self.networks, part)[0]
+            if self.reference:
+                gradient = gradient + self.reference.gradient(part[0])
+            scores.append(-gradient.flatten(1).norm(dim=1))
+        return torch.cat(scores)
 
     def sample(self, n: int, *, steps: int = 1000, seed: int = 0) -> Tensor:
         """Draw points [n, d] or images [n, C, H, W], as float32 pixels that may leave [0, 255] a little.
@@ -98,10 +118,10 @@ class Run:
             raise UserError(
                 f"The recipe of {self.folder.path} has no [sampler], so nothing can be drawn from its energy."
             )
-        shape = self.scale.shape
         if n < 1 or steps < 1:
             raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
-        return self.scale.to_points(sample_inputs(self.recipe, self.networks, shape, self.box, n, steps, seed))
+        sgld = replace(build_sgld(self.recipe.sampler, self.box, self.ground), steps=steps)
+        return self.scale.to_points(sample_inputs(self.networks, sgld, self.scale.shape, self.box, n, seed))
 
     @float32_default()
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
@@ -133,8 +153,9 @@ class Run:
         return figures
 
     def save(self) -> None:
-        """Write model.safetensors: the network, the scale and the box."""
+        """Write model.safetensors: the network, the scale, the box and the ground."""
         rest = {"scale.shift": self.scale.shift, "scale.spread": self.scale.spread, "box": torch.tensor(self.box)}
+        rest |= {} if self.ground is None else {"ground": self.ground}
         self.folder.save_model({f"networks.{k}": v for k, v in self.networks.state_dict().items()} | rest)
 
     def _logits(self, x: Tensor) -> Tensor:
@@ -156,20 +177,13 @@ def plane_around(inputs: Tensor) -> Grid:
 
 
 def sample_inputs(
-    recipe: Recipe,
-    networks: AnyNetworks,
-    shape: tuple[int, ...],
-    box: tuple[float, float],
-    n: int,
-    steps: int,
-    seed: int,
+    networks: AnyNetworks, sgld: SGLD, shape: tuple[int, ...], box: tuple[float, float], n: int, seed: int
 ) -> Tensor:
-    """Inputs that the energy model of one network draws, [n, *shape]: chains of `steps` steps from noise in the box."""
-    assert recipe.sampler is not None
+    """Inputs that the energy model of one network draws, [n, *shape], by chains from noise in the box."""
     device = next(networks.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     start = torch.empty(1, n, *shape, device=device, dtype=torch.float32).uniform_(*box, generator=generator)
-    return replace(build_sgld(recipe.sampler, box), steps=steps)(networks, start, generator)[0]
+    return sgld(networks, start, generator)[0]
 
 
 def load_run(folder: str | Path, device: str = "cpu") -> Run:
@@ -187,6 +201,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
         state = {name: tensor.to(place) for name, tensor in run_folder.load_model().items()}
         scale = Scale(state.pop("scale.shift"), state.pop("scale.spread"))
         low, high = state.pop("box").tolist()
+        ground = state.pop("ground", None)
         weights = {name.removeprefix("networks."): tensor for name, tensor in state.items()}
         networks = new_networks(recipe, 1, scale.shape, clusters_in(weights, recipe), 0)
         networks = networks.to(place, torch.float32)
@@ -195,4 +210,4 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
             raise ValueError(f"the box [{low}, {high}] or the spread {scale.spread} is none")
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{run_folder / 'model.safetensors'} does not fit {run_folder / 'config.toml'}.") from error
-    return Run(run_folder, recipe, networks, scale, (low, high))
+    return Run(run_folder, recipe, networks, scale, (low, high), ground)

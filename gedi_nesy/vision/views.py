@@ -9,6 +9,7 @@ from scipy.sparse import identity
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
+from gedi_nesy.core.reference import ground_of
 from gedi_nesy.errors import UserError
 from gedi_nesy.views.choose import DrawingView
 from gedi_nesy.views.drawings import add_noise
@@ -20,6 +21,7 @@ WALKS = 128  # walks in advance from each point
 # Least share of their nearest points, themselves counted, that two neighbours have in common: at 0.6 the graph of a
 # thin cluster falls apart, at 0 stray points bridge gaps.
 SHARED = 0.5
+GROUND = 1000  # images whose median is the ground
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,11 @@ class Inputs:
             raise UserError("All points are the same, so there is nothing to learn from them; give points that differ.")
         return find_box(self.x, margin)
 
-    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch for each of K networks, S divides K, with a view of each point: two tensors [K, batch, d].
+    def ground(self) -> None:
+        """Points lie on no ground."""
+
+    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch for each of K networks, S divides K: numbers [K, batch], points and a view of each [K, batch, d].
 
         Points are drawn independently, so a small data set makes batches as large as any.
         """
@@ -71,7 +76,7 @@ class Inputs:
         x = self.points(rows)
         if self.anchor_noise:
             x = add_noise(x, self.anchor_noise, generator)
-        return x, self.view(rows, generator)
+        return rows, x, self.view(rows, generator)
 
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the points with these numbers, [K, batch] -> [K, batch, d]."""
@@ -127,16 +132,24 @@ class ImageInputs:
         extremes = torch.tensor([0, 255], device=self.x.device).view(2, 1, 1, 1)
         return find_box(torch.stack([scale.to_inputs(extremes) for scale in self.scales]), margin)
 
-    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch for each of K networks, S divides K, with a view of each image: two tensors [K, batch, C, H, W].
+    def ground(self) -> Tensor:
+        """What the images are drawn on, as an input, [C, 1, 1]: the median of each channel."""
+        return ground_of(self.scales[0].to_inputs(self.x[0, :GROUND]))
+
+    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch for each of K networks, S divides K: numbers [K, batch], anchors and views [K, batch, C, H, W]."""
+        rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
+        return rows, self.anchors(rows, generator), self.view(rows, generator)
+
+    def anchors(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """What views are of, and L_GEN's data, [K, batch] -> [K, batch, C, H, W].
 
         The image beside its view can itself be noisy, or another view, one that does not walk.
         """
-        rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
         if self.how.anchor == "view":
-            return self.changed(rows, generator), self.view(rows, generator)
+            return self.changed(rows, generator)
         x = self.points(rows)
-        return (add_noise(x, self.noise, generator) if self.how.anchor == "noise" else x), self.view(rows, generator)
+        return add_noise(x, self.noise, generator) if self.how.anchor == "noise" else x
 
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the images with these numbers, [K, batch] -> [K, batch, C, H, W]."""

@@ -7,6 +7,8 @@ from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.cards import show_examples
+from gedi_nesy.nesy.evaluate import fit_to_rule
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table
@@ -122,7 +124,8 @@ def test_a_run_trains_on_a_table_without_any_label(run):
     assert run.summary["recipe"] == "gedi-nesy-few"  # as for so many examples of a data set
     assert run.summary["dataset"] == "table"
     report = (run.folder / "report.html").read_text()
-    for words in ("<h1>GEDI-NeSy on table, 30 examples</h1>", "Rule satisfied", "Images by symbol", "Rows to look at"):
+    title = "<h1>GEDI-NeSy on table, 30 examples</h1>"
+    for words in (title, "Rule satisfied", "Images by symbol", "Examples of the rule"):
         assert words in report
 
 
@@ -149,6 +152,20 @@ def test_rows_that_break_the_rule_come_first_then_the_least_likely(folder, dark_
     assert found["constraint_satisfaction"] == pytest.approx(2 / 3)
     p = torch.tensor([-1.0, 1.0]).mul(2).sigmoid()  # of a light image in line 3: x is -1
     assert found["doubtful_rows"][2]["log_prob"] == pytest.approx((p**2).sum().log().item(), abs=1e-5)
+
+
+def test_a_report_shows_the_doubtful_rows_first_then_others(folder, dark_and_light):
+    rule, networks = dark_and_light
+    lines = ["X,Y", "images/0.png,images/9.png", *["images/0.png,images/0.png"] * 20]
+    examples = read_table(write(folder, "\n".join(lines) + "\n"), rule)
+    loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
+    least, others = show_examples(fit_to_rule(networks, rule, loader), rule, loader).values()
+    assert (least[0].facts, least[0].breaks) == ("line 2", True)
+    assert least[0].head.startswith("breaks the rule, P = 0.")
+    assert [(shown.symbol, shown.is_wrong) for shown in least[0].images] == [("0", False), ("1", False)]
+    assert least[0].images[1].image.max().item() == pytest.approx(180 / 255)
+    assert not {card.facts for card in least} & {card.facts for card in others}
+    assert len(least) + len(others) == 21
 
 
 def test_the_most_probable_answer_is_summed_over_symbols(folder, dark_and_light):

@@ -220,15 +220,15 @@ def views_of(x, **how):
 
 def test_what_a_view_is_a_view_of():
     x = torch.randint(256, (50, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    clean, view = views_of(x).draw(2, 400, torch.Generator().manual_seed(1))
+    _, clean, view = views_of(x).draw(2, 400, torch.Generator().manual_seed(1))
     assert clean.shape == (2, 400, 3, 8, 8)
     assert (view - clean).std().item() == pytest.approx(0.1, abs=0.005)
     assert clean.abs().max() <= 1
     known = {tuple(image.flatten().tolist()) for image in views_of(x).points(torch.arange(50)[None])[0]}
     assert all(tuple(image.flatten().tolist()) in known for image in clean[0, :20])
-    noisy, view = views_of(x, anchor="noise").draw(1, 400, torch.Generator().manual_seed(1))
+    _, noisy, view = views_of(x, anchor="noise").draw(1, 400, torch.Generator().manual_seed(1))
     assert (view - noisy).std().item() == pytest.approx(0.1 * math.sqrt(2), abs=0.005)
-    one, other = views_of(x, anchor="view", flip=0.5).draw(1, 400, torch.Generator().manual_seed(1))
+    _, one, other = views_of(x, anchor="view", flip=0.5).draw(1, 400, torch.Generator().manual_seed(1))
     assert (one - other).std() > 0.3  # one of them is flipped, in half of the pairs
 
 

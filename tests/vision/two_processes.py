@@ -118,8 +118,9 @@ def record(name: str, overrides: dict, data: Path) -> dict:
 
     class Recording:
         def draw(self, *arguments):
-            drawn["batch"] = tuple(part.double() for part in inputs.draw(*arguments))
-            return drawn["batch"]
+            rows, *parts = inputs.draw(*arguments)
+            drawn["batch"] = tuple(part.double() for part in parts)
+            return rows, *drawn["batch"]
 
     def record_chains():
         drawn["chains"] = advance()
