@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gedi_nesy.core.objective import Objective
     from gedi_nesy.core.sgld import SGLD, ReplayBuffer
     from gedi_nesy.logic.constraint import Constraint
+    from gedi_nesy.logic.ground_rule import GroundRule
     from gedi_nesy.nesy.run import Run, load_run
     from gedi_nesy.nesy.train import train
     from gedi_nesy.vision.estimator import GEDIClustering
@@ -20,6 +21,7 @@ __all__ = [
     "SGLD",
     "Constraint",
     "GEDIClustering",
+    "GroundRule",
     "Objective",
     "ReplayBuffer",
     "Run",
@@ -34,6 +36,7 @@ _PLACES = {
     "SGLD": "core.sgld",
     "Constraint": "logic.constraint",
     "GEDIClustering": "vision.estimator",
+    "GroundRule": "logic.ground_rule",
     "Objective": "core.objective",
     "ReplayBuffer": "core.sgld",
     "Run": "nesy.run",

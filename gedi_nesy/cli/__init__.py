@@ -4,7 +4,7 @@ import click
 
 from gedi_nesy.cli.group import Commands
 
-OF_A_RULE = ("train", "compare", "evaluate", "predict", "query", "sample", "ood", "check", "demo", "recipes")
+OF_A_RULE = ("train", "compare", "evaluate", "predict", "query", "sample", "ood", "check", "demo", "export", "recipes")
 MODULES = dict.fromkeys(OF_A_RULE, "gedi_nesy.cli.nesy")
 MODULES |= {"report": "gedi_nesy.cli.report", "vision": "gedi_nesy.cli.vision"}
 SUMMARIES = {  # the first sentence of each command's help, here so that the list of all needs no torch
@@ -12,6 +12,7 @@ SUMMARIES = {  # the first sentence of each command's help, here so that the lis
     "compare": "Train several methods on several numbers of examples and seeds",
     "demo": "Draw or drop an image for each variable of the rule in a browser",
     "evaluate": "Score a finished run on the test images again",
+    "export": "Write a trained network as TorchScript",
     "ood": "Measure how well scores tell the run's own images from foreign ones",
     "predict": "Predict the symbol on each image file",
     "query": "Ask DeepProbLog's own solver about test images",

@@ -17,8 +17,10 @@ from gedi_nesy.cli.group import Command
 from gedi_nesy.cli.shared import (
     COUNT,
     FOLDER,
+    SECONDS,
     SEED,
     Commas,
+    CountOrAll,
     Method,
     Picture,
     Size,
@@ -61,7 +63,13 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(cls=Command)
-@click.option("--examples", type=COUNT, help="Number of examples of the rule.  [default: the recipe's, 1000]")
+@click.option(
+    "--examples",
+    type=CountOrAll(),
+    metavar="N|all",
+    help="Number of examples of the rule; all: as many as use each image of the dataset once.  [default: the recipe's, "
+    "1000]",
+)
 @click.option(
     "--method", type=Method(WITH_RULE), default="gedi+nesy", show_default=True, help=f"Of {', '.join(WITH_RULE)}."
 )
@@ -93,6 +101,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--epochs", type=COUNT, help="Passes over the examples in the first stage.")
+@click.option("--seconds", type=SECONDS, help="Budget of training time; what is trained by then is the result.")
 @click.option("--seed", type=SEED, help="Seed of examples, weights and noise.  [default: 0]")
 @click.option("--device", help="cpu, cuda, ...  [default: cpu]")
 @click.option("--out", type=FOLDER, help="The run folder.  [default: runs/<recipe>-<dataset>-<examples>-seed<seed>]")
@@ -110,6 +119,7 @@ def train(ctx: click.Context, resume: Path | None, data_dir: Path | None, as_jso
     Example:
       gedi-nesy train --quick
       gedi-nesy train --examples 1000
+      gedi-nesy train --program addition_sum --argument S --examples all --seconds 600
       gedi-nesy train --method paper --examples 10000 --seed 1 --out runs/paper
       gedi-nesy train --resume runs/paper
       torchrun --nproc-per-node 2 -m gedi_nesy train --examples 10000
@@ -232,7 +242,12 @@ def compare(
 
 @click.command(cls=Command)
 @of_finished_run
-@click.option("--test", type=FOLDER, help="A CSV table of examples that were not trained on.")
+@click.option(
+    "--test",
+    type=FOLDER,
+    metavar="TABLE|all",
+    help="A CSV table of examples that were not trained on; all: the test images shuffled once, each used once.",
+)
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
 def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) -> None:
@@ -241,6 +256,7 @@ def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) 
     \b
     Example:
       gedi-nesy evaluate runs/first
+      gedi-nesy evaluate runs/first --test all
       gedi-nesy evaluate runs/sums --test more-sums.csv
     """
     from gedi_nesy.report.console import summary_table
@@ -364,6 +380,24 @@ def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path 
 
 @click.command(cls=Command)
 @of_finished_run
+@click.option("--network", help="Its name in the program, where there are several.")
+@click.option("--out", type=FOLDER, default=Path("network.pt"), show_default=True, help="The file to write.")
+def export(run: Run, network: str | None, out: Path) -> None:
+    """Write a trained network as TorchScript, which PyTorch loads in Python and C++ without this package.
+
+    It takes images as floats in [0, 1], [n, channels, height, width], and gives the log-probability of each symbol.
+
+    \b
+    Example:
+      gedi-nesy export runs/first --out digits.pt
+    """
+    with working("exporting"):
+        run.export(out, network)
+    click.echo(out)
+
+
+@click.command(cls=Command)
+@of_finished_run
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860 on]")
 def demo(run: Run, port: int | None) -> None:
     """Draw or drop an image for each variable of the rule in a browser, and see what the run reads.
@@ -383,11 +417,22 @@ def demo(run: Run, port: int | None) -> None:
 @click.argument("program")
 @click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Budget.")
+@click.option("--seconds", type=SECONDS, default=30.0, show_default=True, help="Budget.")
 @click.option("--trust", is_flag=True, help=TRUST)
+@click.option("--data", type=FOLDER, help="A table of examples: look only at solutions that have one of its answers.")
+@click.option("--support", type=FOLDER, help="A CSV table of symbols, a column for each variable: look only at these.")
 @as_json
+@click.pass_context
 def check(
-    program: str, query: str | None, arguments: tuple[str, ...], seconds: float, trust: bool, as_json: bool
+    ctx: click.Context,
+    program: str,
+    query: str | None,
+    arguments: tuple[str, ...],
+    seconds: float,
+    trust: bool,
+    data: Path | None,
+    support: Path | None,
+    as_json: bool,
 ) -> None:
     """Check a rule: its syntax, variables, size and solutions, and whether it pins down its symbols.
 
@@ -395,12 +440,14 @@ def check(
     Example:
       gedi-nesy check addition
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
+      gedi-nesy check addition_sum --argument S --data sums.csv
     """
     from gedi_nesy.nesy.check import check_rule
     from gedi_nesy.report.console import rule_table
 
+    refuse_pairs(ctx)
     with working("compiling the rule and looking for other readings of it"):
-        rule = check_rule(program, query, arguments, seconds, trust)
+        rule = check_rule(program, query, arguments, seconds, trust, data=data, support=support)
     show(rule, rule_table, as_json)
 
 

@@ -26,6 +26,7 @@ MOST = 10**9  # of anything that can be counted
 NUMBER, COUNT, SEVERAL = (click.IntRange(least, MOST) for least in (0, 1, 2))
 SEED = click.IntRange(0, 2**28 - 1)  # as recipes have it
 SEEDS = click.IntRange(1, 10_000)
+SECONDS = click.FloatRange(0, min_open=True)
 OPTIONS_OF = {"recipe": "--recipe", "method": "--method", "out": "--out", "data_dir": "--data-dir"}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 LOGS = ("csv", "tensorboard")  # as runs.logs has them, which loads torch
@@ -130,6 +131,16 @@ def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+class CountOrAll(click.ParamType):
+    """A count, or "all"."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or the word."""
+        return value if value == "all" else COUNT.convert(value, param, ctx)
+
+
 def refuse_other_settings(ctx: click.Context) -> None:
     """Refuse settings beside --resume, which would be ignored: a run is resumed with its own."""
     given = _given(ctx) - {"--resume", "--trust", "--data-dir", "--json"}
@@ -140,7 +151,7 @@ def refuse_other_settings(ctx: click.Context) -> None:
 def refuse_pairs(ctx: click.Context) -> None:
     """Refuse two options of which one would silently win over the other."""
     pairs = ({"--recipe", "--method"}, {"--recipe", "--published"}, {"--data", "--examples"}, {"--data", "--dataset"})
-    for pair in (*pairs, {"--quick", "--recipe"}, {"--quick", "--method"}):
+    for pair in (*pairs, {"--quick", "--recipe"}, {"--quick", "--method"}, {"--data", "--support"}):
         if pair <= _given(ctx):
             raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
 

@@ -15,6 +15,7 @@ from gedi_nesy.cli.shared import (
     COUNT,
     FOLDER,
     NUMBER,
+    SECONDS,
     SEED,
     SEEDS,
     SEVERAL,
@@ -70,6 +71,7 @@ def vision() -> None:
 @click.option("--noise", "data_noise", type=click.FloatRange(0), help="Noise of a toy.  [default: the recipe's, 0.05]")
 @click.option("--clusters", type=SEVERAL, help="How many clusters to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=COUNT, help="Networks of which the certificate chooses one.")
+@click.option("--seconds", type=SECONDS, help="Budget of training time; what is trained by then is the result.")
 @click.option("--seed", type=SEED, help="Seed of points, weights and noise.  [default: 0]")
 @click.option("--seeds", type=SEEDS, help="So many seeds side by side, from --seed on.  [default: 1]")
 @click.option("--device", help="cpu, cuda, ...  [default: cpu]")

@@ -8,8 +8,9 @@ It is usable alone and imports no training. A program goes one way through it:
 
 Beside this way stand what a caller passes in (inputs, arguments, evidence: columns), the rule's own probabilities
 (fact_weights), what a rule that holds says of symbols and arguments (posterior), what it says before any input
-(solutions, worlds, likelihood, renaming: analysis; concept_maps, alignment), and the same rule in DeepProbLog
-(deepproblog).
+(solutions, worlds, likelihood, renaming: analysis; concept_maps, alignment), the same rule in DeepProbLog
+(deepproblog), and what there is for a rule too large to compile (three_valued -> expansion -> ground_rule: bounds and
+samples).
 """
 
 import warnings
@@ -19,5 +20,6 @@ with warnings.catch_warnings():  # DeepProbLog says on import that an engine lac
     import deepproblog.engines  # noqa: F401
 
 from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground_rule import GroundRule
 
-__all__ = ["Constraint"]
+__all__ = ["Constraint", "GroundRule"]

@@ -22,6 +22,9 @@ from gedi_nesy.logic.time_limit import TimeIsUp, in_budget, time_limit
 
 FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first round of a race between them
 GROWTH = 4  # of that limit from round to round
+WITHOUT_DIAGRAM = (
+    "gedi_nesy.GroundRule bounds its probability (bounds) or samples its solutions (sampled) without a whole diagram"
+)
 
 T = TypeVar("T")
 Tiers = Callable[[int], int]
@@ -118,7 +121,9 @@ def compile_program(
     except TimeIsUp:
         in_time = False  # the diagrams that are done will do
     except RecursionError:
-        raise UserError(f"the rule's {len(grounded.sizes):,} variables make its decision diagram too deep") from None
+        raise UserError(
+            f"the rule's {len(grounded.sizes):,} variables make its decision diagram too deep; {WITHOUT_DIAGRAM}"
+        ) from None
     if not found:
         raise UserError(_too_large(grounded, len(orders), limit, None if in_time else seconds))
     return compacted(min(found, key=lambda compiled: compiled.size), max_nodes)
@@ -132,7 +137,7 @@ def _too_large(grounded: GroundProgram, orders: int, limit: int, seconds: float 
         f"the rule's decision diagram over {variables} variables {reached}, in {orders} variable orders: it is the "
         "wrong form for a rule with many solutions that ties most variables to most others, such as a 9 by 9 sudoku "
         "with few givens, and ProbLog's own forms, SDD and d-DNNF, take longer still; split the rule into queries of "
-        "their own, write what is known into the query as constants, or raise the budget"
+        f"their own, write what is known into the query as constants, or raise the budget; {WITHOUT_DIAGRAM}"
     )
 
 

@@ -8,7 +8,7 @@ one is coNP-complete, and counting them is #P-complete, so the search has a budg
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial, prod
@@ -96,21 +96,25 @@ class _Groups:
         return prod(factorial(size) // prod(map(factorial, repeats)) for size, repeats in same)
 
 
-def find_concept_maps(renamings: Renamings, support: Iterable[Row] | None, seconds: float) -> ConceptMaps:
+def find_concept_maps(
+    renamings: Renamings, support: Iterable[Row] | None, seconds: float, fixed: Collection[Symbol] = ()
+) -> ConceptMaps:
     """Count the concept maps under which the rule is as probable as before for every row of the support.
 
     Args:
         renamings: the rule's.
         support: satisfying assignments; by default all of them.
         seconds: the budget.
+        fixed: symbols that every map must leave as they are.
     """
     rows = _some_solutions(renamings) if support is None else list(dict.fromkeys(support))
     end = time.monotonic() + seconds
-    swaps, alike = _swaps(renamings, end - 0.75 * seconds) if support is None else ([], _Groups())
+    interchange = support is None and not fixed
+    swaps, alike = _swaps(renamings, end - 0.75 * seconds) if interchange else ([], _Groups())
     tally = _Tally(swaps, alike)
     for left, kind in zip((3, 2, 1), ("balanced", "bijective", "total"), strict=True):
         now = time.monotonic()
-        tally.add(_MapSearch(renamings, rows, kind, alike, now + (end - now) / left, check_all=support is None))
+        tally.add(_MapSearch(renamings, rows, kind, alike, now + (end - now) / left, support is None, fixed))
     return tally.result(renamings)
 
 
@@ -226,12 +230,21 @@ class _MapSearch:
         alike: sets of interchangeable symbols; of maps that differ by a reordering within them one is found.
         deadline: when to give up; `exact` is False then.
         check_all: check a map against all assignments before it counts.
+        fixed: symbols that a map must leave as they are.
     """
 
     def __init__(
-        self, renamings: Renamings, rows: list[Row], kind: str, alike: _Groups, deadline: float, check_all: bool
+        self,
+        renamings: Renamings,
+        rows: list[Row],
+        kind: str,
+        alike: _Groups,
+        deadline: float,
+        check_all: bool,
+        fixed: Collection[Symbol],
     ) -> None:
         self.renamings, self.rows, self.kind, self.alike, self.check_all = renamings, rows, kind, alike, check_all
+        self.fixed = fixed
         self.deadline, self.exact = deadline, True
         present = {symbol: None for row in rows for symbol in renamings.symbols_of(row)}
         if check_all:
@@ -264,6 +277,8 @@ class _MapSearch:
                 self.exact = False
                 return
             if self.kind == "bijective" and (symbol[0], target) in self._used():
+                continue
+            if symbol in self.fixed and target != symbol[1]:
                 continue
             self._assign(symbol, target, 1)
             if self._balanced(symbol[0], target) and self._possible(symbol):

@@ -346,12 +346,19 @@ class Constraint(nn.Module):
         answers = map(self._reader.answer, numbers.t().tolist())
         return drawn | dict(zip(self.arguments, map(list, zip(*answers, strict=True)), strict=False))
 
-    def diagnose(self, support: Mapping[str, Any] | None = None, *, seconds: float = 10.0) -> ConceptMaps:
+    def diagnose(
+        self,
+        support: Mapping[Key, Any] | None = None,
+        *,
+        known: Mapping[str, Iterable[int]] | None = None,
+        seconds: float = 10.0,
+    ) -> ConceptMaps:
         """Which concept maps, renamings of each network's symbols, leave the rule as probable as it is on its support.
 
         Args:
             support: satisfying assignments in the form of `sample`, such as the symbols of the training examples; by
                 default all of them.
+            known: for a network symbols that no map changes, as where labels name them: indices into its domain.
             seconds: budget; past it the counts are lower bounds and `.exact` is False.
 
         Raises:
@@ -364,7 +371,8 @@ class Constraint(nn.Module):
             wrong = next((i for i, row in enumerate(rows) if not self._analysis.renamings.highest(*row)), None)
             if wrong is not None:
                 raise UserError(f"assignment {wrong} of the support does not satisfy {self.query.goal}")
-        return find_concept_maps(self._analysis.renamings, rows, seconds)
+        fixed = {(network, symbol) for network, symbols in (known or {}).items() for symbol in symbols}
+        return find_concept_maps(self._analysis.renamings, rows, seconds, fixed)
 
     def align(
         self, log_probs: Mapping[Key, Tensor], arguments: Arguments | None = None, *, seconds: float = 10.0

@@ -125,7 +125,7 @@ class _Plan:
             for members in by_size.values():
                 rows.update((node, next_row + i) for i, (node, _) in enumerate(members))
                 next_row += len(members)
-                blocks.append(_block([paths for _, paths in members], start < self.maximise_above))
+                blocks.append(padded_block([paths for _, paths in members], start < self.maximise_above))
         return Layout(literals, tuple(blocks), tuple(rows[root] for root in self.roots))
 
     def paths(self, node: int, stop: int, rows: dict[int, int]) -> list[Product]:
@@ -142,7 +142,8 @@ class _Plan:
         ]
 
 
-def _block(nodes: list[list[Product]], maximise: bool) -> Block:
+def padded_block(nodes: list[list[Product]], maximise: bool = False) -> Block:
+    """Nodes with these paths, as one block."""
     width = max(len(paths) for paths in nodes)
     length = max(len(path) for paths in nodes for path in paths)
     missing = (ZERO,) + (ONE,) * (length - 1)

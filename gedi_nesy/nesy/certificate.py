@@ -12,6 +12,7 @@ from gedi_nesy.nesy.labels import Labels
 from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
+from gedi_nesy.nesy.support import Support
 
 # Matching, tuning seeds: wrong symbols led all others by 0.08 at most (20 and 30 examples), right ones by 0.06 to 0.23
 # with 30 examples, so that some go without a certificate, and by 0.16 and more with 100.
@@ -25,6 +26,7 @@ def certificate(
     selection: Selection | None,
     readings: int | None,
     energies: Mapping[str, EnergyCheck],
+    seen: int | None = 1,
 ) -> dict[str, Any]:
     """The triad diagnosis of each network, and whether the search for symbols had one clear result, and could have one.
 
@@ -33,8 +35,9 @@ def certificate(
     matched symbols, the margin by which these symbols lead all others can. Neither sees what the rule leaves open, and
     there restarts may agree by luck. So a run is certified only when the diagnosis names nothing, the rule has a
     single reading, and matching had a clear result or, without matching, another restart agrees with the chosen one.
-    `failures` names the reasons for doubt. A single restart is neither a reason for doubt nor evidence. Where L_GEN was
-    on, energies that don't model the images (`core.energy_check`) are a reason, too.
+    Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only a
+    clear lead of matching will do. `failures` names the reasons for doubt. A single restart is neither a reason for
+    doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason.
     """
     failures = sorted({failure for diagnosis in diagnoses.values() for failure in diagnosis.failures})
     failures += sorted({failure for check in energies.values() for failure in check.failures})
@@ -42,6 +45,10 @@ def certificate(
         failures.append("readings of the rule not settled")
     elif readings > 1:
         failures.append("symbols that the rule can't tell apart")
+    elif seen != 1 and not (matched and (matched.margin or 0) >= MARGIN):
+        failures.append(
+            "symbols that the examples can't tell apart" if seen else "readings of the examples not settled"
+        )
     support = selection.support if selection else None
     failures += _unclear(matched, selection)
     return {
@@ -49,6 +56,7 @@ def certificate(
         "failures": failures,
         "restart_agreement": support,
         "matching_margin": matched.margin if matched else None,
+        "readings_seen": seen,
         "D": max(diagnosis.certificate for diagnosis in diagnoses.values()),
         "networks": {name: asdict(diagnosis) for name, diagnosis in diagnoses.items()},
         **_worst(energies),
@@ -95,3 +103,16 @@ def readings(constraint: Constraint, recipe: Recipe, labels: Labels = MappingPro
         kind = "total"
     count: int = getattr(maps, kind)
     return None if count == 1 and kind in maps.bounds else count
+
+
+def readings_seen(constraint: Constraint, support: Support | None, labels: Labels = MappingProxyType({})) -> int | None:
+    """In how many ways symbols can be renamed one to one such that the rule holds for what a run sees in its examples.
+
+    A symbol with a label keeps its name. Where the search does not end in time the number is the one so far, and None
+    if that leaves open whether there is a second one, or if the run sees nothing for sure.
+    """
+    if support is None:
+        return None
+    known = {network: labelled.symbols.unique().tolist() for network, labelled in labels.items()}
+    maps = constraint.diagnose(support, known=known, seconds=SECONDS)
+    return None if maps.bijective == 1 and "bijective" in maps.bounds else maps.bijective

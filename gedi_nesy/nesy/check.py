@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,10 +13,18 @@ from gedi_nesy.logic.concept_maps import ConceptMaps
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.candidates import network_shapes
 from gedi_nesy.nesy.explain import explain
+from gedi_nesy.nesy.support import Support, listed_support, table_support
 
 
 def check_rule(
-    program: str, query: str | None, arguments: Sequence[str], seconds: float, trust: bool = False
+    program: str,
+    query: str | None,
+    arguments: Sequence[str],
+    seconds: float,
+    trust: bool = False,
+    *,
+    data: Path | None = None,
+    support: Path | None = None,
 ) -> dict[str, Any]:
     """Compile a rule and describe it in plain values, ready for JSON.
 
@@ -25,14 +34,17 @@ def check_rule(
         arguments: variables of the query that are no images.
         seconds: budget for compiling, and again for the search for concept maps.
         trust: allow the program to import Python and to consult files outside its folder.
+        data: a table of examples; concept maps are those on the solutions with its answers.
+        support: a table of symbols; concept maps are those on its assignments.
 
     Raises:
-        UserError: if the program has an error or outgrows the budget.
+        UserError: if the program has an error or outgrows the budget, or a table can't be read.
     """
     started = time.monotonic()
     constraint = Constraint.from_file(program, query, arguments, seconds=seconds, trust=trust)
     compiled = time.monotonic() - started
-    maps = constraint.diagnose(seconds=seconds)
+    held = table_support(data, constraint) if data else listed_support(support, constraint) if support else None
+    maps = constraint.diagnose(held, seconds=seconds)
     return {
         "query": str(constraint.query.goal),
         "variables": _variables(constraint),
@@ -42,9 +54,22 @@ def check_rule(
         "example": _example(constraint),
         "concept_maps": _concept_maps(maps),
         "verdict": str(maps),
-        "in_plain_words": explain(maps),
+        "in_plain_words": [*_of_what(data, support, held), *explain(maps)],
         "obstacle": _obstacle(constraint),
     }
+
+
+def _of_what(data: Path | None, support: Path | None, held: Support | None) -> list[str]:
+    """A sentence on what concept maps were counted on, where it is not the whole rule."""
+    if held is None:
+        return []
+    drawn = len({tuple(row) for row in zip(*(map(str, column) for column in held.values()), strict=True)})
+    if support:
+        return [f"Of the rule's solutions only the {drawn:,} in {support} are looked at."]
+    return [
+        f"Of the rule's solutions only those with an answer in {data} are looked at, {drawn:,} of them; if the images "
+        "show fewer, more names may fit."
+    ]
 
 
 def _obstacle(constraint: Constraint) -> str | None:

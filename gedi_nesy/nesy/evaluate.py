@@ -16,6 +16,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.cut import cut_test_examples
 from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
 from gedi_nesy.nesy.losses import network_log_prior
 from gedi_nesy.nesy.reading import Reading, Readings
@@ -61,6 +62,7 @@ class Fit:
     Attributes:
         symbols: for each variable the index of its predicted symbol, [N].
         satisfied: P(rule | predicted symbols), [N]: 1 or 0, unless the rule itself has probabilities.
+        sure: the probability of the least sure of its symbols, [N].
         log_prob: log P(rule | images), [N], in nats.
         answered: whether the given value of each argument, or of each element of a list, is the most probable one,
             summed over all symbols, [N]; None where the rule has no arguments.
@@ -68,6 +70,7 @@ class Fit:
 
     symbols: dict[Key, Tensor]
     satisfied: Tensor
+    sure: Tensor
     log_prob: Tensor
     answered: Tensor | None
 
@@ -83,9 +86,9 @@ class Fit:
 
 
 @torch.no_grad()
-def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> Fit:
-    """How each example fits the rule."""
-    batch = loader.batch(torch.arange(len(loader)))
+def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, most: int | None = None) -> Fit:
+    """How each example fits the rule, or each of the first `most`."""
+    batch = loader.batch(torch.arange(len(loader))[:most])
     outputs = {name: predict_log_probs(networks[name], x)[None] for name, x in batch.images.items()}
     log_probs = {key: values[0] for key, values in batch.by_variable(outputs).items()}
     # all the mass on the predicted symbol: the rule then has probability 1 or 0
@@ -94,7 +97,8 @@ def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader)
         satisfied = constraint.log_prob(certain, batch.answers).exp()
     symbols = {key: values.argmax(-1) for key, values in log_probs.items()}
     answered = None if batch.answers is None else _are_answered(constraint, log_probs, batch.answers)
-    return Fit(symbols, satisfied, constraint.log_prob(log_probs, batch.answers), answered)
+    sure = torch.stack([values.amax(-1) for values in log_probs.values()]).amin(0).exp()
+    return Fit(symbols, satisfied, sure, constraint.log_prob(log_probs, batch.answers), answered)
 
 
 def _are_answered(constraint: Constraint, log_probs: dict[Key, Tensor], answers: Tensor) -> Tensor:
@@ -148,17 +152,23 @@ class Evaluation:
 
 
 def evaluate_networks(
-    networks: nn.ModuleDict, constraint: Constraint, images: Images, readings: Readings, device: torch.device
+    networks: nn.ModuleDict,
+    constraint: Constraint,
+    images: Images,
+    readings: Readings,
+    device: torch.device,
+    each_once: bool = False,
 ) -> Evaluation:
     """Evaluate on the test images.
 
     The figures of the first network whose symbols are classes of the images are at the top level. What another network
-    reads shows in the rule's figures only.
+    reads shows in the rule's figures only. Examples of the rule are drawn from the test images, or use `each_once`.
     """
     domains = {call.network: call.domain for call in naming_calls(constraint, images.classes).values()}
     judged = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
     own: dict[str, Any] = {name: _figures(one) for name, one in judged.items()}
-    loader = Loader(draw_test_examples(constraint, images), constraint, readings, device)
+    examples = cut_test_examples(constraint, images) if each_once else draw_test_examples(constraint, images)
+    loader = Loader(examples, constraint, readings, device)
     fit = fit_to_rule(networks, constraint, loader)
     figures = next(iter(own.values())) | fit.figures("test_") | ({"networks": own} if len(own) > 1 else {})
     return Evaluation(figures, judged, loader, fit)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,8 +91,22 @@ def draw_examples(
         raise UserError(
             f"{n} examples were asked for, more than the {len(images)} images; use --examples {len(images)} or fewer."
         )
-    naming = naming_calls(constraint, classes)
     solutions = constraint.sample(n, generator)
+    return give_images(constraint, solutions, images, labels, classes, generator, features)
+
+
+def give_images(
+    constraint: Constraint,
+    solutions: Mapping[Key, Any],
+    images: Tensor,
+    labels: Tensor,
+    classes: tuple[str, ...],
+    generator: torch.Generator,
+    features: Tensor | None = None,
+) -> Examples:
+    """Examples of these solutions, in the form of `Constraint.sample`; the rest is as for `draw_examples`."""
+    naming = naming_calls(constraint, classes)
+    n = len(next(iter(solutions.values())))
     shuffled = torch.randperm(len(images), generator=generator)
     by_class = [shuffled[labels[shuffled] == k] for k in range(len(classes))]
     used = [0] * len(classes)

@@ -152,6 +152,7 @@ class Recipe(recipe.RunRecipe):
     dataset: str | None = None
     data: str | None = None
     examples: PositiveInt = DEFAULT_EXAMPLES
+    each_once: bool = False  # the data set is shuffled and cut: each image is in one example at most (`nesy.cut`)
     size: tuple[PositiveInt, PositiveInt] | None = None  # height and width that a table's images are resized to
     channels: Literal[1, 3] | None = None  # a table's images become grey or colour
     features: str | None = None  # a file of vectors: which inputs are alike, or the inputs themselves (`nesy.table`)
@@ -185,6 +186,8 @@ class Recipe(recipe.RunRecipe):
         stages = [self.train] + ([self.student] if self.student else [])
         if self.data and self.dataset:
             raise ValueError("give either data, a table of your own examples, or dataset")
+        if self.data and self.each_once:
+            raise ValueError("each_once cuts a dataset into examples; data has its own")
         if self.sampler is None and not all(stage.weights.gen.is_zero for stage in stages):
             raise ValueError("weights.gen needs a [sampler]")
         for stage in stages:

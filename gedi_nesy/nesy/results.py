@@ -6,7 +6,7 @@ from typing import Any
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.data import Images
-from gedi_nesy.nesy.certificate import certificate, readings
+from gedi_nesy.nesy.certificate import certificate, readings, readings_seen
 from gedi_nesy.nesy.energies import check_energies
 from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_to_rule
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
@@ -15,6 +15,7 @@ from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import row_figures
 from gedi_nesy.nesy.run import Run
+from gedi_nesy.nesy.support import predicted_support
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.session import Session
 
@@ -60,10 +61,12 @@ class Results:
         learner, returns = self.learner, self.session.rollback.returns
         diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
+        support = predicted_support(run.networks, run.constraint, learner.loader)
+        seen = readings_seen(learner.constraint, support, learner.labels)
         learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
         return {
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies),
+            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, seen),
             **learner.findings(),
             "familiarity": familiarity_quantiles(run, learner.loader),
             **({"returns": returns} if returns else {}),
@@ -83,13 +86,15 @@ class Results:
             "examples": self.recipe.examples,
             "images_reused": self.learner.loader.examples.reused,
             "seed": self.recipe.seed,
-            "steps": sum(phase.steps for phase in self.learner.phases),
+            "steps": self.session.time.steps,
+            **self.session.time.figures(),
         }
 
     def _evaluate(self, run: Run) -> Evaluation:
         """On the test images; without labelled images only how the rule fares on the training examples."""
         if self.images:
-            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device)
+            once = self.recipe.each_once
+            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device, once)
         loader = self.learner.loader
         fit = fit_to_rule(run.networks, run.constraint, loader)
         return Evaluation(row_figures(fit, run.constraint, loader, "train_"), {}, loader, fit)

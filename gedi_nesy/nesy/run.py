@@ -24,6 +24,7 @@ from gedi_nesy.logic.program import Source, read_text
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
+from gedi_nesy.nesy.export import export_network
 from gedi_nesy.nesy.given import given_inputs
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.reading import Readings, reading_state, saved_readings
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
 CHUNK = 250  # images at a time, so few that their memory stays in the cache
 VIEWS = 8
+ALL = "all"  # of a data set: each image in one example
 DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise
 PROGRAM = "program.pl"  # a run's copy: the file it came from may change
 RULE = "rule."  # in model.safetensors, before the names of the rule's own parameters, rule.weights...
@@ -229,6 +231,7 @@ class Run:
         Args:
             data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
             test: a table of examples that were not trained on; by default, of a run on a table, the training examples.
+                "all" cuts the test images into examples that use each once, as a run with `each_once` is scored anyway.
 
         Returns:
             The figures of summary.json; on a table the figures of `rows.score_rows`.
@@ -236,12 +239,31 @@ class Run:
         Raises:
             UserError: if the data set or the table can't be read.
         """
-        if test or self.recipe.data:
+        whole = str(test) == ALL
+        if whole:
+            test = None
+        if test or (self.recipe.data and not whole):
             examples = read_own(self.recipe, self.constraint, self.folder.path, Path(test) if test else None)
             loader = Loader(examples, self.constraint, self.readings, self.device)
             return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
-        images = self.images(data_dir)
-        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device).figures
+        images, once = self.images(data_dir), whole or self.recipe.each_once
+        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device, once).figures
+
+    def export(self, path: str | Path, network: str | None = None) -> None:
+        """Write a network as a TorchScript file, which `torch.jit.load` reads without this package.
+
+        It takes pictures as floats in [0, 1], [n, C, H, W], or vectors, [n, D], and gives log p(y|x), [n, classes].
+
+        Args:
+            path: the file, by custom with the ending .pt.
+            network: its name in the program; may be left out when there is only one.
+
+        Raises:
+            UserError: the network can't be traced, or the file can't be written.
+        """
+        name = self._name(network)
+        shape = self.shapes[name]
+        export_network(self.networks[name], self.readings[name].scale, shape.input, shape.images, Path(path))
 
     def deepproblog_model(
         self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None

@@ -142,7 +142,7 @@ def read_inputs(
     columns |= _pictures(path, [image for image in cells if image not in columns], lines, size, channels)
     numbers = tuple(lines)
     inputs = join(constraint, {image: columns[image] for image in cells}, lambda k: f"{path}, line {numbers[k]}")
-    return Table(inputs, _arguments(path, constraint, lines), numbers, _beside(inputs, beside))
+    return Table(inputs, read_arguments(path, constraint, lines), numbers, _beside(inputs, beside))
 
 
 def _pictures(
@@ -170,8 +170,14 @@ def _distinct(vectors: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
     }
 
 
-def _arguments(path: Path, constraint: Constraint, lines: Mapping[int, Mapping[str, str]]) -> dict[str, list[object]]:
-    """For each argument its value in every line."""
+def read_arguments(
+    path: Path, constraint: Constraint, lines: Mapping[int, Mapping[str, str]]
+) -> dict[str, list[object]]:
+    """For each argument its value in every line of a table.
+
+    Raises:
+        UserError: the rule is impossible for one, with its line.
+    """
     possible = {name: constraint.argument_values(name)[0] for name in constraint.arguments}
     arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
     for number, line in lines.items():

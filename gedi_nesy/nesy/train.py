@@ -15,14 +15,16 @@ from gedi_nesy.data.load import DATASETS
 from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
-from gedi_nesy.logic.program import Source, find_program, read_source
+from gedi_nesy.logic.program import Program, Source, find_program, read_source
+from gedi_nesy.logic.query import Query
+from gedi_nesy.nesy.cut import cut_examples, cut_test_examples
 from gedi_nesy.nesy.evaluate import draw_test_examples
 from gedi_nesy.nesy.examples import Examples, draw_examples
 from gedi_nesy.nesy.learner import Learner
 from gedi_nesy.nesy.matching import NoLikeness
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.results import Results
-from gedi_nesy.nesy.run import Run, build_constraint, copied_files, saved_program
+from gedi_nesy.nesy.run import ALL, Run, build_constraint, copied_files, saved_program
 from gedi_nesy.nesy.settle import as_it_was, own_networks, say_networks
 from gedi_nesy.nesy.table import count_rows, examples_of, read_own
 from gedi_nesy.networks.own import Network, describe
@@ -68,7 +70,8 @@ def train(
         notify: told what a user must know, for example that digits stand in for MNIST.
         progress: True shows it in a terminal or notebook, False nowhere; or a function that is told the row of each
             logged step, with its losses, and between them signs of life: `stage`, `step` and `steps` (0: unknown).
-        overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`.
+        overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`. `examples="all"` makes of
+            the data set as many examples as use each image once; `seconds=600` ends the training then.
 
     Raises:
         UserError: for settings, data or folders that can't be used; nothing is written then.
@@ -85,6 +88,8 @@ def train(
     overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
     given = data if isinstance(data, Mapping) else None
     overrides |= _own_settings(data, network)
+    if overrides.get("examples") == ALL:
+        overrides |= _all_examples(recipe, overrides, Path(data_dir) if data_dir else None)
     examples = _count(overrides, given)
     settings = load_recipe(recipe or _recipe_for(method, overrides, examples), overrides)
     if settings.data == EXAMPLES and given is None:  # of a run's config.toml
@@ -132,6 +137,18 @@ def _count(overrides: Mapping[str, Any], given: Mapping[str, Any] | None) -> Any
     if overrides.get("data"):
         return count_rows(Path(overrides["data"]))
     return overrides.get("examples", DEFAULT_EXAMPLES)
+
+
+def _all_examples(recipe: str | None, overrides: Mapping[str, Any], data_dir: Path | None) -> dict[str, Any]:
+    """The settings that `examples="all"` stands for: each image once, and at most so many examples."""
+    if overrides.get("data"):
+        raise UserError("examples = all is about a dataset; of data all examples are taken anyway.")
+    others = {key: value for key, value in overrides.items() if key != "examples"}
+    settings = load_recipe(recipe or recipe_for(OURS, DEFAULT_EXAMPLES), others)
+    program = read_source(find_program(settings.program))
+    query = Query(Program(program), settings.query, settings.arguments)
+    images = load_images(settings.dataset, data_dir) if settings.dataset else default_images(data_dir)[0]
+    return {"examples": max(1, len(images.x_train) // len(query.images)), "each_once": True}
 
 
 def _recipe_for(method: str | None, overrides: Mapping[str, Any], examples: Any) -> str:
@@ -245,6 +262,7 @@ def _prepare(recipe: Recipe, program: Source, own: Own, progress: Progress) -> _
     if images:
         recipe = recipe.model_copy(update={"dataset": recipe.dataset or images.name})
         examples = _draw(recipe, constraint, images, own.notify)
+        recipe = recipe.model_copy(update={"examples": len(examples)})
     else:
         arrays = own.data
         examples = read_own(recipe, constraint, own.folder) if arrays is None else examples_of(constraint, arrays)
@@ -253,7 +271,8 @@ def _prepare(recipe: Recipe, program: Source, own: Own, progress: Progress) -> _
     for sentence in [] if recipe.inputs else say_networks(learner.recipe):
         own.notify(sentence)
     if images:
-        draw_test_examples(constraint, images)  # refuses a test set that can't be scored on
+        drawn = cut_test_examples if recipe.each_once else draw_test_examples
+        drawn(constraint, images)  # refuses a test set that can't be scored on
     return _Prepared(learner.recipe, learner, images)
 
 
@@ -264,7 +283,10 @@ def _draw(recipe: Recipe, constraint: Constraint, images: Images, notify: Notify
     generator = torch.Generator().manual_seed(recipe.seed)
     x, y, classes = images.x_train, images.y_train, images.classes
     features = _features_of(recipe.features, len(x)) if recipe.features else None
-    examples = draw_examples(constraint, x, y, classes, recipe.examples, generator, features)
+    draw = cut_examples if recipe.each_once else draw_examples
+    examples = draw(constraint, x, y, classes, recipe.examples, generator, features)
+    if len(examples) < recipe.examples:
+        notify(f"{images.name} has images for {len(examples)} examples of this rule, each once, not {recipe.examples}.")
     if examples.reused:
         notify(f"{images.name} has too few images for {recipe.examples} examples; some are used more than once.")
     return examples

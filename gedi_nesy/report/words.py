@@ -185,6 +185,10 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
         "certificate.matching_margin": Figure(
             "Margin of matching", "lead of the symbols found by matching over all others", _share
         ),
+        "certificate.readings_seen": Figure(
+            "Readings of the examples",
+            "one-to-one renamings of the symbols that satisfy the rule on what the run sees in its examples",
+        ),
         "matching.likeness": Figure("Matched by", "what said, before any training, which inputs are alike"),
         "matching.separation": Figure(
             "Separation", "how often the likest inputs of other examples vote for symbols that satisfy the rule, 0 as "
@@ -214,6 +218,7 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
         ),
         "seed": Figure("Seed"),
         "steps": Figure("Training steps"),
+        "ended_early": Figure("Ended early", "stages whose share of the budget of time was over"),
         "seconds": Figure(
             "Time", "of all stages, without the evaluation", duration, "Time", column="seconds", compared=ALL
         ),

@@ -75,14 +75,18 @@ class PhaseState:
     losses: Losses
 
 
+class PhaseOver(Exception):
+    """A phase ends before its last step; the training goes on with the next one."""
+
+
 class Callback:
     """A callback, called after every step, and when steps begin: at a phase's start, on resuming, after a return."""
 
     def on_start(self, state: PhaseState) -> None:
-        """Steps begin from here."""
+        """Steps begin from here; may raise to end the phase, or the training."""
 
     def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
-        """After a step: the state and that step's losses; may raise to end the training."""
+        """After a step: the state and that step's losses; may raise to end the phase, or the training."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold for this callback, by names that nothing else in a checkpoint has."""
@@ -132,14 +136,17 @@ def train_phases(
 
 
 def _fit(state: PhaseState, rollback: Rollback, callbacks: Sequence[Callback]) -> None:
-    """Train a phase to its end; after a divergence from an earlier state, as often as the rollback allows."""
+    """Train a phase to its end, or until a callback ends it; after a divergence from an earlier state, as often as the
+    rollback allows."""
     phase, training, losses = state.phase, state.training, state.losses
     while training.step < phase.steps:
-        for callback in callbacks:
-            callback.on_start(state)
         rate = phase.stage.learning_rate.scaled(rollback.factor)
         after_step: list[StepCallback] = [rollback.keep, *callbacks]
         try:
+            for callback in callbacks:
+                callback.on_start(state)
             fit(training, losses.objective, losses, steps=phase.steps, learning_rate=rate, callbacks=after_step)
+        except PhaseOver:
+            return
         except (DivergedError, FloatingPointError) as error:
             rollback.go_back(training, error)

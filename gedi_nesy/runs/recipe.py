@@ -60,6 +60,7 @@ class RunRecipe(Settings):
     device: str = "cpu"
     threads: Threads = 1  # on the CPU: small networks gain nothing from more, and results stay the same
     restarts: PositiveInt = 1
+    seconds: PositiveFloat | None = None  # budget of training time, over all processes that continue a run
     log_every: PositiveInt = 100
     log: tuple[LogName, ...] = ()  # beside metrics.jsonl
     checkpoint_seconds: NonNegativeFloat = 20.0

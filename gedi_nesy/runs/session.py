@@ -19,6 +19,7 @@ from gedi_nesy.runs.phases import Callback, Learner, PhaseState, train_phases
 from gedi_nesy.runs.recipe import RunRecipe
 from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.runs.signals import stop_on_signal
+from gedi_nesy.runs.time_budget import TimeBudget
 
 Result = TypeVar("Result")
 
@@ -35,6 +36,7 @@ class Session:
 
     Attributes:
         rollback: the returns to an earlier state so far.
+        time: what the budget of training time has ended so far.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Session:
         self.rollback, self.stop, self.own = Rollback(recipe.guard), Event(), callbacks
         self.before = 0.0  # seconds that earlier processes spent on this run
         self.started = time.monotonic()
+        self.time = TimeBudget(recipe.seconds, learner.phases, lambda: self.seconds, self._save)
 
     @property
     def seconds(self) -> float:
@@ -90,7 +93,7 @@ class Session:
         with fitting(self.folder):
             state = pick_share(state)
             self.learner.load_state_dict(state)
-            for callback in self.own:
+            for callback in (*self.own, self.time):
                 callback.load_state_dict(state)
         self.before = state["seconds"]
         return state
@@ -109,19 +112,19 @@ class Session:
         )
 
     def _callbacks(self) -> list[Callback]:
-        """The track's own callbacks, metrics.jsonl, and last of all the checkpoint."""
+        """The track's own callbacks, metrics.jsonl, the checkpoint, and last of all the budget of time."""
         saver = Saver(self._save, self.recipe.checkpoint_seconds, self.stop)
         if processes.rank() > 0:
-            return [saver]
+            return [saver, self.time]
 
         every, logs = self.recipe.log_every, open_logs(self.recipe.log, self.folder)
         logger = Logger(self.folder, self.learner, self.rollback, every, lambda: self.seconds, self.progress, logs)
-        return [*self.own, logger, saver]
+        return [*self.own, logger, saver, self.time]
 
     def _save(self, at: PhaseState) -> None:
         state = {"phase": at.phase.number, "training": at.training.state_dict(), "rollback": self.rollback.state_dict()}
         state |= {"seconds": self.seconds} | self.learner.state_dict()
-        for callback in self.own:
+        for callback in (*self.own, self.time):
             state |= callback.state_dict()
         if joined := join_shares(state):
             self.folder.save_checkpoint(joined)
