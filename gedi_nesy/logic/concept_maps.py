@@ -9,13 +9,14 @@ one is coNP-complete, and counting them is #P-complete, so the search has a budg
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import factorial, prod
 
 import numpy as np
 import torch
 
+from gedi_nesy.logic.fewest_labels import fewest_labels
 from gedi_nesy.logic.ground import Value
 from gedi_nesy.logic.renaming import SAME, Map, Renamings, Symbol
 from gedi_nesy.logic.solutions import Row
@@ -37,6 +38,8 @@ class ConceptMaps:
         examples: some of them, the balanced ones first: for each network, symbol to symbol; the identity left out.
         confused: for each network the sets of symbols that the rule and balanced marginals can't tell apart; where
             "balanced" is a lower bound, the sets known so far.
+        labels: for each network the fewest symbols of which one labelled input each leaves a single bijective or
+            balanced map; where these are lower bounds, of those known so far.
     """
 
     total: int
@@ -45,6 +48,7 @@ class ConceptMaps:
     bounds: tuple[str, ...]
     examples: tuple[dict[str, dict[Value, Value]], ...]
     confused: dict[str, tuple[tuple[Value, ...], ...]]
+    labels: dict[str, tuple[Value, ...]] = field(default_factory=dict)
 
     @property
     def exact(self) -> bool:
@@ -108,7 +112,7 @@ def find_concept_maps(renamings: Renamings, support: Iterable[Row] | None, secon
     end = time.monotonic() + seconds
     swaps, alike = _swaps(renamings, end - 0.75 * seconds) if support is None else ([], _Groups())
     confused = _Groups(alike)
-    kept, counts, bounds = list(swaps), {}, []
+    kept, apart, counts, bounds = list(swaps), list(swaps), {}, []  # apart: maps that keep symbols apart, or as common
     for left, kind in zip((3, 2, 1), ("balanced", "bijective", "total"), strict=True):
         now = time.monotonic()
         search = _MapSearch(renamings, rows, kind, alike, now + (end - now) / left, check_all=support is None)
@@ -116,6 +120,7 @@ def find_concept_maps(renamings: Renamings, support: Iterable[Row] | None, secon
         for number, found in enumerate(search.maps()):
             counts[kind] += alike.orderings(found)
             kept += [found] if number < KEPT else []
+            apart += [found] if number < KEPT and kind != "total" else []
             if kind == "balanced":
                 for (network, source), target in found.items():
                     confused.join((network, source), (network, target))
@@ -134,6 +139,7 @@ def find_concept_maps(renamings: Renamings, support: Iterable[Row] | None, secon
         tuple(bounds),
         examples,
         _confused(confused, renamings),
+        _of_networks(fewest_labels(apart, alike.sets()), renamings),
     )
 
 
@@ -181,6 +187,14 @@ def _confused(groups: _Groups, renamings: Renamings) -> dict[str, tuple[tuple[Va
     for members in sorted(map(sorted, groups.sets())):
         network = members[0][0]
         named[network] = (*named.get(network, ()), tuple(renamings.domains[network][i] for _, i in members))
+    return named
+
+
+def _of_networks(symbols: Iterable[Symbol], renamings: Renamings) -> dict[str, tuple[Value, ...]]:
+    """Symbols as values, by network."""
+    named: dict[str, tuple[Value, ...]] = {}
+    for network, value in symbols:
+        named[network] = (*named.get(network, ()), renamings.domains[network][value])
     return named
 
 

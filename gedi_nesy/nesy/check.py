@@ -91,4 +91,5 @@ def _concept_maps(found: ConceptMaps) -> dict[str, Any]:
             network: [[str(symbol) for symbol in group] for group in groups]
             for network, groups in found.confused.items()
         },
+        "settled_by_labels": {network: [str(symbol) for symbol in labels] for network, labels in found.labels.items()},
     }

@@ -20,11 +20,24 @@ def explain(found: ConceptMaps) -> list[str]:
         return [
             alone,
             f"So training also asks each symbol to occur as often as the rule's solutions have it: {settled}.",
+            *_labels(found),
         ]
     return [
         f"{alone} That each symbol must occur as often as in the rule's solutions does not settle it, either.",
         *_confused(found),
+        *_labels(found),
     ]
+
+
+def _labels(found: ConceptMaps) -> list[str]:
+    """Which labels would settle it, the fewest."""
+    if not found.labels:
+        return []
+    number = sum(map(len, found.labels.values()))
+    one = [f"{', '.join(map(str, symbols))} of {network}" for network, symbols in found.labels.items()]
+    least = "at least " * bool({"balanced", "bijective"} & set(found.bounds))
+    many = "one labelled image, of" if number == 1 else f"{least}{number} labelled images, one each of"
+    return [f"{many.capitalize()} {_and(one)}, would settle it (--labels)."]
 
 
 def _confused(found: ConceptMaps) -> list[str]:
@@ -38,8 +51,8 @@ def _confused(found: ConceptMaps) -> list[str]:
     return [
         f"These it can't tell apart{known}: {named}. Images of the same symbol still come together, but which name a "
         "group gets is chance.",
-        "To settle it, say something about them that is true of one only: a further condition in the rule, or "
-        f"examples in which an image is known to show {first}.",
+        "To settle it, say something about them that is true of one only: a further condition in the rule, a second "
+        f"query, or examples in which an image is known to show {first}.",
     ]
 
 
@@ -65,6 +78,10 @@ def _join(symbols: Sequence[Value]) -> str:
     texts = [str(symbol) for symbol in symbols]
     if len(texts) > FEW:
         texts = [*texts[:3], "...", texts[-1]]
+    return _and(texts)
+
+
+def _and(texts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
 
 
