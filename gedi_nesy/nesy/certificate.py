@@ -13,9 +13,9 @@ from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 
-# Matching, tuning seeds: wrong symbols led all others by .08 at most (20 and 30 examples), right ones by .06 to .23 of
-# 30 examples, so that some go without a certificate, and by .16 and more of 100.
-MARGIN = 0.1
+# Matching, tuning seeds: wrong symbols led all others by .03 at most (20 examples), right ones by .01 to .05 of 20
+# examples and by .02 to .07 of 30, so that some go without a certificate, and by .05 and more of 100.
+MARGIN = 0.04
 SECONDS = 3.0  # for the search for a second reading of the rule
 
 
@@ -25,6 +25,7 @@ def certificate(
     selection: Selection | None,
     readings: int | None,
     energies: Mapping[str, EnergyCheck],
+    separation: float = 0.0,
 ) -> dict[str, Any]:
     """The triad diagnosis of each network, whether the search for symbols had one clear result, and whether it could.
 
@@ -34,7 +35,8 @@ def certificate(
     may agree by luck. So a run is certified only when the diagnosis finds nothing, the rule has a single reading, and
     matching had a clear result or, where there is none, another restart agrees with the chosen one. `failures` names
     the reasons for doubt. A single restart is neither a reason for doubt nor evidence. Where L_GEN was on, energies
-    that don't model the images (`core.energy_check`) are a reason, too.
+    that don't model the images (`core.energy_check`) are a reason, too; and so are matched symbols that likeness
+    separates by less than `separation`.
     """
     failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
     failures += sorted({failure for found in energies.values() for failure in found.failures})
@@ -44,6 +46,8 @@ def certificate(
         failures.append("symbols that the rule can't tell apart")
     support = selection.support if selection else None
     failures += _unclear(matched, selection)
+    if matched and matched.separation is not None and max(matched.separation, 0.0) < separation:
+        failures.append(f"{matched.likeness} that hardly separate the symbols")
     return {
         "certified": not failures and bool(matched or support is not None),
         "failures": failures,

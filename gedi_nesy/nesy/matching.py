@@ -42,8 +42,9 @@ class Matched:
 
     Attributes:
         energy: of the best chain: minus the affinity of all pairs of images that share a symbol, in its own units.
-        margin: how much worse the best of the chains that found other symbols is, as a share of the energy; None if
-            no chain found others.
+        margin: how much worse the best of the chains that found other symbols is, as a share of what random solutions
+            of the rule are worse by; 1 if no chain found others, so that there is nothing else to compare with, and
+            None if there was only one chain.
         chains: how many found the symbols of the best one.
         likeness: by what inputs were alike.
         separation: how well the likeness separates the symbols, with no label looked at: the share of examples in
@@ -59,6 +60,11 @@ class Matched:
     def to_dict(self) -> dict[str, Any]:
         """For summary.json and the checkpoint."""
         return asdict(self)
+
+
+def least_separation(settings: Matching, constraint: Constraint) -> float:
+    """The separation below which symbols are doubted: of k images all must be right, so beyond three it is less."""
+    return settings.separation ** max(1.0, len(constraint.variables) / 3)
 
 
 @torch.no_grad()
@@ -98,13 +104,14 @@ def match(
     pairs = {network: _affinities(network, few, settings, likeness[network], known) for network in few.calls}
     affinities = {network: own for network, (own, _) in pairs.items()}
     chains = _Chains(constraint, few, affinities, settings.chains, generator, _fields(pairs, known))
+    unguided = chains.energy().mean().item()
     for sweep in range(settings.sweeps):
         progress = sweep / max(settings.sweeps - 1, 1)
         for block in torch.randperm(len(few), generator=generator).chunk(BLOCKS):
             chains.redraw(block, HOT * (COLD / HOT) ** progress)
         swept(sweep + 1, settings.sweeps)
     names = " and ".join(dict.fromkeys(one.name for one in likeness.values()))
-    matched, targets = _judge(chains, recipe.agreement, names)
+    matched, targets = _judge(chains, recipe.agreement, names, unguided)
     unmatched = len(loader) - len(few)
     return matched, {key: F.pad(shares, (0, 0, 0, unmatched)).to(device) for key, shares in targets.items()}
 
@@ -287,7 +294,8 @@ def _images_read(network: str, loader: Loader, settings: Matching) -> Tensor:
     return images.cpu()
 
 
-def _judge(chains: _Chains, least_agreement: float, likeness: str) -> tuple[Matched, Targets]:
+def _judge(chains: _Chains, least_agreement: float, likeness: str, unguided: float) -> tuple[Matched, Targets]:
+    """What was found; unguided is the energy of solutions that don't look at likeness."""
     energies = chains.energy()
     best = int(energies.argmin())
     symbols = torch.cat([one_hot.argmax(-1) for one_hot in chains.symbols.values()])  # [calls * examples, R]
@@ -295,6 +303,7 @@ def _judge(chains: _Chains, least_agreement: float, likeness: str) -> tuple[Matc
     trusted = agreement >= least_agreement
     others = energies[~trusted]
     energy = energies[best].item()
-    margin = (others.min().item() - energy) / max(abs(energy), 1e-6) if len(others) else None
+    rival = others.min().item() if len(others) else unguided
+    margin = None if len(energies) == 1 else (rival - energy) / max(unguided - energy, 1e-6)
     found = Matched(energy, margin, int(trusted.sum()), likeness, chains.separation(best))
     return found, chains.targets(trusted)

@@ -12,6 +12,7 @@ from gedi_nesy.nesy.energies import check_energies
 from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.learner import Learner, candidates_of
+from gedi_nesy.nesy.matching import least_separation
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import score_rows
@@ -60,10 +61,12 @@ class Results:
         learner, returns = self.learner, self.session.rollback.returns
         diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
+        matching = self.recipe.matching
+        least = least_separation(matching, learner.constraint) if matching else 0.0
         learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
         return {
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies),
+            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, least),
             **learner.findings(),
             "familiarity": familiarity_quantiles(run, learner.loader),
             **({"returns": returns} if returns else {}),
@@ -83,6 +86,7 @@ class Results:
             "examples": self.recipe.examples,
             "images_reused": self.learner.loader.examples.reused,
             "seed": self.recipe.seed,
+            **({} if self.recipe.unmatched is None else {"unmatched": self.recipe.unmatched}),
             "steps": sum(phase.steps for phase in self.learner.phases),
         }
 
