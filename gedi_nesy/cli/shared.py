@@ -140,7 +140,7 @@ def refuse_other_settings(ctx: click.Context) -> None:
 def refuse_pairs(ctx: click.Context) -> None:
     """Options of which one would silently win over the other."""
     pairs = ({"--recipe", "--method"}, {"--recipe", "--published"}, {"--data", "--examples"}, {"--data", "--dataset"})
-    for pair in (*pairs, {"--quick", "--recipe"}, {"--quick", "--method"}):
+    for pair in (*pairs, {"--quick", "--recipe"}, {"--quick", "--method"}, {"--features", "--features-from"}):
         if pair <= _given(ctx):
             raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
 
