@@ -58,6 +58,8 @@ def main(
 ) -> None:
     """Train SETTING once a seed; what its result holds already is kept."""
     torch.set_num_threads(1)
+    if (setting.startswith(("features", "pixels")) and not features) or (setting.startswith("pixels") and not pixels):
+        raise click.UsageError(f"{setting} needs {'--pixels and ' * setting.startswith('pixels')}--features.")
     n, task_in = SETTINGS[setting]
     task = task_in(Where(data_dir, features, pixels))
     out = out or RESULTS / f"any-{setting}.json"
