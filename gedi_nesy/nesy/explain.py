@@ -47,12 +47,11 @@ def _confused(found: ConceptMaps) -> list[str]:
     named = "; ".join(f"{network}: {_join(group)}" for network, group in groups)
     if not groups:
         return ["Ask with a larger --seconds which symbols it leaves open."]
-    first = groups[0][1][0]
     return [
         f"These it can't tell apart{known}: {named}. Images of the same symbol still come together, but which name a "
         "group gets is chance.",
-        "To settle it, say something about them that is true of one only: a further condition in the rule, a second "
-        f"query, or examples in which an image is known to show {first}.",
+        "To settle it, say something about them that is true of one only: a further condition in the rule, or a "
+        "second query.",
     ]
 
 

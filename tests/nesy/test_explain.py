@@ -28,7 +28,8 @@ def test_what_the_prior_settles_and_what_would_settle_the_rest():
     assert "then only the true fit" in settled[1]
     left = explain(Constraint.from_file("all_different").diagnose())
     assert "These it can't tell apart: digits: 0, 1, 2 and 3." in left[1]
-    assert "an image is known to show 0" in left[2]
+    assert "a second query" in left[2]
+    assert left[3] == "3 labelled images, one each of 0, 1, 2 of digits, would settle it (--labels)."
 
 
 # Four digits whose sum is even: 0, 2, ... can take each other's place, so can 1, 3, ..., and the even ones that of the
