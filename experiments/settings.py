@@ -148,7 +148,8 @@ def _triples(weights: Sequence[float] | None = None) -> Any:
     return listed(rows, "XYZ", [w[r["X"]] * w[r["Y"]] * w[r["Z"]] for r in rows])
 
 
-def _addition(inputs: Inputs, weights: Sequence[float] | None = None, **more: Any) -> Task:
+def addition(inputs: Inputs, weights: Sequence[float] | None = None, **more: Any) -> Task:
+    """Triples of inputs whose third symbol is the sum of the others, each symbol with a weight."""
     return Task({"digits": inputs}, dict.fromkeys("XYZ", "digits"), _triples(weights), **more)
 
 
@@ -276,17 +277,17 @@ class Where:
 
 
 def _features(where: Where) -> Task:
-    return _addition(_vectors(where.features), ceiling="mlp-256")
+    return addition(_vectors(where.features), ceiling="mlp-256")
 
 
 def _pixels(where: Where, matched: bool) -> Task:
     inputs = _photographs(where.pixels, where.features, matched)
-    return _addition(inputs, ceiling="resnet8-32", settings={"network": "resnet8-32"})
+    return addition(inputs, ceiling="resnet8-32", settings={"network": "resnet8-32"})
 
 
 def _skewed(where: Where, weights: Sequence[float] | None = None, broken: float = 0.0) -> Task:
     settings = LEARNED if weights else {}
-    return _addition(_mnist(where.data_dir), weights, broken=broken, settings=settings)
+    return addition(_mnist(where.data_dir), weights, broken=broken, settings=settings)
 
 
 SETTINGS: Mapping[str, tuple[int, Callable[[Where], Task]]] = {  # how many examples, and the task
@@ -302,7 +303,7 @@ SETTINGS: Mapping[str, tuple[int, Callable[[Where], Task]]] = {  # how many exam
     "broken-5": (1000, lambda where: _skewed(where, broken=0.05)),
     "broken-10": (1000, lambda where: _skewed(where, broken=0.10)),
     "broken-20": (1000, lambda where: _skewed(where, broken=0.20)),
-    "colours": (1000, lambda where: _addition(_coloured(where.data_dir))),
+    "colours": (1000, lambda where: addition(_coloured(where.data_dir))),
     "letters": (1000, lambda where: _distance(where.data_dir)),
     "operators": (1000, lambda where: _operation(where.data_dir)),
     "pixels-matched": (1000, lambda where: _pixels(where, True)),
