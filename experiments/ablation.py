@@ -1,10 +1,10 @@
-"""What each part of our recipes does at 100 examples: every cell is one of them with one thing changed.
+"""What each part of our recipes does at 100 examples: every cell is a recipe with one thing changed.
 
     python experiments/ablation.py --seeds 500-504 --set sampler.engine=numba
     python experiments/ablation.py --cell "no EMA" --cell "no warp"
 
-A run that is finished in --runs is read, a stopped one is resumed. Each cell, every figure of every seed, is put among
-the others in experiments/results/ablation.json.
+A finished run in --runs is kept, a stopped one is resumed. Each cell goes to experiments/results/ablation.json, with
+every figure of every seed.
 """
 
 import json
@@ -69,7 +69,7 @@ def main(
 
 
 def row(summary: dict[str, Any]) -> dict[str, Any]:
-    """What one seed of a cell reached."""
+    """The figures of one seed of a cell."""
     found = {key: summary["certificate"][key] for key in ("certified", "failures", "restart_agreement", "D")}
     return {"seed": summary["seed"], **figures_of(summary), "seconds": summary["seconds"]} | found
 

@@ -1,6 +1,6 @@
 """How often, and how fast, `align` names clusters from a few noisy examples of addition.
 
-Run `python experiments/bench_align.py`: 100 triples, each image's cluster wrong (drawn uniformly) with probability .2,
+Run `python experiments/bench_align.py`: 100 triples, each image's cluster wrong (drawn uniformly) with probability 0.2,
 the clusters numbered at random; 20 draws. The result goes to experiments/results/align.json. CPU time, one thread.
 """
 
@@ -16,7 +16,7 @@ from gedi_nesy.logic.constraint import Constraint
 
 
 def draw(rule: Constraint, examples: int, error: float, seed: int) -> dict[str, Any]:
-    """One draw: whether all ten names are right, and what it took."""
+    """One draw: whether all ten names are right, and the seconds it took."""
     generator = torch.Generator().manual_seed(seed)
     labels, cluster_of = rule.sample(examples, generator), torch.randperm(10, generator=generator)
     log_probs = {}
@@ -40,7 +40,7 @@ def main(examples: int, error: float, draws: int) -> None:
     """Measure, print and store."""
     torch.set_num_threads(1)
     rule = Constraint.from_file("addition")
-    rule.align({v.key: torch.zeros(1, 10).log_softmax(1) for v in rule.variables})  # compiles what is compiled once
+    rule.align({v.key: torch.zeros(1, 10).log_softmax(1) for v in rule.variables})  # compiles, untimed
     rows = [draw(rule, examples, error, seed) for seed in range(draws)]
     seconds = [row["seconds"] for row in rows]
     result = {

@@ -1,4 +1,4 @@
-"""What a seed of the toys costs when several are trained side by side, as `--seeds` does, against one by one.
+"""The time of a seed of the toys when several train side by side, as with `--seeds`, and when they train one by one.
 
     python experiments/bench_seeds.py --out experiments/results/bench_seeds.json
 

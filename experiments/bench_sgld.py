@@ -1,7 +1,7 @@
 """How many times as fast SGLD is as a plain autograd loop over torch's own layers: 20 steps on MNIST_Net, CPU.
 
 The three run in turn in one process, so that a noisy machine disturbs them alike; the ratio is the median of the ratios
-of neighbouring runs. One thread is timed by its CPU time, which leaves out what other processes took; two by the clock.
+of neighbouring runs. One thread is timed by its CPU time, which leaves out other processes' time; two by the clock.
 With the same noise the samples must agree: the largest difference of a pixel is printed too, without noise and with it.
 (Without noise, rounding can decide which of two nearly equal pixels a pool takes; a step of that chain then differs.)
 

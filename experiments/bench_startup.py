@@ -2,8 +2,8 @@
 
     python experiments/bench_startup.py --out experiments/results/startup.json
 
-The first two rows are Python itself and torch alone, for comparison. A command's modules are listed with it, so that a
-slow import that comes back is seen: neither torch nor matplotlib may be loaded before a command needs it.
+The first two rows are Python itself and torch alone, for comparison. The slow packages that a command loads are listed
+with it: neither torch nor matplotlib may be loaded before a command needs it.
 """
 
 import json

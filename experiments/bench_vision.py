@@ -1,14 +1,14 @@
 """How many training iterations a second the vision track makes on images: eager, and with its settings of speed.
 
 An iteration is a whole step of the recipe: views, SGLD chains, all losses, backward, optimiser. The variants run in
-turn in one process; of each the median of some blocks of iterations counts. Beside it stand what an iteration needs and
-what the device can do, both measured here:
+turn in one process; the median of some blocks of iterations counts. Beside it stand the needs of an iteration and the
+peak rates of the device, both measured here:
 
-- the floating-point operations of an iteration (of convolutions and matrix products, as torch counts them) over what a
-  large matrix product reaches;
-- the bytes that its operations read and write, each by itself, over what copying a large tensor reaches: an upper
-  bound, for operations that are compiled into one don't pass their results through memory;
-- the number of operations: what an eager loop has to launch.
+- the floating-point operations of an iteration (of convolutions and matrix products, as torch counts them), divided by
+  the rate of a large matrix product;
+- the bytes that its operations read and write, each by itself, divided by the rate of copying a large tensor: an upper
+  bound, because operations that are compiled into one don't pass their results through memory;
+- the number of operations, which an eager loop has to launch.
 
 Both needs are counted for the types that a variant computes in. On CUDA float32 means TF32 in matrix products too, as
 torch has it in convolutions.
@@ -119,7 +119,7 @@ def main(
 def reached(
     variant: str, took: float, needs: Mapping[str, Mapping[str, int]], peaks: Mapping[str, float]
 ) -> dict[str, Any]:
-    """A variant's speed beside what the device can do, given the seconds that an iteration took."""
+    """A variant's speed beside the device's peak, given the seconds that an iteration took."""
     kind = "bfloat16" if VARIANTS[variant].get("speed.bf16") else "float32"
     least = needs[kind]["flop"] / peaks[kind]
     return {
@@ -131,7 +131,7 @@ def reached(
 
 
 def begun(recipe: Recipe, x: Tensor | None = None, clusters: int = 10) -> PhaseState:
-    """Where the recipe's training stands before its first step, on these images or on random ones."""
+    """The recipe's training before its first step, on these images or on random ones."""
     if x is None:
         x = torch.randint(256, (1000, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     learner = Learner(recipe, [x], clusters)
@@ -157,7 +157,7 @@ def measure_need(recipe: str, own: dict[str, Any]) -> dict[str, int]:
 
 
 def measure_limits(device: torch.device) -> dict[str, Any]:
-    """What the device reaches: FLOP/s of a matrix product in each type, bytes/s of a copy."""
+    """The device's peak rates: FLOP/s of a matrix product in each type, bytes/s of a copy."""
     side = 8192 if device.type == "cuda" else 1024
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     peaks = {}

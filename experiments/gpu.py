@@ -1,4 +1,4 @@
-"""Nine minutes on one GPU, without a network: is it right there, how quick is it, and what does it learn in that time?
+"""Nine minutes on one GPU, without a network: is the package right there, how fast is it, and what does it learn?
 
 Each step's figures are written to OUT/gpu.json when it ends, pictures beside it. A step that fails leaves its traceback
 and the next one begins; one for which too little time is left is skipped. MNIST and CIFAR-10 are looked for in
@@ -57,7 +57,7 @@ class Step(NamedTuple):
 
 
 def card(job: Job) -> dict[str, Any]:
-    """What is computed on, and what it reaches."""
+    """The device, and its peak rates."""
     found: dict[str, Any] = {"limits": measure_limits(job.device), **provenance(job.device)}
     if job.device.type == "cuda":
         about = torch.cuda.get_device_properties(job.device)

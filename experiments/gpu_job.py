@@ -1,4 +1,4 @@
-"""What the steps of gpu.py share: the report as it grows, and runs of the package in processes of their own."""
+"""Shared by the steps of gpu.py: the growing report, and runs of the package in processes of their own."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 KEPT = ("accuracy", "constraint_satisfaction", "test_constraint_log_likelihood", "certificate", "seconds", "steps")
-# The run that is killed: on images with all that is quick on a GPU, at toy size on points
+# The run that is killed: on images with every setting of speed on a GPU, at toy size on points
 RESUMED = {"dataset": "digits", "examples": 1000, "train.steps": 400, "train.batch": 32, "checkpoint_seconds": 0.5}
 RESUMED |= {"sampler.chains": 32, "sampler.buffer": 256, "sampler.engine": "graph"}
 RESUMED |= {"speed.bf16": "true", "speed.channels_last": "true"}

@@ -1,4 +1,4 @@
-"""What gpu.py trains on images in the time that is left: features first, then clusters and density."""
+"""Training on images in the time that gpu.py has left: features first, then clusters and density."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from gpu_job import Job
 from torch import Tensor
 from torchvision.utils import save_image
 
-from gedi_nesy.core.fit import Training, Watcher, fit, moving_average
+from gedi_nesy.core.fit import StepCallback, Training, fit, moving_average
 from gedi_nesy.core.lars import LARS
 from gedi_nesy.core.metrics import score
 from gedi_nesy.core.modes import evaluating
@@ -27,11 +27,11 @@ from gedi_nesy.networks.resnet import ResNet8, resnet18
 from gedi_nesy.vision.certificate import diagnose_networks
 from gedi_nesy.vision.features import FeatureLosses, FeatureNetwork, features_of
 from gedi_nesy.vision.learner import networks_of
-from gedi_nesy.vision.losses import StepLosses
+from gedi_nesy.vision.losses import StepLosses, build_sgld
 from gedi_nesy.vision.networks import in_parts
 from gedi_nesy.vision.probe import knn_accuracy
 from gedi_nesy.vision.recipe import Recipe, load_recipe
-from gedi_nesy.vision.run import draw_samples
+from gedi_nesy.vision.run import sample_inputs
 from gedi_nesy.vision.views import ImageInputs
 
 PUBLISHED = "paper-cifar10-gedi"
@@ -90,9 +90,11 @@ def planned_training(job: Job, points: Points, name: str, share: float, build: C
     return trial
 
 
-def run(trial: Trial, steps: int, *watchers: Watcher) -> None:
+def run(trial: Trial, steps: int, *callbacks: StepCallback) -> None:
     """Train up to that step."""
-    fit(trial.training, trial.losses.objective, trial.losses, steps=steps, learning_rate=trial.rate, watchers=watchers)
+    fit(
+        trial.training, trial.losses.objective, trial.losses, steps=steps, learning_rate=trial.rate, callbacks=callbacks
+    )
 
 
 def steps_a_second(trial: Trial) -> float:
@@ -161,7 +163,7 @@ def recipe_of_density(job: Job, settings: Mapping[str, Any] | None = None) -> Re
 
 
 class Look:
-    """Judges the networks every so many seconds, and ends the training when its time is over; a watcher."""
+    """Judges the networks every so many seconds, and ends the training when its time is over."""
 
     def __init__(self, job: Job, points: Points, trial: Trial, name: str, end: float) -> None:
         self.job, self.points, self.trial, self.name, self.end = job, points, trial, name, end
@@ -199,8 +201,11 @@ def save_samples(job: Job, trial: Trial, recipe: Recipe) -> None:
     assert isinstance(trial.losses, StepLosses)
     inputs = trial.losses.inputs
     assert isinstance(inputs, ImageInputs)
+    assert recipe.sampler is not None
+    box = inputs.box(recipe.sampler.margin)
+    sgld = replace(build_sgld(recipe.sampler, box, inputs.ground()), steps=8 if job.dry else 500)
     with evaluating(networks):
-        drawn = draw_samples(recipe, networks, inputs.shape, inputs.box(0.0), 64, 8 if job.dry else 500, 0)
+        drawn = sample_inputs(networks, sgld, inputs.shape, box, 64, 0)
     save_image(inputs.scales[0].to_points(drawn).clamp(0, 255) / 255, job.out / "samples.png")
 
 

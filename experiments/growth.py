@@ -59,7 +59,7 @@ def rules() -> dict[str, tuple[str, str]]:
 
 
 def nine_by_nine(pick: str) -> tuple[str, str]:
-    """The puzzle, an image in each open cell: those of a row, column or block show the digits it lacks."""
+    """The puzzle, an image in each open cell: the images of a row, column or block show the digits it lacks."""
     cells = [f"C{i}" if PUZZLE[i] == "0" else PUZZLE[i] for i in range(81)]
     rows = [range(9 * r, 9 * r + 9) for r in range(9)]
     columns = [range(c, 81, 9) for c in range(9)]

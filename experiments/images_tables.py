@@ -8,8 +8,8 @@
 Of each run: NMI, AMI and Hungarian accuracy on the whole test set and the NMI of batches of 64 (Table 4); FID and KID
 with --inception, otherwise distances of a classifier's features, under their own names, precision and recall of samples
 (Table 5), which as in the paper are drawn from every method's energy, trained with L_GEN or not; linear probe, nearest
-neighbours, and AUROC against the other data sets that can be had (Tables 10 to 12). What methods with L_GEN draw in 500
-SGLD steps (Figures 6, 9 and 10) is copied beside the result.
+neighbours, and AUROC against the other data sets that can be had (Tables 10 to 12). Samples of methods with L_GEN after
+500 SGLD steps (Figures 6, 9 and 10) are copied beside the result.
 
 It is a `vision compare` for each data set, in a folder of its own in --runs: a finished run is kept, a stopped one
 resumed. With --budget runs are so many steps long, which the result's name says: experiments/results/

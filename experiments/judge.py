@@ -1,6 +1,6 @@
-"""A network trained with all labels, of another kind than the runs', that says what samples of digits look like.
+"""The judge of samples of digits: a network trained with all labels, of another kind than the runs' networks.
 
-Its labels serve to measure only: no run sees them, nor the judge.
+The labels serve to measure only: no run sees them or the judge.
 """
 
 from pathlib import Path

@@ -3,7 +3,7 @@
     python experiments/mnist_alone.py --seeds 620-629
     python experiments/mnist_alone.py --dataset fashion-mnist --seeds 620-624
 
-Labels are looked at for the scores alone, on the whole test set. The result goes to
+Labels serve to score only, on the whole test set. The result goes to
 experiments/results/<dataset>-alone.json, the run folders to --runs, where a finished seed is not trained again and a
 stopped one is resumed.
 """
@@ -62,7 +62,7 @@ def line_of(summary: dict[str, Any]) -> str:
 
 
 def gather(summaries: list[dict[str, Any]], rivals: list[dict[str, float]]) -> dict[str, Any]:
-    """What is written: the figures over all seeds, then each seed's."""
+    """The contents of the result: the figures over all seeds, then each seed's."""
     figures = list(figures_of(summaries[0]))
     return {
         "median": {key: statistics.median(s[key] for s in summaries) for key in (*figures, "seconds")},

@@ -1,4 +1,4 @@
-"""A run that an experiment needs: trained, resumed or kept, whichever its folder is in need of."""
+"""A run that an experiment needs: trained, resumed or kept, as its folder requires."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from gedi_nesy.vision.recipe import load_recipe as load_vision_recipe
 
 
 def run_once(recipe: str, folder: Path, overrides: Mapping[str, Any], data_dir: Path | None = None) -> gn.Run:
-    """A finished run with these settings, which those of a folder that is there must be."""
+    """A finished run with these settings, which an existing folder must have."""
     if not (folder / "config.toml").exists():
         return gn.train(recipe, out=folder, data_dir=data_dir, **overrides)
     wanted = nesy.settle(load_recipe(recipe, overrides), data_dir=data_dir)
@@ -26,7 +26,7 @@ def run_once(recipe: str, folder: Path, overrides: Mapping[str, Any], data_dir: 
 
 
 def vision_run_once(recipe: str, folder: Path, overrides: Mapping[str, Any]) -> None:
-    """Likewise for runs of the vision track: one, or several seeds side by side."""
+    """A finished run of the vision track with these settings: of one seed, or of several side by side."""
     if not (folder / "config.toml").exists():
         vision.train_seeds(recipe, out=folder, **overrides)
         return

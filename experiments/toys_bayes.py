@@ -1,4 +1,4 @@
-"""How well the toys' clusters can be told apart at all: the classifier that knows how the points are drawn."""
+"""The best NMI possible on the toys, reached by the classifier that knows how the points are drawn."""
 
 import numpy as np
 from scipy.special import logsumexp
@@ -11,7 +11,7 @@ CENTRES = 6000  # points without noise, from which the density of each cluster i
 
 
 def bayes_nmi(name: str, noise: float, seed: int) -> float:
-    """NMI of the most probable cluster of each test point with the true one: nothing can be expected to beat it."""
+    """NMI of the most probable cluster of each test point with the true one, which nothing can hope to beat."""
     points, labels = load_toy(name, TEST_POINTS, TEST_SEED + seed, noise)
     return float(normalized_mutual_info_score(labels, most_probable(name, noise, points.numpy())))
 

@@ -3,9 +3,9 @@
     python experiments/toys_figures.py --published
     python experiments/toys_figures.py --methods gedi,gedi-no-gen,jem --name toys-ours-5-seeds
 
-The runs are those of experiments/toys_tables.py with the same --name, --seeds and --first-seed, and trained where they
-are not in --runs. For every method (a row) and data set (a column) the picture of the first seed's run is put on one
-sheet, experiments/results/figures/<--name>-<figure>.png.
+experiments/toys_tables.py has the same runs under the same --name, --seeds and --first-seed; one that is not in --runs
+is trained. For every method (a row) and data set (a column) the picture of the first seed's run is put on one sheet,
+experiments/results/figures/<--name>-<figure>.png.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,9 +5,9 @@
     python experiments/toys_tables.py --methods gedi --datasets moons --noise .1 --seeds 20
 
 All seeds of a method are trained side by side. Its row goes to experiments/results/<--name>.json, where others stay,
-and to <--name>.md: the paper's figures and those of the Bayes classifier beside ours, what the certificate finds in the
-runs, and the log-likelihood of held-out points, with L_GEN (gedi) and without (gedi-no-gen), beside a kernel density
-estimate's. What is finished in --runs is not trained again, what was stopped is resumed.
+and to <--name>.md: the paper's and the Bayes classifier's figures beside ours, the runs' reasons for doubt, and the
+log-likelihood of held-out points, with L_GEN (gedi) and without (gedi-no-gen), beside a kernel density
+estimate's. A finished run in --runs is kept, a stopped one is resumed.
 """
 
 import json
@@ -28,7 +28,7 @@ from gedi_nesy.vision.published import NOISE, TABLES_2_AND_3
 from gedi_nesy.vision.recipe import recipe_for
 
 SOLVED = 0.99  # of NMI
-FOUND = 0.95  # of cluster accuracy: above it a few points are lost, below it the clusters are others than the true ones
+FOUND = 0.95  # of cluster accuracy: above it a few points are wrong, below it whole clusters
 
 
 @click.command()

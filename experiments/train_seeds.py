@@ -58,7 +58,7 @@ def main(
 
 
 def gather(summaries: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is written: the figures over all seeds, then each seed's."""
+    """The contents of the result: the figures over all seeds, then each seed's."""
     figures = list(figures_of(summaries[0]))
     return {
         "median": {key: statistics.median(s[key] for s in summaries) for key in (*figures, "seconds")},

@@ -1,4 +1,4 @@
-"""Tune what the paper leaves open of its rivals: the weight of their own loss beside L_NESY's 25, and their views.
+"""Tune what the paper leaves open in its rivals: the weight of their own loss beside L_NESY's 25, and their views.
 
     python experiments/tune_rivals.py
 

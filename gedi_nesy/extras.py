@@ -1,4 +1,4 @@
-"""Packages that only an extra of gedi-nesy installs: what needs one says so in a sentence where it is missing."""
+"""Packages that only an extra of gedi-nesy installs, and the sentence where one is missing."""
 
 from importlib import import_module
 from typing import Any
@@ -12,7 +12,7 @@ def load_extra(module: str, extra: str, purpose: str) -> Any:
     Args:
         module: its name, with dots.
         extra: of pyproject.toml.
-        purpose: what needs it, as the subject of a sentence.
+        purpose: the feature that needs it, as the subject of a sentence.
 
     Raises:
         UserError: it is not installed.
@@ -21,6 +21,6 @@ def load_extra(module: str, extra: str, purpose: str) -> Any:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] != module.split(".")[0]:
-            raise  # the package is there, and something that it needs is not
+            raise  # the package is there, but one that it needs is not
         package = module.split(".")[0].replace("_", "-")
         raise UserError(f"{purpose} needs the package {package}: pip install 'gedi-nesy[{extra}]'.") from error

@@ -1,5 +1,5 @@
-"""Files that may come from anybody are read if they are regular ones (a FIFO may block, a device never ends); ours are
-written whole or not at all."""
+"""Files that may come from anybody are read only if they are regular (a FIFO may block, a device never ends); our own
+are written whole or not at all."""
 
 import errno
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 OURS = ".gedi-nesy-"  # begins the names of the files that we hide in a user's folder, and may delete there
-PART = ".part"  # ends those of files that are not yet whole
-BYTES = 2**28  # that a text may have: more is no text of ours, and would not fit the memory
+PART = ".part"  # ending of their names while they are not yet whole
+BYTES = 2**28  # most bytes of a text: more is no text of ours, and would not fit the memory
 
 
 def open_regular(path: Path, *, follow_links: bool = True) -> BinaryIO:

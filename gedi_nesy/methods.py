@@ -16,6 +16,6 @@ WITHOUT_RULE = tuple(dict.fromkeys([*PUBLISHED, *FAMILY, *(f"{name}+gen" for nam
 
 
 def check_method(name: str, names: Sequence[str]) -> None:
-    """UserError where a method has none of these names."""
+    """UserError unless the method has one of these names."""
     if name not in names:
         raise UserError(f"There is no method {name!r}{did_you_mean(name, names)}; choose from {', '.join(names)}.")

@@ -10,19 +10,12 @@ from PIL import Image
 from gedi_nesy.cli import MODULES, main
 from gedi_nesy.data import DataUnavailable
 
-TINY = ["--set=restarts=1", "--set=views=1", "--set=train.steps=2", "--set=student.steps=2", "--set=sampler.steps=1"]
+TINY = ["--set=matching.chains=8", "--set=matching.sweeps=5", "--set=train.steps=2", "--set=student.steps=2"]
+TINY += ["--set=sampler.steps=1"]
 
 
 def invoke(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    out = tmp_path_factory.mktemp("cli") / "run"
-    result = invoke("train", "--dataset", "digits", "--examples", 30, "--out", out, *TINY, "--json")
-    assert result.exit_code == 0, result.output
-    return out, json.loads(result.stdout)
 
 
 def test_check_says_what_cannot_be_trained(tmp_path):
@@ -33,14 +26,14 @@ def test_check_says_what_cannot_be_trained(tmp_path):
     assert json.loads(invoke("check", "addition", "--json").stdout)["obstacle"] is None
 
 
-def test_a_run_is_asked_by_the_commands_of_its_track(run):
-    asked = invoke("vision", "evaluate", run[0])
+def test_a_run_is_asked_by_the_commands_of_its_track(trained):
+    asked = invoke("vision", "evaluate", trained[0])
     assert asked.exit_code == 1
     assert "use the commands of gedi-nesy, without vision" in " ".join(asked.output.split())
 
 
-def test_train_prints_its_summary_as_json(run):
-    out, summary = run
+def test_train_prints_its_summary_as_json(trained):
+    out, summary = trained
     assert summary == json.loads((out / "summary.json").read_text())
     assert summary["machine"].keys() == {"system", "processor", "instructions", "threads"}
 
@@ -52,21 +45,21 @@ def test_every_command_has_help_with_an_example(command):
     assert f"gedi-nesy {command}" in result.output
 
 
-def test_predict_names_the_symbol_of_a_file(run, tmp_path):
+def test_predict_names_the_symbol_of_a_file(trained, tmp_path):
     Image.new("L", (56, 56)).save(tmp_path / "black.png")
-    result = invoke("predict", run[0], tmp_path / "black.png", "--json")
+    result = invoke("predict", trained[0], tmp_path / "black.png", "--json")
     (row,) = json.loads(result.stdout)
     assert row["symbol"] in "0123456789"
     assert 0.1 <= row["probability"] <= 1
 
 
-def test_a_file_that_is_no_image_does_not_lose_the_others_answers(run, tmp_path, monkeypatch):
+def test_a_file_that_is_no_image_does_not_lose_the_others_answers(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")  # for a path in one line
     Image.new("L", (56, 56)).save(tmp_path / "black.png")
     (tmp_path / "text.png").write_text("no image")
     paths = [tmp_path / name for name in ("text.png", "black.png", "missing.png")]
     for form in ([], ["--json"]):
-        result = invoke("predict", run[0], *paths, *form)
+        result = invoke("predict", trained[0], *paths, *form)
         assert result.exit_code == 1
         first, second = result.stderr.splitlines()
         assert "text.png is not an image" in first
@@ -80,34 +73,34 @@ def test_a_file_that_is_no_image_does_not_lose_the_others_answers(run, tmp_path,
 
 @pytest.mark.parametrize("name", ["[/b].png", "[red]x[/red].png", "ü.png", "\udcff.png"])
 @pytest.mark.parametrize("charset", ["ascii", "utf-8"])
-def test_predict_prints_any_file_s_name(name, charset, run, tmp_path):
+def test_predict_prints_any_file_s_name(name, charset, trained, tmp_path):
     Image.new("L", (56, 56)).save(tmp_path / "black.png")
     (tmp_path / name).parent.mkdir(exist_ok=True)
     path = (tmp_path / "black.png").rename(tmp_path / name)
     runner = CliRunner(charset=charset, env={"COLUMNS": "300"})
-    result = runner.invoke(main, ["predict", str(run[0]), str(path)])
+    result = runner.invoke(main, ["predict", str(trained[0]), str(path)])
     assert result.exit_code == 0, result.output
     assert name.encode(charset, "backslashreplace").decode(charset) in result.stdout
 
 
-def test_a_warning_is_one_line(run, tmp_path):
+def test_a_warning_is_one_line(trained, tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "1.png")
     (tmp_path / "notes.txt").write_text("")
-    result = invoke("ood", run[0], "--against", tmp_path)
+    result = invoke("ood", trained[0], "--against", tmp_path)
     assert result.exit_code == 0, result.output
     notes = tmp_path / "notes.txt"
     assert result.stderr == f"Warning: 1 files of {tmp_path} are no images that are read, as {notes}.\n"
 
 
-def test_query_answers_with_deepproblog(run):
+def test_query_answers_with_deepproblog(trained):
     goal = "addition(tensor(test(0)),tensor(test(1)),tensor(test(2)))"
-    answers = json.loads(invoke("query", run[0], goal, "--json").stdout)
+    answers = json.loads(invoke("query", trained[0], goal, "--json").stdout)
     assert list(answers) == [goal]
     assert 0 < answers[goal] < 1
 
 
-def test_evaluate_gives_the_figures_of_the_summary(run):
-    out, summary = run
+def test_evaluate_gives_the_figures_of_the_summary(trained):
+    out, summary = trained
     figures = json.loads(invoke("evaluate", out, "--json").stdout)
     assert figures == {key: summary[key] for key in figures}
 
@@ -147,23 +140,24 @@ def test_a_program_that_loads_code_needs_trust(tmp_path):
     assert "did you mean 'mnist'" in invoke(*train, "--trust").output  # the rule is fine, only the data are not there
 
 
-def test_sample_writes_a_picture(run, tmp_path):
-    assert invoke("sample", run[0], "-n", 3, "--steps", 1, "--out", tmp_path / "s.png").exit_code == 0
+def test_sample_writes_a_picture(trained, tmp_path):
+    assert invoke("sample", trained[0], "-n", 3, "--steps", 1, "--out", tmp_path / "s.png").exit_code == 0
     assert Image.open(tmp_path / "s.png").size[0] > 0
 
 
-def test_ood_gives_the_auroc_of_each_score(run):
-    rows = json.loads(invoke("ood", run[0], "--against", "noise,inverted", "--json").stdout)
+def test_ood_gives_the_auroc_of_each_score(trained):
+    rows = json.loads(invoke("ood", trained[0], "--against", "noise,inverted", "--json").stdout)
     assert list(rows) == ["noise", "inverted"]
     assert rows["noise"]["images"] == 400
     assert all(0 <= rows["noise"][score] <= 1 for score in ("energy", "gradient", "max_softmax", "views"))
-    assert "max softmax" in invoke("ood", run[0], "--against", "noise").stdout
+    assert "max softmax" in invoke("ood", trained[0], "--against", "noise").stdout
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_without_mnist_digits_are_used_and_nobody_can_miss_it(tmp_path, monkeypatch):
     monkeypatch.delenv("GEDI_NESY_DATA", raising=False)
     monkeypatch.setattr("gedi_nesy.data.places.cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr("gedi_nesy.data.mnist._fetch", unreachable)
+    monkeypatch.setattr("gedi_nesy.data.mnist.fetch", unreachable)
     result = invoke("train", "--examples", 30, "--out", tmp_path / "run", *TINY)
     assert result.exit_code == 0, result.output
     assert "NOT MNIST" in result.output
@@ -223,12 +217,12 @@ def test_errors_are_one_sentence(arguments, code, sentence, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_checkpoint_leaves_the_run_as_it_is(run, tmp_path):
+def test_a_damaged_checkpoint_leaves_the_run_as_it_is(trained, tmp_path):
     damaged = tmp_path / "run"
     damaged.mkdir()
     for name in ("config.toml", "program.pl"):
-        (damaged / name).write_bytes((run[0] / name).read_bytes())
-    (damaged / "checkpoint.pt").write_bytes((run[0] / "checkpoint.pt").read_bytes()[:1000])
+        (damaged / name).write_bytes((trained[0] / name).read_bytes())
+    (damaged / "checkpoint.pt").write_bytes((trained[0] / "checkpoint.pt").read_bytes()[:1000])
     result = invoke("train", "--resume", damaged)
     assert result.exit_code == 1
     assert "checkpoint.pt is damaged" in " ".join(result.output.split())

@@ -85,6 +85,7 @@ def test_the_paper_has_no_settings_for_the_rest_of_the_family():
         (["vision", "compare", "--datasets", "moons"], FEW, ["vicreg", "ebclr+gen"]),
     ],
 )
+@pytest.mark.usefixtures("no_pictures")
 def test_a_comparison_trains_them_all(command, settings, methods, tmp_path):
     options = [text for setting in settings for text in ("--set", setting)]
     options += ["--methods", ",".join(methods), "--seeds", "1", "--jobs", "1", "--out", str(tmp_path), "--json"]

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 READS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal}  # they return a value, or a size by it
@@ -18,9 +17,9 @@ class Waits(TorchDispatchMode):
         self.found = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        packet = func._overloadpacket
+        packet = func.overloadpacket
         by_mask = packet == aten.index and any(
-            isinstance(part, torch.Tensor) and part.dtype == torch.bool for part in tree_leaves(args[1])
+            isinstance(part, torch.Tensor) and part.dtype == torch.bool for part in args[1]
         )
         if packet in READS | MAKES or by_mask:
             self.found.append(str(packet))
@@ -29,14 +28,14 @@ class Waits(TorchDispatchMode):
     def __enter__(self):
         self.patch = pytest.MonkeyPatch()
         for name in ("tolist", "numpy"):  # which no dispatch mode sees
-            self.patch.setattr(torch.Tensor, name, self._noting(getattr(torch.Tensor, name), name))
+            self.patch.setattr(torch.Tensor, name, self.noting(getattr(torch.Tensor, name), name))
         return super().__enter__()
 
     def __exit__(self, *error):
         self.patch.undo()
         return super().__exit__(*error)
 
-    def _noting(self, method, name):
+    def noting(self, method, name):
         def noted(*args, **kwargs):
             self.found.append(name)
             return method(*args, **kwargs)

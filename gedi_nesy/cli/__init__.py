@@ -7,7 +7,7 @@ from gedi_nesy.cli.group import Commands
 OF_A_RULE = ("train", "compare", "evaluate", "predict", "query", "sample", "ood", "check", "demo", "recipes")
 MODULES = dict.fromkeys(OF_A_RULE, "gedi_nesy.cli.nesy")
 MODULES |= {"report": "gedi_nesy.cli.report", "vision": "gedi_nesy.cli.vision"}
-SUMMARIES = {  # what begins each command's own help, here so that the list of all needs no torch
+SUMMARIES = {  # the first sentence of each command's help, here so that the list of all needs no torch
     "check": "Check a rule",
     "compare": "Train several methods on several numbers of examples and seeds",
     "demo": "Draw or drop an image for each variable of the rule in a browser",

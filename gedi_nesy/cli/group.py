@@ -1,4 +1,4 @@
-"""The group of all commands: light enough to answer at once, and what a user can mend as one sentence."""
+"""The group of all commands, which answers at once and turns each error that a user can mend into one sentence."""
 
 import io
 import sys
@@ -15,7 +15,7 @@ NO_MEMORY = ("can't allocate memory", "out of memory")  # in torch's RuntimeErro
 
 
 class Command(click.Command):
-    """A command that works with PyTorch, which takes seconds to load; its help is there without."""
+    """A command that works with PyTorch, which takes seconds to load; its help needs no PyTorch."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Load PyTorch, and say so meanwhile; then run the command."""
@@ -30,7 +30,7 @@ class Commands(click.Group):
 
     Args:
         modules: for each command the module that has it.
-        summaries: for each command what it does, for the list of all.
+        summaries: for each command its line in the list of all.
     """
 
     def __init__(self, *args: Any, modules: dict[str, str], summaries: dict[str, str], **options: Any) -> None:

@@ -23,8 +23,8 @@ from gedi_nesy.cli.shared import (
     Picture,
     Size,
     as_json,
+    comparison_options,
     log,
-    of_every_run,
     read_settings,
     refuse_other_settings,
     refuse_pairs,
@@ -94,7 +94,7 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--epochs", type=COUNT, help="Passes over the examples in the first stage.")
-@click.option("--seed", type=SEED, help="Of examples, weights and noise.  [default: 0]")
+@click.option("--seed", type=SEED, help="Seed of examples, weights and noise.  [default: 0]")
 @click.option("--device", help="cpu, cuda, ...  [default: cpu]")
 @click.option("--out", type=FOLDER, help="The run folder.  [default: runs/<recipe>-<dataset>-<examples>-seed<seed>]")
 @click.option("--resume", type=FOLDER, help="Continue the run in this folder; takes no other setting.")
@@ -195,7 +195,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     show_default=True,
     help="Numbers of examples, separated by commas.",
 )
-@of_every_run
+@comparison_options
 @click.option("--dataset", help="mnist, digits, an .npz file or an image folder.  [default: mnist, else digits]")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.  [default: $GEDI_NESY_DATA, then the user's cache]")
 @click.option("--out", type=FOLDER, default=Path("runs/compare"), show_default=True, help="The folder of all the runs.")
@@ -246,7 +246,7 @@ def compare(
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
 def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) -> None:
-    """Score a finished run on the test images again; a run on a table on its examples, or on those of another table.
+    """Score a finished run on the test images again; a run on a table on its own examples, or on another table's.
 
     \b
     Example:
@@ -273,9 +273,9 @@ def predict(run: Run, images: tuple[Path, ...], network: str | None, as_json: bo
     verdict goes by this percentile alone: an image with fewer than 1% below it is called foreign, or inverted where it
     would not be with light and dark swapped; one with fewer than 5% unusual. One without any contrast is called blank.
 
-    An image is scaled to the size of the training images as a whole, its margins too; crop it where the symbol fills
-    less than half of it. One of other proportions keeps its ratio of width to height, and is centred on the median of
-    the pixels at its edge. A run on vectors takes .npz files with one array each, and answers for every row.
+    An image is scaled as a whole, its margins too, to the size of the training images; crop it where the symbol fills
+    less than half of it. An image of other proportions keeps its ratio of width to height, and is centred on the median
+    of the pixels at its edge. A run on vectors takes .npz files with one array each, and answers for every row.
 
     \b
     Example:
@@ -355,7 +355,7 @@ def sample(run: Run, number: int, steps: int | None, seed: int, network: str | N
 def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Measure how well scores tell the run's own images from foreign ones: AUROC, 0.5 is chance.
 
-    Its own are the test images, or those of the table that it was trained on.
+    Its own images are the test images, or the images of its training table.
 
     \b
     Example:

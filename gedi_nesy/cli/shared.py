@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gedi_nesy.report.comparison import Comparison
 
 
-Found = TypeVar("Found")  # plain values, ready for JSON
+Result = TypeVar("Result")  # plain values, ready for JSON
 FOLDER = click.Path(path_type=Path)
 MOST = 10**9  # of anything that can be counted
 NUMBER, COUNT, SEVERAL = (click.IntRange(least, MOST) for least in (0, 1, 2))
@@ -33,7 +33,7 @@ log = click.option("--log", type=click.Choice(LOGS), multiple=True, help="Log th
 
 
 class Picture(click.Path):
-    """Where a PNG can be written, which is looked at before hours of work."""
+    """A path where a PNG can be written, which is checked before hours of work."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -62,7 +62,7 @@ class Size(click.ParamType):
 
 
 class Method(click.ParamType):
-    """One of some methods; where it is none, the nearest of them is told."""
+    """One of some methods; for any other name the message says which is nearest."""
 
     name = "method"
 
@@ -79,7 +79,7 @@ class Method(click.ParamType):
 
 
 class Commas(click.ParamType):
-    """Values of one type, separated by commas; one that is given twice counts once."""
+    """Values of one type, separated by commas; a value that is given twice counts once."""
 
     name = "list"
 
@@ -94,7 +94,7 @@ class Commas(click.ParamType):
 
 
 def working(at: str) -> Status:
-    """A spinner on the screen, beside what is being done; use it as a context manager."""
+    """A spinner on the screen, beside a word for the present work; use it as a context manager."""
     return Console(stderr=True).status(at)
 
 
@@ -102,7 +102,7 @@ def read_settings(texts: Iterable[str]) -> dict[str, Any]:
     """The settings that --set gives.
 
     Raises:
-        UserError: for one that is no key=value, or that an option of its own gives.
+        UserError: for a text that is no key=value, or a setting that has an option of its own.
     """
     from gedi_nesy.runs.settings import parse_setting
 
@@ -116,8 +116,8 @@ def read_settings(texts: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
-def of_every_run(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a comparison the options that say how often, with what settings and where all its runs are trained."""
+def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a comparison its options: how many seeds, which settings, and where its runs train."""
     options = (
         click.option("--seeds", type=SEEDS, default=5, show_default=True, help="How many seeds."),
         click.option("--first-seed", type=SEED, default=0, show_default=True),
@@ -131,14 +131,14 @@ def of_every_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def refuse_other_settings(ctx: click.Context) -> None:
-    """A run is resumed with its own settings; others beside it would be ignored."""
+    """Refuse settings beside --resume, which would be ignored: a run is resumed with its own."""
     given = _given(ctx) - {"--resume", "--trust", "--data-dir", "--json"}
     if given:
         raise click.UsageError(f"--resume continues a run with its own settings; leave out {min(given)}.")
 
 
 def refuse_pairs(ctx: click.Context) -> None:
-    """Options of which one would silently win over the other."""
+    """Refuse two options of which one would silently win over the other."""
     pairs = ({"--recipe", "--method"}, {"--recipe", "--published"}, {"--data", "--examples"}, {"--data", "--dataset"})
     for pair in (*pairs, {"--quick", "--recipe"}, {"--quick", "--method"}, {"--features", "--features-from"}):
         if pair <= _given(ctx):
@@ -151,16 +151,16 @@ def _given(ctx: click.Context) -> set[str]:
     return {p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(str(p.name)) is from_command_line}
 
 
-def show(found: Found, as_table: Callable[[Found], RenderableType], as_json: bool) -> None:
-    """Print what was found."""
+def show(result: Result, as_table: Callable[[Result], RenderableType], as_json: bool) -> None:
+    """Print a result, as a table or as JSON."""
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(result, indent=2))
     else:
-        Console().print(as_table(found))
+        Console().print(as_table(result))
 
 
 def show_comparison(comparison: Comparison, out: Path, console: Console, as_json: bool) -> None:
-    """Print what a comparison found; it has failed if one of its runs has."""
+    """Print the tally of a comparison; it has failed if one of its runs has."""
     from gedi_nesy.report.comparison import text_table
 
     if as_json:
@@ -177,7 +177,7 @@ def show_comparison(comparison: Comparison, out: Path, console: Console, as_json
 
 
 def show_recipes(about: Mapping[str, str], as_json: bool) -> None:
-    """Print the recipes' names and what they are."""
+    """Print the names of the recipes, each with what it trains."""
     show(about, _recipe_table, as_json)
 
 

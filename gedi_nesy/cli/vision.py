@@ -22,8 +22,8 @@ from gedi_nesy.cli.shared import (
     Method,
     Picture,
     as_json,
+    comparison_options,
     log,
-    of_every_run,
     read_settings,
     refuse_other_settings,
     refuse_pairs,
@@ -67,10 +67,10 @@ def vision() -> None:
 @click.option("--published", is_flag=True, help="The method's recipe exactly as the paper has it, instead of ours.")
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--examples", type=SEVERAL, help="Training points.  [default: 1000 of a toy, else all]")
-@click.option("--noise", "data_noise", type=click.FloatRange(0), help="Of a toy.  [default: the recipe's, 0.05]")
-@click.option("--clusters", type=SEVERAL, help="How many to find.  [default: as many as there are labels]")
+@click.option("--noise", "data_noise", type=click.FloatRange(0), help="Noise of a toy.  [default: the recipe's, 0.05]")
+@click.option("--clusters", type=SEVERAL, help="How many clusters to find.  [default: as many as there are labels]")
 @click.option("--restarts", type=COUNT, help="Networks of which the certificate chooses one.")
-@click.option("--seed", type=SEED, help="Of points, weights and noise.  [default: 0]")
+@click.option("--seed", type=SEED, help="Seed of points, weights and noise.  [default: 0]")
 @click.option("--seeds", type=SEEDS, help="So many seeds side by side, from --seed on.  [default: 1]")
 @click.option("--device", help="cpu, cuda, ...  [default: cpu]")
 @click.option("--out", type=FOLDER, help="The run folder.  [default: runs/vision-<recipe>-<dataset>-seed<seed>]")
@@ -136,7 +136,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
     dataset = overrides.get("dataset")
     if dataset and dataset not in TOYS and "data_noise" in overrides:
-        raise UserError(f"--noise is that of a toy, and {dataset} is none; leave it out.")
+        raise UserError(f"--noise is for toys, and {dataset} is none; leave it out.")
     overrides |= read_settings(settings)
     name = recipe or recipe_for(method, published, dataset)
     return train_seeds(name, out=out, **shared, **overrides)
@@ -152,7 +152,7 @@ def _start(options: dict[str, Any], shared: dict[str, Any]) -> list[Run]:
 )
 @click.option("--datasets", type=Commas(click.STRING), default="moons,circles", show_default=True)
 @click.option("--published", is_flag=True, help="The methods' recipes exactly as the paper has them, instead of ours.")
-@of_every_run
+@comparison_options
 @click.option("--samples", type=NUMBER, help=SAMPLES)
 @click.option("--inception", type=FOLDER, help=INCEPTION)
 @click.option("--against", type=Commas(click.STRING), metavar="D[,D...]", help="Of images: svhn, ..., rotated, noise.")
@@ -219,8 +219,8 @@ def evaluate(run: Path, device: str, as_json: bool, **options: Any) -> None:
     """Score a finished run on the whole test set.
 
     On images: clusters, a linear probe and nearest neighbours on its features, and how close samples are to real
-    images. Without --inception their features are those of a small classifier, which is trained at
-    the first call (minutes on a CPU) and kept; the figures are then named FD(classifier) and KD(classifier), no FID.
+    images. Without --inception their features come from a small classifier, which is trained at the first call (minutes
+    on a CPU) and kept; the figures are then named FD(classifier) and KD(classifier), not FID.
 
     \b
     Example:

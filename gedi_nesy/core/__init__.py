@@ -1,1 +1,1 @@
-"""The loss core that both tracks share: energies, samplers, losses, the training loop. Tensors and modules only."""
+"""What both tracks train with: energies, samplers, losses, the training loop. It knows tensors and modules only."""

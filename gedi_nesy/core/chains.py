@@ -1,4 +1,4 @@
-"""The samples that L_GEN needs at each step: some chains of a replay buffer, advanced in the step or beside it."""
+"""The samples that L_GEN needs at each step: chains of a replay buffer, advanced in the step or beside it."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -16,18 +16,18 @@ Renew = Callable[[Tensor, torch.Generator], Tensor]
 class Chains:
     """A model's chains, of which a training step advances some.
 
-    Ahead, they are advanced in a second thread while the training step runs, which costs no time where a second core is
-    free: the compiled chains hold no lock of Python's. The samples of a step then come from the weights of the step
+    With `ahead`, a second thread advances them while the training step runs, which costs no time where a second core is
+    free: the compiled chains release Python's lock. The samples of a step then come from the weights of the step
     before, whatever the threads' speed, so that a run repeats bit for bit.
 
     Args:
         model: the energy model; its weights are read when a call begins.
         sgld: advances the chains.
-        buffer: where they wait.
-        count: how many are advanced at once.
+        buffer: where the chains wait between steps.
+        count: how many chains are advanced at once.
         generator: the only source of randomness; ahead, of these chains alone.
-        ahead: whether they are advanced beside the next step.
-        renew: from drawn chains, and the generator, to where they start; as they are without it.
+        ahead: whether a second thread advances them beside the next step.
+        renew: from drawn chains, and the generator, to where they start; without it they start where they are.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Chains:
         self._thread = _one_thread() if ahead else None
 
     def __call__(self) -> Tensor:
-        """This step's samples, [count, ...]; where a chain has left the finite numbers, they show it."""
+        """This step's samples, [count, ...]; a chain that has diverged shows as values that are not finite."""
         indices, samples = self._finished() or self._launch().result()
         self.buffer.store(indices, samples)
         if self.ahead:
@@ -56,7 +56,7 @@ class Chains:
         return samples
 
     def state_dict(self) -> dict[str, Any]:
-        """The buffer; ahead, also the samples that the next call will return, and the generator of their noise."""
+        """The buffer; with `ahead` also the samples that the next call will return, and their noise's generator."""
         if not self.ahead:
             return self.buffer.state_dict()
         self._next = self._finished()
@@ -65,27 +65,27 @@ class Chains:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         if isinstance(self._next, Future):
-            wait([self._next])  # its chains, finite or not, are of no use any more
+            wait([self._next])  # its chains belong to the training that is given up
         self.buffer.load_state_dict(state)
         if self.ahead:
             self._next = None if state["next"] is None else (state["next"][0], state["next"][1])
             self.generator.set_state(state["generator"].cpu())
 
     def _finished(self) -> tuple[Tensor, Tensor] | None:
-        """What the thread has been working on, once it is done."""
+        """The thread's samples, once they are there."""
         return self._next.result() if isinstance(self._next, Future) else self._next
 
     def _launch(self) -> Future[tuple[Tensor, Tensor]]:
         """Draw chains and advance them, in the thread where there is one, with the weights as they are now."""
         self._frozen.load_state_dict(self.model.state_dict())
         if self._thread:
-            return self._thread.submit(self._advance)
+            return self._thread.submit(self.advance)
         done: Future[tuple[Tensor, Tensor]] = Future()
-        done.set_result(self._advance())
+        done.set_result(self.advance())
         return done
 
-    def _advance(self) -> tuple[Tensor, Tensor]:
-        """Some chains' places in the buffer, and where they are after their steps."""
+    def advance(self) -> tuple[Tensor, Tensor]:
+        """The places of some chains in the buffer, and their values after their steps."""
         indices, chains = self.buffer.draw(self.count, self.generator)
         if self.renew:
             chains = self.renew(chains, self.generator)
@@ -93,6 +93,6 @@ class Chains:
 
 
 def _one_thread() -> ThreadPoolExecutor:
-    """A thread that computes on as many threads as this one, which torch would not do by itself."""
+    """A thread in which torch uses as many threads as here, which it would not do by itself."""
     threads = torch.get_num_threads()
     return ThreadPoolExecutor(1, "chains", initializer=torch.set_num_threads, initargs=(threads,))

@@ -10,7 +10,7 @@ Judge = Callable[[list[float]], None]
 
 
 class _Awaited(NamedTuple):
-    """Numbers on their way from the device; without an event they are there."""
+    """Numbers on their way from the device; without an event they have arrived."""
 
     numbers: Tensor
     event: torch.cuda.Event | None
@@ -18,11 +18,11 @@ class _Awaited(NamedTuple):
 
 
 class Checks:
-    """Hands the numbers of a step to whoever judges them: on the CPU at once, on a GPU when the next step is launched.
+    """Pass the numbers of a step to its judges: on the CPU at once, on a GPU when the next step is launched.
 
     To read a number, Python waits until the GPU has computed it, and then the GPU waits for Python. So the numbers are
-    copied beside the work, and a step that has diverged is noticed one step late. It is never kept: what is saved, or
-    gone back to, is a state that was settled first (`Training.state_dict`).
+    copied beside the work, and a step that has diverged is noticed one step late. No such step is saved or gone back
+    to: `Training.state_dict` judges all numbers first.
 
     Args:
         late: whether numbers are judged a step late; by default those on a GPU are.
@@ -47,18 +47,18 @@ class Checks:
         self._present.append(_Awaited(here, event, judge))
 
     def turn(self) -> None:
-        """A step has been launched: judge the numbers of the one before it."""
+        """Judge the numbers of the step before the one that has been launched."""
         earlier, self._earlier, self._present = self._earlier, self._present, []
         _judge(earlier)
 
     def settle(self) -> None:
-        """Judge all there is, and wait for it."""
+        """Wait for all numbers, and judge them."""
         waiting = [*self._earlier, *self._present]
         self.clear()
         _judge(waiting)
 
     def clear(self) -> None:
-        """Forget what is awaited, for the training goes on from another state."""
+        """Forget the numbers that are awaited, because training goes on from another state."""
         self._earlier, self._present = [], []
 
 

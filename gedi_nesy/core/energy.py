@@ -31,7 +31,7 @@ class KnowsItsGradient(Protocol):
     """A model that computes d log p(x) / dx on the CPU without autograd."""
 
     def gradient_of_log_density(self) -> Callable[[Tensor], Tensor]:
-        """The function from x to d log p(x) / dx, in the shape of x, of the weights as they are now."""
+        """The function from x to d log p(x) / dx, in the shape of x, with the present weights."""
 
 
 def gradient_of_log_density(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -42,7 +42,7 @@ def gradient_of_log_density(model: nn.Module, device: torch.device) -> Callable[
     Args:
         model: from x, [batch, ...], to logits, [batch, classes]; examples must not influence each other. Its weights
             must not change while the function is in use.
-        device: that of x.
+        device: where x is.
     """
     if device.type == "cpu" and isinstance(model, KnowsItsGradient):
         return model.gradient_of_log_density()
@@ -58,7 +58,7 @@ def log_density_gradient(model: nn.Module, x: Tensor) -> Tensor:
 def _by_autograd(model: nn.Module, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_()
     logits = model(x)
-    # The derivative of logsumexp is softmax; to start from it is quicker than to go through -E(x).
+    # The derivative of logsumexp is softmax; to start from it is faster than to go through -E(x).
     (gradient,) = torch.autograd.grad(logits, x, logits.detach().softmax(-1))
     return gradient
 
@@ -82,9 +82,9 @@ def ood_score(model: nn.Module, x: Tensor, reference: Reference | None = None) -
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Parameters need no gradient inside, and need what they needed before afterwards: it spares the work for them.
+    """Switch off the gradients of all parameters inside the block, and restore each flag on exit.
 
-    Other threads see it too, so it is for a model that nobody else uses meanwhile, as one in training.
+    Other threads see the change too, so no other thread may use the model meanwhile.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in parameters:

@@ -1,4 +1,4 @@
-"""Whether an energy model models its data, seen without a label: its own samples are held against the data."""
+"""Whether an energy model models its data, told without labels by comparing its samples with the data."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gedi_nesy.core.energy import energy
+from gedi_nesy.core.nearest import nearest
 from gedi_nesy.core.sgld import SGLD
 
 SAMPLES = 192  # chains from uniform noise
@@ -16,13 +17,13 @@ class EnergyCheck:
     """What the samples of an energy model are like.
 
     Attributes:
-        gap: mean energy of the data minus that of the samples, in nats. L_GEN's gradient has done its work where it is
-            near 0; a network that only tells samples from data drives it far below.
-        variety: entropy of the samples' mean prediction over that of the data's; near 0 where all samples are one
-            symbol, above 1 where they show more symbols than the data.
-        distance: from a sample to the nearest image of the data, the median, over the same from one image of the data
-            to another; above 1 where samples lie off the data.
-        failures: what the three say, in words; empty for a model whose samples are like the data.
+        gap: mean energy of the data minus mean energy of the samples, in nats. Near 0, L_GEN's gradient has done its
+            work; a network that only tells samples from data drives the gap far below.
+        variety: entropy of the samples' mean prediction, divided by the entropy of the data's; near 0 where all samples
+            are one symbol, above 1 where they show more symbols than the data.
+        distance: median distance from a sample to the nearest image of the data, divided by the median distance from
+            an image of the data to the nearest other one; above 1 where samples lie off the data.
+        failures: what the three figures say, in words; empty for a model whose samples are like the data.
     """
 
     gap: float
@@ -44,9 +45,9 @@ def check_energy(
 
     Args:
         model: from x to logits, [batch, classes].
-        sgld: the sampler that it was trained with, with as many steps as a chain of a sample takes.
-        views: of some of the data, as training saw them, [n, ...].
-        data: [m, ...], among them those that `views` show.
+        sgld: the sampler of its training, with as many steps as the chain of a sample takes.
+        views: views of some of the data, as training saw them, [n, ...].
+        data: [m, ...]; it includes the images that `views` show.
         box: least and greatest value of the noise that chains start from.
         generator: the only source of randomness, on the device of the data.
     """
@@ -55,28 +56,20 @@ def check_energy(
     own, others = model(views), model(samples)
     gap = (energy(own).mean() - energy(others).mean()).item()
     variety = (_entropy_of_mean(others) / _entropy_of_mean(own).clamp_min(1e-6)).item()
-    between = _nearest(data[:SAMPLES], data, itself=True).median().clamp_min(1e-6)
-    distance = (_nearest(samples, data).median() / between).item()
+    between = nearest(data[:SAMPLES], data, itself=True)[0].median().clamp_min(1e-6)
+    distance = (nearest(samples, data)[0].median() / between).item()
     return EnergyCheck(gap, variety, distance, energy_failures(gap, variety, distance))
 
 
 def energy_failures(gap: float, variety: float, distance: float) -> tuple[str, ...]:
-    """What an `EnergyCheck`'s figures say, by thresholds that experiments/energy_check.py was used to find."""
+    """What the figures of an `EnergyCheck` say, by thresholds that experiments/energy_check.py was used to set."""
     failures = {
         "energies of data and samples apart": abs(gap) > LARGEST_GAP,
         "symbols of samples unlike those of the data": not VARIETIES[0] <= variety <= VARIETIES[1],
         "samples unlike the data": distance > LARGEST_DISTANCE,
     }
-    return tuple(name for name, found in failures.items() if found)
+    return tuple(name for name, applies in failures.items() if applies)
 
 
 def _entropy_of_mean(logits: Tensor) -> Tensor:
     return torch.special.entr(logits.softmax(-1).mean(0)).sum()
-
-
-def _nearest(x: Tensor, data: Tensor, itself: bool = False) -> Tensor:
-    """The Euclidean distance of each x to the nearest of the data; where x is the data's beginning, to another one."""
-    distances = torch.cdist(x.flatten(1), data.flatten(1))
-    if itself:
-        distances[torch.arange(len(x)), torch.arange(len(x))] = torch.inf
-    return distances.min(1).values

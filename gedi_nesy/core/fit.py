@@ -70,9 +70,9 @@ class Training:
         generator: the source of all randomness inside a step, on the model's device.
         average: exponential moving average of the parameters, or None.
         buffers: a replay buffer of SGLD samples for each energy model whose losses advance the chains themselves.
-        chains: those of the energy models whose chains advance themselves; their names are not among the buffers'.
+        chains: the `Chains` of each energy model that has them; its name is then not among the buffers'.
         step: optimiser steps taken so far.
-        checks: of the numbers by which a step is known to have diverged.
+        checks: tells by a step's numbers whether it has diverged.
     """
 
     model: nn.Module
@@ -92,10 +92,10 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that it loads with `weights_only=True`.
 
-        Chains are float32, four times the room of bytes: rounded, a resumed run would go on from other chains.
+        Chains are float32, four times the size of bytes: rounded, a resumed run would go on from other chains.
 
         Raises:
-            DivergedError: when a step up to here has diverged, as a GPU says only now; such a state is not given away.
+            DivergedError: when a step up to here has diverged, which a GPU says only now; such a state is not saved.
         """
         self.checks.settle()
         return {
@@ -108,7 +108,7 @@ class Training:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly where `state_dict` was taken; the shapes must be those of this training."""
+        """Continue exactly where `state_dict` was taken; the shapes must be the same."""
         self.checks.clear()
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -128,13 +128,13 @@ def moving_average(model: nn.Module, decay: float) -> MovingAverage | None:
     return MovingAverage(model, decay) if decay else None
 
 
-class Watcher(Protocol):
-    """What is told of every step."""
+class StepCallback(Protocol):
+    """A callback that every step calls."""
 
     def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """After a step: the state and that step's losses; may raise to end the training.
 
-        To read a loss, or the total, on a GPU is to wait for it.
+        Whoever reads a loss, or the total, on a GPU waits for it.
         """
 
 
@@ -145,7 +145,7 @@ def fit(
     *,
     steps: int,
     learning_rate: Schedule,
-    watchers: Iterable[Watcher] = (),
+    callbacks: Iterable[StepCallback] = (),
 ) -> None:
     """Train until `training.step == steps`; a training restored from a checkpoint goes on from its step.
 
@@ -155,17 +155,17 @@ def fit(
         training: the state, changed in place.
         objective: the weighted terms; their weights follow the progress step / steps.
         compute_losses: from the step's number to that step's losses by term name, scalars or one value for each of
-            several networks trained side by side. All its randomness must come from
-            the step's number and `training.generator`, so that a resumed run repeats it.
+            several networks trained side by side. All its randomness must come from the step's number and
+            `training.generator`, so that a resumed run repeats it.
         steps: the step to train up to.
         learning_rate: schedule over the progress.
-        watchers: called in order after every step.
+        callbacks: called in order after every step.
 
     Raises:
         DivergedError: when the total is no longer finite, on a GPU one step late (`core.checks`); the parameters of the
             step before are lost, so resume from the last checkpoint.
     """
-    watchers = tuple(watchers)
+    callbacks = tuple(callbacks)
     while training.step < steps:
         progress = training.step / steps
         for group in training.optimizer.param_groups:
@@ -173,8 +173,8 @@ def fit(
         training.optimizer.zero_grad(set_to_none=True)  # now, so that old gradients take no room beside the chains
         losses = compute_losses(training.step)
         total = objective(losses, progress)
-        found = {name: loss.detach() for name, loss in losses.items()}
-        training.checks.expect(total.detach().view(1), partial(_check_total, training.step, found))
+        detached = {name: loss.detach() for name, loss in losses.items()}
+        training.checks.expect(total.detach().view(1), partial(_check_total, training.step, detached))
         total.backward()
         processes.average_gradients(training.model)
         training.optimizer.step()
@@ -182,8 +182,8 @@ def fit(
             training.average.update()
         training.step += 1
         training.checks.turn()
-        for watch in watchers:
-            watch(training, found, total.detach())
+        for callback in callbacks:
+            callback(training, detached, total.detach())
 
 
 def _check_total(step: int, losses: Mapping[str, Tensor], total: Sequence[float]) -> None:

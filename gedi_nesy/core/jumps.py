@@ -1,4 +1,4 @@
-"""Jumps: Metropolis-Hastings steps to anywhere in a box, for chains that Langevin steps leave in their region."""
+"""Jumps: Metropolis-Hastings steps to anywhere in a box, for chains that Langevin steps keep in one region."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ def jump(model: nn.Module, x: Tensor, box: tuple[float, float], generator: torch
     """Propose to each chain a point drawn uniformly in the box, and take it with probability min(1, p(x') / p(x)).
 
     Chains that follow p(x) = exp(-E(x)) / Z on the box still do so afterwards, whatever lies between their regions. In
-    few dimensions many proposals are taken; in many, as those of images, none.
+    few dimensions many proposals are accepted; in as many as images have, none.
 
     Args:
         model: from x to logits, [..., classes].
@@ -20,7 +20,7 @@ def jump(model: nn.Module, x: Tensor, box: tuple[float, float], generator: torch
         generator: the only source of randomness, on the device of x.
 
     Returns:
-        Where the chains are then, in the shape of x.
+        Where the chains are after the jump, in the shape of x.
     """
     proposed = torch.empty_like(x).uniform_(*box, generator=generator)
     gain = energy(model(x)) - energy(model(proposed))  # log p(x') - log p(x)

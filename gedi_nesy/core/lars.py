@@ -13,7 +13,7 @@ class LARS(torch.optim.Optimizer):
     trust. Momentum is Nesterov's.
 
     Args:
-        parameters: to learn.
+        parameters: the parameters to learn.
         lr: the rate, which the trust multiplies.
         momentum: share of the last step that goes on.
         weight_decay: of matrices and kernels.

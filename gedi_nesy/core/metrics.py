@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from gedi_nesy.errors import UserError
 
+BINS = 15  # of confidence, as Guo et al. have them
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -45,10 +47,46 @@ def score(predictions: Tensor, labels: Tensor, classes: int) -> Scores:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How far the probabilities of the predictions are right, in BINS bins of equal width (Guo et al. 2017).
+
+    Attributes:
+        confidence: mean probability of the predicted class in each bin, [BINS]; 0 where it is empty.
+        accuracy: share of the predictions that are right in each bin, [BINS]; 0 where it is empty.
+        counts: how many predictions are in each bin, int [BINS].
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def ece(self) -> float:
+        """The expected calibration error: the mean of |confidence - accuracy| over all predictions, in [0, 1]."""
+        return float(np.abs(self.confidence - self.accuracy) @ self.counts / self.counts.sum())
+
+
+def calibrate(log_probs: Tensor, labels: Tensor) -> Calibration:
+    """Hold the probabilities of predictions against labels.
+
+    Args:
+        log_probs: log p(y|x), [n, classes], n at least 1.
+        labels: int64 [n]; one that is no class makes its prediction wrong.
+    """
+    highest, predictions = log_probs.cpu().double().max(-1)
+    confidence, right = highest.exp().numpy(), (predictions == labels.cpu()).double().numpy()
+    bins = np.ceil(confidence * BINS).astype(int).clip(1, BINS) - 1  # (0, 1/BINS], (1/BINS, 2/BINS], ...
+    counts = np.bincount(bins, minlength=BINS)
+    means = [np.bincount(bins, values, BINS) / np.maximum(counts, 1) for values in (confidence, right)]
+    return Calibration(means[0], means[1], counts)
+
+
 def batch_nmi(predictions: Tensor, labels: Tensor, batch: int) -> float:
     """Mean NMI of consecutive batches, as the paper's tables on images seem to have it; the rest of a batch is dropped.
 
-    It is no score of the data set: far above 0 for predictions that know nothing of the labels (`chance_batch_nmi`).
+    It is no score of the data set: predictions that know nothing of the labels get far more than 0
+    (`chance_batch_nmi`).
 
     Args:
         predictions: int64 [images].
@@ -61,20 +99,20 @@ def batch_nmi(predictions: Tensor, labels: Tensor, batch: int) -> float:
     batches = len(labels) // batch
     if not batches:
         raise UserError(f"An NMI of batches of {batch} needs as many test images, not {len(labels)}.")
-    true, found = (
+    true, predicted = (
         F.one_hot(y[: batches * batch]).double().unflatten(0, (batches, batch)) for y in (labels, predictions)
     )
-    joint = true.mT @ found / batch  # [batches, labels, predictions]
-    of_labels, of_found = (torch.special.entr(joint.sum(axis)).sum(-1) for axis in (2, 1))
-    information = of_labels + of_found - torch.special.entr(joint).sum((1, 2))
-    nmi = 2 * information / (of_labels + of_found)  # 0 / 0 where both are constant, which is agreement
+    joint = true.mT @ predicted / batch  # [batches, labels, predictions]
+    of_labels, of_predictions = (torch.special.entr(joint.sum(axis)).sum(-1) for axis in (2, 1))
+    information = of_labels + of_predictions - torch.special.entr(joint).sum((1, 2))
+    nmi = 2 * information / (of_labels + of_predictions)  # 0 / 0 where both are constant, which is agreement
     return float(nmi.nan_to_num(1.0).mean())
 
 
 def chance_batch_nmi(predictions: Tensor, labels: Tensor, batch: int, draws: int = 20) -> float:
-    """What `batch_nmi` gives the same predictions when they are dealt out to the images at random.
+    """The `batch_nmi` of the same predictions when they are dealt out to the images at random.
 
-    Estimated by so many shuffles, always the same ones. The clusters keep their sizes.
+    It is the mean over some shuffles, always the same ones. The clusters keep their sizes.
     """
     generator = torch.Generator().manual_seed(0)
     orders = [torch.randperm(len(labels), generator=generator).to(labels.device) for _ in range(draws)]

@@ -1,4 +1,4 @@
-"""Networks as they are used, for a look at them while they train."""
+"""Networks in eval mode, to look at them while they train."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model is in eval mode inside, without dropout, and afterwards in the mode that it was in."""
+    """Put the model in eval mode, without dropout, inside the block, and restore its mode on exit."""
     was = model.training
     model.eval()
     try:

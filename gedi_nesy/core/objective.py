@@ -1,4 +1,4 @@
-"""The objective: named, weighted terms, and what their distance from the optimum says of the paper's failure modes."""
+"""The objective, a sum of named, weighted terms, and what their distance from the optimum says about failure modes."""
 
 import math
 from collections.abc import Mapping
@@ -35,20 +35,20 @@ class Objective:
         unknown = sorted(set(optima or {}) - set(weights))
         if not weights or unknown:
             raise ValueError(
-                f"An objective needs a weight for each term, found {dict(weights)} with optima of {unknown}."
+                f"An objective needs a weight for each term; the weights are {dict(weights)}, with optima of {unknown}."
             )
         self.schedules = {name: Schedule.of(weight) for name, weight in weights.items()}
         self.active = frozenset(name for name, schedule in self.schedules.items() if not schedule.is_zero)
         self.optima = {name: value for name, value in (optima or {}).items() if name in self.active}
 
     def weights(self, progress: float) -> dict[str, float]:
-        """The weight of each active term, one that weighs anything at some point, at a progress in [0, 1]."""
+        """The weight at a progress in [0, 1] of each active term, whose weight is not always 0."""
         return {name: schedule(progress) for name, schedule in self.schedules.items() if name in self.active}
 
     def __call__(self, losses: Mapping[str, Tensor], progress: float) -> Tensor:
-        """The weighted total at a progress in [0, 1]; of a loss with one value for each restart, their sum.
+        """The weighted total at a progress in [0, 1]; a loss with one value for each restart counts with their sum.
 
-        A term may sit a step out, as L_GEN does where its chains move only every few steps.
+        A term may be missing in a step, as L_GEN is where its chains move only every few steps.
 
         Raises:
             ValueError: if a loss belongs to no term.
@@ -84,8 +84,8 @@ class Diagnosis:
     failures: tuple[str, ...]
 
 
-# Nats, of imbalance and of inconsistency, each by itself. It is no limit for D: on toys a run that had not found the
-# clusters had a D of 0.013 (`vision.certificate`).
+# Nats, for imbalance and for inconsistency, each by itself. It is no limit for D: on toys a run with wrong clusters
+# had a D of 0.013 (`vision.certificate`).
 TOLERANCE = 0.03
 UNCERTAIN = 0.1  # of the prior's entropy: predictions that hedge between symbols are no symbols yet
 
@@ -122,7 +122,7 @@ def diagnose(log_probs: Tensor, view_log_probs: Tensor, log_prior: Tensor) -> Di
         imbalance=imbalance.item(),
         inconsistency=inconsistency.item(),
         information=information.item(),
-        failures=tuple(name for name, found in failures.items() if found),
+        failures=tuple(name for name, applies in failures.items() if applies),
     )
 
 

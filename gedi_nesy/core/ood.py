@@ -21,7 +21,7 @@ def auroc(familiar: Tensor, foreign: Tensor) -> float:
 def auroc_table(
     scores: Callable[[Tensor], Mapping[str, Tensor]], familiar: Tensor, outliers: Mapping[str, Tensor]
 ) -> dict[str, dict[str, Any]]:
-    """AUROC of some scores between familiar examples and each kind of outliers, as many of the one as of the other.
+    """AUROC of some scores between familiar examples and each kind of outliers, equally many of both.
 
     Args:
         scores: from examples, [n, ...], to named scores, [n], each high for familiar ones.
@@ -29,8 +29,8 @@ def auroc_table(
         outliers: foreign examples by the name of their kind.
 
     Returns:
-        For each kind `images` (so many of it and of the familiar ones, drawn at random but always the same) and the
-        AUROC of each score: 0.5 is chance.
+        For each kind `images`, the number of its examples and of the familiar ones (drawn at random but always the
+        same), and the AUROC of each score: 0.5 is chance.
     """
     own = scores(random_subset(familiar, LARGEST))
     table = {}

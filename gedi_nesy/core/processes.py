@@ -2,8 +2,8 @@
 
 Losses of a batch are no sums over its examples: a mean prediction, a correlation or balanced codes tie them together.
 So the processes join their shares before the loss, and each computes the loss of the whole batch, with the gradient
-through its own share. The mean of the processes' gradients is then that of one process on the whole batch. In a single
-process nothing here does anything.
+through its own share. The mean of the processes' gradients is then the gradient of the whole batch in one process. In a
+single process nothing here does anything.
 """
 
 from typing import Any
@@ -19,16 +19,16 @@ def count() -> int:
 
 
 def rank() -> int:
-    """The number of this one; 0 is the one that writes files."""
+    """The number of this process; process 0 writes files."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def join(share: Tensor, dim: int) -> Tensor:
     """The shares of all processes in the order of their ranks, of the same shape in each, joined along `dim`.
 
-    What follows must be the same computation in every process. Its gradient flows into this process's share only, times
-    the number of processes, so that `average_gradients` gives the gradient of the whole: in what comes before the join
-    each process has its part of it, in what comes after it each has all of it.
+    Every process must compute the same after the join. The gradient flows into this process's share only, times the
+    number of processes, so that `average_gradients` gives the gradient of the whole batch: each process has a part of
+    it for the parameters used before the join, and all of it for the others.
     """
     if count() == 1:
         return share
@@ -50,7 +50,7 @@ def average_gradients(model: nn.Module) -> None:
 
 
 def anyone(*flags: bool) -> list[bool]:
-    """Of each flag, whether it is set in any process; the answer is the same in all."""
+    """Whether each flag is set in any process; all processes get the same answer."""
     if count() == 1:
         return list(flags)
     votes = _votes(flags)

@@ -10,10 +10,9 @@ from torch import Tensor
 class Reference:
     """A wide Gaussian around the ground, the input of an empty image: r(x) = N(x; ground, variance I).
 
-    It says what an input is where the network is blind. Max pooling and ReLU pass no gradient to most of an image's
-    ground, so that under exp(-E(x)) alone a chain keeps the noise that it began with there, and the network learns to
-    tell noisy ground from data, which no chain can ever put right. L_GEN's gradient is the same with a reference,
-    which has no parameters.
+    It holds an input where the network is blind. Max pooling and ReLU pass no gradient to most of an image's ground, so
+    that under exp(-E(x)) alone a chain keeps its first noise there, and the network learns to tell noisy ground from
+    data, which no chain can ever mend. L_GEN's gradient is the same with a reference, which has no parameters.
 
     Attributes:
         ground: broadcasts against one input, for example [channels, 1, 1].

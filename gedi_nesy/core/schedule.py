@@ -37,12 +37,12 @@ class Schedule:
         return cls(numbers)
 
     def scaled(self, factor: float) -> "Schedule":
-        """The same course with every value times a factor."""
+        """The same schedule with every value times a factor."""
         return Schedule(tuple((progress, value * factor) for progress, value in self.points))
 
     @property
     def is_zero(self) -> bool:
-        """True when the value is 0 throughout, so that nothing needs to be computed for it."""
+        """Whether the value is 0 throughout, so that its term need not be computed."""
         return all(value == 0 for _, value in self.points)
 
     def __call__(self, progress: float) -> float:
@@ -56,7 +56,7 @@ class Schedule:
 
 
 def _number(value: float) -> float:
-    """The number, which no text and no truth value is, though Python would read them."""
+    """The value as a number; texts and truth values, which Python would convert, are refused."""
     if isinstance(value, str | bool):
         raise TypeError
     return float(value)

@@ -6,10 +6,10 @@ from gedi_nesy.core import processes
 
 
 def mix_seeds(*numbers: int) -> int:
-    """One seed from several numbers, of the 32 bits that torch's CPU generator keeps of it."""
+    """One seed from several numbers, with the 32 bits that torch's CPU generator uses."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def own_seed(seed: int) -> int:
-    """The seed of this process's randomness, given that of the first one's."""
+    """The seed of this process's randomness, given the first process's seed."""
     return seed if processes.rank() == 0 else mix_seeds(seed, processes.rank())

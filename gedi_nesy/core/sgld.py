@@ -24,11 +24,11 @@ class SGLD:
     Attributes:
         steps: gradient steps a call.
         step_size: factor of the gradient.
-        noise: standard deviation of the noise of a step.
+        noise: standard deviation of a step's noise.
         clamp: (low, high) to which x is clipped after every step, or None. Without it pixels drift far outside.
         engine: "numba" runs whole chains in compiled code, several times faster, for float32 on CPU and plain stacks of
             layers (`core.chain`); it takes the same noise and gives the same samples up to rounding. "graph" records
-            the steps on a GPU as one CUDA graph, for networks that look at no value on their way.
+            the steps on a GPU as one CUDA graph, for networks that branch on no value.
         jump: each step begins with a jump (`core.jumps`) inside the clamp, between regions that gradients keep apart.
         reference: r(x), so that chains sample exp(-E(x)) r(x); without it r is uniform, as in the paper.
 
@@ -85,7 +85,7 @@ class SGLD:
         return x
 
     def advance(self, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-        """As a call, for callers that look themselves whether every chain is still finite."""
+        """As a call, for callers that check themselves whether every chain is still finite."""
         engines = {"torch": self._by_torch, "numba": self._by_numba, "graph": self._by_graph}
         return engines[self.engine](model, x, generator)
 
@@ -117,7 +117,7 @@ class ReplayBuffer:
     """Chains that go on from step to step of training, a few of them restarted at each draw (Du & Mordatch 2019).
 
     Attributes:
-        samples: where each chain is, shape [capacity, *shape], on the given device; uniform in [low, high] at first.
+        samples: where each chain is, [capacity, *shape], on the given device; uniform in [low, high] at first.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class ReplayBuffer:
         return {"samples": self.samples}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put all chains back where `state_dict` found them; UserError when capacity or shape are others."""
+        """Put all chains back where `state_dict` was taken; UserError when capacity or shape differ."""
         samples = state["samples"]
         if samples.shape != self.samples.shape:
             raise UserError(

@@ -1,9 +1,9 @@
-"""Some of many examples, where all would take too long."""
+"""A random subset of examples, where all would take too long."""
 
 import torch
 from torch import Tensor
 
 
 def random_subset(examples: Tensor, n: int) -> Tensor:
-    """n of the examples at random, or all in a random order where there are fewer; always the same ones."""
+    """n random examples, or all in a random order where there are fewer; always the same ones."""
     return examples[torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))[:n]]

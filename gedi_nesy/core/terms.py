@@ -1,4 +1,4 @@
-"""The terms of the objectives, each once: what it means, its unit, its optimum and what it needs.
+"""The terms of the objectives, each once, with its meaning, its unit, its optimum and its needs.
 
 Both tracks compute a term that compares two views from this table alone, their recipes have a weight for each term,
 and the report draws it. A new loss of this kind touches its own file in `core.losses`, this table, and a recipe; its
@@ -33,7 +33,7 @@ class Term:
     """A term of an objective. One with a `loss` is L_DISC of Section 2's family, -log p(x) <= L_GEN + L_DISC.
 
     Attributes:
-        meaning: what it is, in a few words.
+        meaning: the term in a few words.
         optimum: its least value in the term's unit, where it is known: a constant, or a function of the embeddings'
             dimensions.
         unit: of its values; "" for a plain number.
@@ -72,7 +72,7 @@ def _even_spread(dim: int) -> float:
 
 
 def _even_code(dim: int) -> float:
-    """MEC's at distortion 1, where equal views fill all dimensions alike."""
+    """MEC's optimum at distortion 1, where equal views fill all dimensions alike."""
     return -dim * sum((-1) ** (k + 1) / (k * dim**k) for k in range(1, 5))
 
 
@@ -83,7 +83,7 @@ TERMS: Mapping[str, Term] = {
     "prior": Term("average prediction against the prior"),  # its optimum depends on its form
     "inv": Term("cross-entropy of two views", 0.0),
     "labels": Term("cross-entropy to the labels given", 0.0, needs=("rule",), guides=False),
-    "teacher": Term("cross-entropy to the teacher’s posteriors", needs=("rule", "teacher")),  # optimum: their entropy
+    "teacher": Term("cross-entropy to the teacher’s posteriors", needs=("teacher",)),  # optimum: their entropy
     "energy_l2": Term("mean squared energies", 0.0, "nats²", needs=("gen",), guides=False),
     "infonce": Term("−log P(other view | all other images)", needs=("embeddings",), loss=info_nce_loss),
     "ebclr": Term("InfoNCE on squared distances", needs=("embeddings", "unit length"), loss=ebclr_loss),
@@ -110,7 +110,7 @@ def needing(need: Need) -> list[str]:
 
 
 def like(name: str) -> str:
-    """Of a term that compares two views, which of the two that the paper trains needs the same: swav or barlow."""
+    """swav or barlow, whichever needs the same as a term that compares two views: the paper trains these two."""
     return "swav" if "prototypes" in TERMS[name].needs else "barlow"
 
 

@@ -1,4 +1,4 @@
-"""Datasets both tracks use."""
+"""The data sets of both tracks, and the files of users' own data."""
 
 from gedi_nesy.data.images import DataUnavailable, Images
 from gedi_nesy.data.load import DATASETS, default_images, load_images

@@ -1,4 +1,4 @@
-"""Images on which nothing is to be seen: a network names a symbol all the same."""
+"""Blank images, for which a network names a symbol all the same."""
 
 from torch import Tensor
 

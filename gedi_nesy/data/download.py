@@ -12,12 +12,12 @@ PATIENCE = 10.0  # seconds without a new byte
 
 
 def download(fetch: Callable[[str], object], root: Path, patience: float | None = None) -> str | None:
-    """Let `fetch` download into a scratch folder, then move what it got into `root`, file by file, atomically.
+    """Let `fetch` download into a scratch folder, then move its files into `root`, one by one, atomically.
 
     A thread does it, because name look-up can't be given a time limit; the thread is left behind when it hangs.
 
     Args:
-        fetch: downloads into the folder given to it and checks what it got; it may raise anything.
+        fetch: downloads into the folder given to it and checks the files; it may raise anything.
         root: where the files go in the end; made if need be.
         patience: seconds without a new byte after which the download is given up; PATIENCE if None.
 

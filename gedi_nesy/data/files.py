@@ -14,7 +14,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.files import open_regular, read_regular
 
 MOST = 2**30  # bytes of a file, or of what it unzips to
-RATIO = 20  # an archive may unzip to more than MOST if it is not so many times its own size
+RATIO = 20  # an archive may unzip to more than MOST bytes, up to so many times its own size
 # what damaged bytes make zipfile, its decompressors and NumPy raise
 DAMAGE = (EOFError, LookupError, MemoryError, RuntimeError, ValueError, lzma.LZMAError, struct.error, zlib.error)
 
@@ -29,7 +29,7 @@ def read_bytes(path: Path, md5: str | None = None) -> bytes:
 
     Args:
         path: of the file.
-        md5: what its MD5 must be, in hexadecimal.
+        md5: the MD5 that it must have, in hexadecimal.
 
     Raises:
         UserError: it can't be read, is no regular file, has more than MOST bytes, or has another MD5.
@@ -47,7 +47,7 @@ def read_bytes(path: Path, md5: str | None = None) -> bytes:
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """A zip archive, open for reading once it is known that its members fit the memory.
 
-    What its members raise while they are read is told in the same way.
+    Errors of its members while they are read become the same UserError.
 
     Raises:
         UserError: it can't be read, is no regular file, is corrupt, or unzips to too much.

@@ -35,7 +35,7 @@ def as_tensor(given: GivenImages, size: tuple[int, int], channels: int = 1) -> T
         images = [as_tensor(one, size, channels) for one in given]
         shapes = {tuple(image.shape) for image in images} | {image.dtype for image in images}
         if len(shapes) > 2:
-            raise UserError(f"The images of a list must have one shape and type, found {', '.join(map(str, shapes))}.")
+            raise UserError(f"The images of a list must have one shape and type, not {', '.join(map(str, shapes))}.")
         return torch.stack(images)
     return _numbers(given)
 
@@ -54,5 +54,5 @@ def _numbers(given: Any) -> Tensor:
     if array.dtype == torch.bool:
         return array.float()
     if array.numel() and not 0 <= int(array.min()) <= int(array.max()) <= 255:
-        raise UserError(f"Whole numbers of an image are bytes, 0 to 255, found {array.min()} to {array.max()}.")
+        raise UserError(f"Whole numbers of an image are bytes, 0 to 255, not {array.min()} to {array.max()}.")
     return array.to(torch.uint8)

@@ -15,7 +15,7 @@ from gedi_nesy.files import open_regular
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")  # PIL knows forty more, and runs Ghostscript for one
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-# PIL's mode of a file: what it is read as
+# from the PIL mode of a file to the mode in which it is read
 COLOURS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB"}
 MAX_PIXELS = 64_000_000  # decoded in all its forms, an image takes ten bytes of memory for each
 
@@ -97,7 +97,7 @@ def open_image(path: Path, mode: str | None = None) -> Image.Image:
 
 def decode_image(file: BinaryIO, name: str, mode: str | None = None) -> Image.Image:
     """As `open_image`, from an open file whose name is for messages: PIL alone would cut 16 bits off at 255, ignore
-    what is transparent and how the camera was held, and start other programs for some formats.
+    transparency and the orientation of the camera, and start other programs for some formats.
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # many pixels are refused below

@@ -11,7 +11,7 @@ from gedi_nesy.data.image_file import ENDINGS, read_pixels
 from gedi_nesy.data.images import Images
 from gedi_nesy.errors import UserError
 
-DROPPINGS = {"thumbs.db", "desktop.ini"}  # what systems leave in folders without being asked
+DROPPINGS = {"thumbs.db", "desktop.ini"}  # files that systems leave in folders without being asked
 
 
 def read_image_folder(folder: Path) -> Images:
@@ -25,8 +25,8 @@ def read_image_folder(folder: Path) -> Images:
     """
     _say_what_is_skipped(folder, ("train", "test"))
     classes = _classes(folder, "train")
-    if (found := _classes(folder, "test")) != classes:
-        odd = sorted(set(found) ^ set(classes))
+    if (tested := _classes(folder, "test")) != classes:
+        odd = sorted(set(tested) ^ set(classes))
         raise UserError(f"{folder}: class {odd[0]} is in only one of train and test; give both the same classes")
     paths = {split: [_only_images_in(folder / split / c) for c in classes] for split in ("train", "test")}
     for split, members in paths.items():
@@ -41,7 +41,8 @@ def read_image_folder(folder: Path) -> Images:
 def read_unlabelled_folder(folder: Path) -> tuple[Tensor, Tensor]:
     """Train and test images of a folder without classes, both uint8 [N, C, H, W].
 
-    They lie in train/ and test/, or all in the folder itself; without test/ those of training are the test images too.
+    They lie in train/ and test/, or all in the folder itself; without test/ the training images are also the test
+    images.
 
     Raises:
         UserError: there are folders or other files beside the images, test/ has none, or an image is corrupt or unlike
@@ -80,12 +81,12 @@ def _classes(folder: Path, split: str) -> list[str]:
 
 
 def _folders_in(folder: Path) -> list[str]:
-    """Their names; hidden ones apart."""
+    """The names of its folders, without hidden ones."""
     return [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")] if folder.is_dir() else []
 
 
 def _only_images_in(folder: Path, besides: Collection[str] = ()) -> list[Path]:
-    """Its images, in order; UserError where something else lies there, for nobody would see that it is not read."""
+    """Its images, in order; UserError for any other file, which would silently not be read."""
     for path in _strays(folder, besides):
         if path.is_dir():
             raise UserError(f"{path} is a folder among images, which would not be read: put its images elsewhere")
@@ -96,13 +97,13 @@ def _only_images_in(folder: Path, besides: Collection[str] = ()) -> list[Path]:
 
 
 def _say_what_is_skipped(folder: Path, read: Collection[str]) -> None:
-    """Warn of what lies beside the folders that are read, a folder val for example."""
+    """Warn of anything beside the folders that are read, for example a folder val."""
     if folder.is_dir() and (strays := _strays(folder, read)):
         warnings.warn(f"{strays[0]} is not read, as nothing in {folder} but {', '.join(sorted(read))}.", stacklevel=2)
 
 
 def _strays(folder: Path, besides: Collection[str]) -> list[Path]:
-    """What lies in a folder, hidden files and the folders `besides` apart."""
+    """The contents of a folder, without hidden files and the folders `besides`."""
     known = {*DROPPINGS, *besides}
     return [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and not {p.name, p.name.lower()} & known]
 
@@ -121,9 +122,9 @@ def _split(members: list[list[Path]], first: Path) -> tuple[Tensor, Tensor]:
     pixels = []
     for path in (path for files in members for path in files):
         pixels.append(read_pixels(path))
-        if (found := tuple(pixels[-1].shape)) != shape:
+        if (this := tuple(pixels[-1].shape)) != shape:
             raise UserError(
-                f"{path} is {found} (channels, height, width) where {first} is {shape}: give all one size "
+                f"{path} is {this} (channels, height, width) where {first} is {shape}: give all one size "
                 "and make all grey or all colour"
             )
     labels = [label for label, files in enumerate(members) for _ in files]

@@ -1,4 +1,4 @@
-"""The value every image dataset becomes: all its images and labels in memory, as tensors on one device."""
+"""An image data set in memory: all its images and labels, as tensors on one device."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +14,7 @@ GREY = (0.299, 0.587, 0.114)  # red, green and blue in a grey level, as in PIL (
 
 
 class DataUnavailable(UserError):
-    """A dataset is on none of the places where it is looked for, and could not be downloaded."""
+    """A data set is in none of the places where it is looked for, and could not be downloaded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +86,12 @@ def _grey(x: Tensor) -> Tensor:
 
 def _check_split(name: str, split: str, x: Tensor, y: Tensor, classes: int) -> None:
     if (x.dtype, x.ndim) not in ((torch.uint8, 4), (torch.float32, 2)):
-        found = f"{x.dtype} {list(x.shape)}".removeprefix("torch.")
+        kind = f"{x.dtype} {list(x.shape)}".removeprefix("torch.")
         wanted = "uint8 [N, C, H, W] with values 0 to 255, or vectors as float32 [N, D]"
-        raise UserError(f"{name}: {split} images are {found}; give {wanted}")
+        raise UserError(f"{name}: {split} images are {kind}; give {wanted}")
     if y.dtype != torch.int64 or y.shape != x.shape[:1]:
-        found = f"{y.dtype} {list(y.shape)}".removeprefix("torch.")
-        raise UserError(f"{name}: {split} labels are {found}; give one integer for each of the {len(x)} images")
+        kind = f"{y.dtype} {list(y.shape)}".removeprefix("torch.")
+        raise UserError(f"{name}: {split} labels are {kind}; give one integer for each of the {len(x)} images")
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
         raise UserError(
             f"{name}: {split} labels run from {int(y.min())} to {int(y.max())}, but there are {classes} classes; "

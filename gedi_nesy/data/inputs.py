@@ -1,4 +1,4 @@
-"""What networks read, pictures or vectors: from image files, arrays and feature files."""
+"""Inputs of networks, pictures or vectors, from image files, arrays and feature files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -67,18 +67,18 @@ def read_vectors(path: Path, cells: Mapping[str, Sequence[str]]) -> dict[str, Te
         cells: of each column of inputs its N cells.
 
     Returns:
-        For each column that the file has vectors for float32 [N, D].
+        The vectors, float32 [N, D], of each column for which the file has some.
 
     Raises:
-        UserError: a cell has no vector, there are more or fewer rows, or an array is none of vectors.
+        UserError: a cell has no vector, there are more or fewer rows, or an array does not hold vectors.
     """
     arrays = load_arrays(path)
     if NAMES in arrays and FEATURES in arrays:
         vectors = as_inputs(f"{path}: {FEATURES}", arrays[FEATURES])
         row_of = {str(name): row for row, name in enumerate(arrays[NAMES].tolist())}
         if len(row_of) != len(vectors) or vectors.dim() != 2:
-            found = f"{len(row_of)} different names for features {list(vectors.shape)}"
-            raise UserError(f"{path} has {found}; give [M, D], one for each name.")
+            has = f"{len(row_of)} different names for features {list(vectors.shape)}"
+            raise UserError(f"{path} has {has}; give [M, D], one for each name.")
         return {
             column: vectors[[_row(path, row_of, name, k) for k, name in enumerate(names)]]
             for column, names in cells.items()

@@ -1,4 +1,4 @@
-"""A dataset by its name or path, and the one that is used when none is named."""
+"""A data set by its name or path, and the default when none is named."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,6 +1,6 @@
 """MNIST: 60,000 train and 10,000 test images of handwritten digits, 28x28, grey (LeCun et al., 1998).
 
-Fashion-MNIST is the same of clothes (Xiao et al., 2017).
+Fashion-MNIST has clothes in the same format (Xiao et al., 2017).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gedi_nesy.data.images import Images
 from gedi_nesy.data.places import find
 from gedi_nesy.errors import UserError
 
-# file: MD5 of the .gz, as in torchvision, and of what is in it
+# file: MD5 of the .gz, as in torchvision, and of its contents
 FILES = {
     "train-images-idx3-ubyte": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
     "train-labels-idx1-ubyte": ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
@@ -30,10 +30,11 @@ def load_mnist(data_dir: Path | None = None) -> Images:
         DataUnavailable: it is nowhere, and could not be downloaded.
         UserError: one of the four files is missing or corrupt.
     """
-    return find("mnist", data_dir, _read, "MNIST/raw/*.gz", _fetch)
+    return find("mnist", data_dir, _read, "MNIST/raw/*.gz", fetch)
 
 
-def _fetch(root: str) -> None:
+def fetch(root: str) -> None:
+    """Download MNIST to root/MNIST/raw."""
     from torchvision.datasets import MNIST  # slow to import, and only a download needs it
 
     MNIST(root, download=True)
@@ -42,7 +43,8 @@ def _fetch(root: str) -> None:
 def load_fashion_mnist(data_dir: Path | None = None) -> Images:
     """Fashion-MNIST from torchvision's layout, PLACE/FashionMNIST/raw/ with the four .gz files or their contents.
 
-    Files packed by others, as Debian's dataset-fashion-mnist, have other sums than torchvision's; so none is asked for.
+    Other packages of these files, as Debian's dataset-fashion-mnist, have other MD5s than torchvision's; so none is
+    checked.
 
     Raises:
         DataUnavailable: it is nowhere, and could not be downloaded.

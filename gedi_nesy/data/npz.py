@@ -48,8 +48,8 @@ def read_unlabelled_npz(path: Path) -> tuple[Tensor, Tensor]:
     """Train and test images of a file that has no labels, both uint8 [N, C, H, W].
 
     Args:
-        path: of a file with images as `read_npz` has them in x_train, and if given in x_test; those of x_train are the
-            test images too where it is left out.
+        path: of a file with images as `read_npz` has them in x_train, and if given in x_test; without x_test the images
+            of x_train are also the test images.
 
     Raises:
         UserError: the file is corrupt, or an array has the wrong type or shape.
@@ -107,8 +107,8 @@ def _check_size(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
     if dtype.hasobject:
         raise UserError(f"{path} holds Python objects: save arrays of numbers, and labels as integers")
     if dtype.itemsize == 0 or rest != (promised := math.prod(shape) * dtype.itemsize):
-        found = "items of no size" if dtype.itemsize == 0 else f"{rest:,} bytes where its header promises {promised:,}"
-        raise corrupt(path, f"{member.filename} has {found}")
+        what = "items of no size" if dtype.itemsize == 0 else f"{rest:,} bytes where its header promises {promised:,}"
+        raise corrupt(path, f"{member.filename} has {what}")
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:

@@ -1,4 +1,4 @@
-"""Omniglot: handwritten characters of many alphabets (Lake et al., 2015); a test of what is foreign to MNIST."""
+"""Omniglot: handwritten characters of many alphabets (Lake et al., 2015); foreign to MNIST."""
 
 import io
 from pathlib import Path, PurePosixPath
@@ -29,10 +29,10 @@ def _read(place: Path) -> Images | None:
     archives = sorted((place / "omniglot").glob("*.zip"))
     if not archives:
         return None
-    found = [image for archive in archives for image in _read_archive(archive)]
-    classes = sorted({alphabet for alphabet, _ in found})
-    x = torch.from_numpy(np.stack([pixels for _, pixels in found])).unsqueeze(1)
-    y = torch.tensor([classes.index(alphabet) for alphabet, _ in found])
+    characters = [image for archive in archives for image in _read_archive(archive)]
+    classes = sorted({alphabet for alphabet, _ in characters})
+    x = torch.from_numpy(np.stack([pixels for _, pixels in characters])).unsqueeze(1)
+    y = torch.tensor([classes.index(alphabet) for alphabet, _ in characters])
     return Images("omniglot", x[:0], y[:0], x, y, tuple(classes))
 
 

@@ -20,7 +20,7 @@ THICKNESS = (1.2, 2.8)  # of the pen, in pixels
 
 
 def with_operators(digits: Images, train: int = 2000, test: int = 500) -> Images:
-    """28x28 digits and three more classes, +, - and *, with so many drawn images each, always the same ones."""
+    """28x28 digits and three more classes, +, - and *, with so many synthetic images each, always the same ones."""
     x_train, y_train = _draw(train, torch.Generator().manual_seed(0))
     x_test, y_test = _draw(test, torch.Generator().manual_seed(1))
     first = len(digits.classes)

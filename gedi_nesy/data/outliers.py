@@ -1,4 +1,4 @@
-"""Images of another kind, or familiar ones as nobody sees them: what an energy model should call foreign."""
+"""Images that an energy model should call foreign: of another kind, or familiar ones rotated or inverted."""
 
 import warnings
 from collections.abc import Callable

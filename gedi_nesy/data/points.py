@@ -1,4 +1,4 @@
-"""Points: what the vision track learns from, rows of numbers or images, with or without labels."""
+"""Points, the data of the vision track: rows of numbers or images, with or without labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from gedi_nesy.errors import UserError
 
 TOY_POINTS = 1000
 TEST_POINTS = 1000
-ROUNDING = 1e-3  # of a column's range, which float32 may cost at most
-TEST_SEED = 2**30  # apart from every seed of a training set
+ROUNDING = 1e-3  # share of a column's range that float32 may cost
+TEST_SEED = 2**30  # other than every seed of a training set
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Points:
 
     name: str
     x_train: Tensor  # float32 [n, d], or images uint8 [n, C, H, W]
-    x_test: Tensor  # likewise [m, ...]
+    x_test: Tensor  # [m, ...], in the same form
     y_train: Tensor | None = None  # int64 [n]
     y_test: Tensor | None = None  # int64 [m]
 
@@ -114,19 +114,19 @@ def _images(name: str, n: int | None, seed: int, data_dir: Path | None) -> Point
     if not has_labels(name):
         x_train, x_test = load_pixels(name)
         return Points(_name_of(name), _draw(x_train, None, n, seed)[0], x_test)
-    found = load_images(name, data_dir)
-    x, y = _draw(found.x_train, found.y_train, n, seed)
-    return Points(found.name, x, found.x_test, y, found.y_test)
+    images = load_images(name, data_dir)
+    x, y = _draw(images.x_train, images.y_train, n, seed)
+    return Points(images.name, x, images.x_test, y, images.y_test)
 
 
 def _name_of(path: str) -> str:
-    """Of a folder its name, of a file what stands before its ending."""
-    found = Path(path).expanduser().resolve()
-    return found.name if found.is_dir() else found.stem
+    """The name of a folder, or of a file without its ending."""
+    whole = Path(path).expanduser().resolve()
+    return whole.name if whole.is_dir() else whole.stem
 
 
 def _draw(x: Tensor, y: Tensor | None, n: int | None, seed: int) -> tuple[Tensor, Tensor | None]:
-    """So many of them, or all where there are no more."""
+    """n of the points, drawn at random, or all where there are no more."""
     if n is None or n >= len(x):
         return x, y
     drawn = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]

@@ -53,7 +53,7 @@ class VectorScale:
     mean: Tensor
     spread: Tensor
 
-    low = -3.0  # where chains start and stay: nearly all of a feature's values lie within
+    low = -3.0  # chains start and stay within it, as nearly all of a feature's values do
     high = 3.0
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Toy data: points in the plane whose clusters one can see."""
+"""Toy data: points in the plane whose clusters are easy to see."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def load_toy(name: str, n: int, seed: int, noise: float = 0.05) -> tuple[Tensor,
     """Draw n points of a toy distribution.
 
     Args:
-        name: moons, circles (radii .5 and 1), spirals (2), rings (3, radii 1/3, 2/3 and 1) or blobs (3).
+        name: moons, circles (radii 0.5 and 1), spirals (2), rings (3, radii 1/3, 2/3 and 1) or blobs (3).
         n: number of points; the clusters' sizes differ by one at most.
         seed: of the draw; other seeds draw other points of the same distribution.
         noise: standard deviation of the Gaussian noise on both coordinates.

@@ -6,9 +6,10 @@ It is usable alone and imports no training. A program goes one way through it:
     -> ground_graph, diagram, conjunction, compile (a race of variable orders), cache -> compiled
     -> layout -> circuit (torch), circuits -> constraint, the public face
 
-Beside this way stand what a caller passes in (inputs, arguments), the rule's own probabilities (fact_weights), what a
-rule says before any input (solutions, worlds, likelihood, renaming: analysis; concept_maps, alignment), and the same
-rule in DeepProbLog (deepproblog).
+Beside this way stand what a caller passes in (inputs, arguments, evidence: columns), the rule's own probabilities
+(fact_weights), what a rule that holds says of symbols and arguments (posterior), what it says before any input
+(solutions, worlds, likelihood, renaming: analysis; concept_maps, alignment), and the same rule in DeepProbLog
+(deepproblog).
 """
 
 import warnings

@@ -111,36 +111,54 @@ def find_concept_maps(renamings: Renamings, support: Iterable[Row] | None, secon
     rows = _some_solutions(renamings) if support is None else list(dict.fromkeys(support))
     end = time.monotonic() + seconds
     swaps, alike = _swaps(renamings, end - 0.75 * seconds) if support is None else ([], _Groups())
-    confused = _Groups(alike)
-    kept, apart, counts, bounds = list(swaps), list(swaps), {}, []  # apart: maps that keep symbols apart, or as common
+    tally = _Tally(swaps, alike)
     for left, kind in zip((3, 2, 1), ("balanced", "bijective", "total"), strict=True):
         now = time.monotonic()
-        search = _MapSearch(renamings, rows, kind, alike, now + (end - now) / left, check_all=support is None)
-        counts[kind] = 0
+        tally.add(_MapSearch(renamings, rows, kind, alike, now + (end - now) / left, check_all=support is None))
+    return tally.result(renamings)
+
+
+class _Tally:
+    """What the searches of each kind find: how many maps, some of them, and the symbols that they confuse.
+
+    Args:
+        swaps: maps that are known before.
+        alike: the sets of symbols that these interchange.
+    """
+
+    def __init__(self, swaps: list[Map], alike: _Groups) -> None:
+        self.alike, self.confused, self.kept = alike, _Groups(alike), list(swaps)
+        self.apart = list(swaps)  # maps that keep symbols apart, or as common
+        self.counts: dict[str, int] = {}
+        self.bounds: list[str] = []
+
+    def add(self, search: "_MapSearch") -> None:
+        """Run the search of a kind."""
+        count, kind = 0, search.kind
         for number, found in enumerate(search.maps()):
-            counts[kind] += alike.orderings(found)
-            kept += [found] if number < KEPT else []
-            apart += [found] if number < KEPT and kind != "total" else []
+            count += self.alike.orderings(found)
+            self.kept += [found] if number < KEPT else []
+            self.apart += [found] if number < KEPT and kind != "total" else []
             if kind == "balanced":
                 for (network, source), target in found.items():
-                    confused.join((network, source), (network, target))
+                    self.confused.join((network, source), (network, target))
         if not search.exact:
-            bounds.append(kind)
-            counts[kind] = max(counts[kind], prod(factorial(len(group)) for group in alike.sets()))
-    if "total" not in bounds:  # a bound that reaches it is exact
-        bounds = [kind for kind in bounds if counts[kind] < counts["total"]]
-    different = {frozenset(found.items()): found for found in kept}.values()  # one can be of all kinds
-    others = [found for found in different if any(s[1] != t for s, t in found.items())]
-    examples = tuple(_named(found, renamings) for found in others[:SHOWN])
-    return ConceptMaps(
-        max(counts.values()),
-        counts["bijective"],
-        counts["balanced"],
-        tuple(bounds),
-        examples,
-        _confused(confused, renamings),
-        _of_networks(fewest_labels(apart, alike.sets()), renamings),
-    )
+            self.bounds.append(kind)
+            count = max(count, prod(factorial(len(group)) for group in self.alike.sets()))
+        self.counts[kind] = count
+
+    def result(self, renamings: Renamings) -> ConceptMaps:
+        """All of it, by the names of symbols; a map of one kind may be of the others, too."""
+        counts, bounds = self.counts, self.bounds
+        if "total" not in bounds:  # a bound that reaches it is exact
+            bounds = [kind for kind in bounds if counts[kind] < counts["total"]]
+        different = {frozenset(found.items()): found for found in self.kept}.values()
+        others = [found for found in different if any(s[1] != t for s, t in found.items())]
+        examples = tuple(_named(found, renamings) for found in others[:SHOWN])
+        confused = _confused(self.confused, renamings)
+        labels = _of_networks(fewest_labels(self.apart, self.alike.sets()), renamings)
+        most = max(counts.values())
+        return ConceptMaps(most, counts["bijective"], counts["balanced"], tuple(bounds), examples, confused, labels)
 
 
 def _swaps(renamings: Renamings, deadline: float) -> tuple[list[Map], _Groups]:

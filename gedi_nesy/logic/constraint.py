@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,17 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.alignment import Alignment, align
 from gedi_nesy.logic.analysis import Analysis
 from gedi_nesy.logic.answers import Answers
-from gedi_nesy.logic.arguments import OPEN, ArgumentReader, Arguments, shortened
+from gedi_nesy.logic.arguments import ArgumentReader, Arguments, shortened
 from gedi_nesy.logic.circuits import Circuits
+from gedi_nesy.logic.columns import Columns
 from gedi_nesy.logic.compile import Compiler
 from gedi_nesy.logic.concept_maps import ConceptMaps, find_concept_maps
 from gedi_nesy.logic.deepproblog import DeepProbLogRule
-from gedi_nesy.logic.diagram import TRUE
+from gedi_nesy.logic.evidence import with_evidence
 from gedi_nesy.logic.fact_weights import FactWeights
 from gedi_nesy.logic.ground import Key, Value, Variable
-from gedi_nesy.logic.inputs import Inputs, read_support
+from gedi_nesy.logic.inputs import read_support
+from gedi_nesy.logic.posterior import Posterior
 from gedi_nesy.logic.program import Program, Source, find_program, read_file
 from gedi_nesy.logic.query import Query
 
@@ -93,7 +94,6 @@ class Constraint(nn.Module):
         self.variables: tuple[Variable, ...] = self._ground.variables
         self.consulted = tuple(map(Path, self._ground.consulted))
         self.weights = FactWeights(self.program, self._ground.facts)
-        self._inputs = Inputs(self.variables)
         self._answers = Answers(str(self.query.goal), self._ground, self.diagram)
         self._reader = ArgumentReader(
             self.query, self._ground.arguments, self._answers, self._ground.open_tests, self._compiler.has_answer
@@ -101,11 +101,10 @@ class Constraint(nn.Module):
         starts = [parameter.start for parameter in self.program.parameters]
         self._analysis = Analysis(str(self.query.goal), self._ground, self.diagram, starts, self._compiler.limited)
         self._circuits = Circuits(self.diagram, self._ground, partial(self._compiler.ordered, self._ground))
-        rows = pairwise(accumulate(self._ground.sizes, initial=0))  # of each variable's literals
-        every = [slice(*pair) for pair in rows]
-        self._rows = {v.key: own for v, own in zip(self.variables, every, strict=False)}
-        self._argument_rows = every[len(every) - len(self._ground.arguments) :]
-        self._reference = DeepProbLogRule(self._compiler, self.variables) if engine == "deepproblog" else None
+        self._columns = Columns(str(self.query.goal), self._ground, self._reader, self.weights)
+        self._posterior = Posterior(self._ground, self._circuits)
+        exact = engine == "exact"
+        self._reference = None if exact else DeepProbLogRule(self._compiler, self.variables, self._reader)
 
     @classmethod
     def from_file(
@@ -198,14 +197,13 @@ class Constraint(nn.Module):
             UserError: a key, shape or value is wrong, or the values are no log-probabilities.
         """
         if evidence:
-            return self._observing(evidence).log_prob(inputs, self._joined(inputs, arguments, evidence))
-        columns, numbers = self._read(inputs, arguments)
+            return self._observing(evidence).log_prob(inputs, with_evidence(arguments, evidence, inputs))
+        columns, numbers = self._columns.read(inputs, arguments)
         if self._reference is None:
             result = self._circuits.get("sum", columns[0].device).log_prob(columns)
         else:
-            rows = [()] * len(columns[0]) if numbers is None else map(tuple, numbers.tolist())
-            answers = [self._known_answer(row) for row in rows]
-            result = self._reference.log_prob(inputs, answers, self.weights.probabilities())
+            rows = [()] * len(columns[0]) if numbers is None else list(map(tuple, numbers.tolist()))
+            result = self._reference.log_prob(inputs, rows, self.weights.probabilities())
         self._warn_if_impossible(result)
         return result
 
@@ -231,11 +229,10 @@ class Constraint(nn.Module):
         Returns:
             For each key the index into its domain, [batch]; and log P(these symbols, rule | images), [batch].
         """
-        columns, _ = self._read(inputs, arguments)
-        value, chosen = self._circuits.get("symbols", columns[0].device).choices(columns)
-        result = value - self._log_evidence(columns)
+        columns, _ = self._columns.read(inputs, arguments)
+        symbols, result = self._posterior.most_probable(columns)
         self._warn_if_impossible(result)
-        return {key: chosen[rows].argmax(0) for key, rows in self._rows.items()}, result
+        return symbols, result
 
     @torch.no_grad()
     def posterior(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None) -> dict[Key, Tensor]:
@@ -248,11 +245,11 @@ class Constraint(nn.Module):
         Returns:
             For each key [batch, values]; -inf, with a warning, where the rule is impossible.
         """
-        columns, _ = self._read(inputs, arguments)
-        flow = self._circuits.get("posterior", columns[0].device).log_flow(columns)
-        for rows in list(self._rows.values())[:1]:
-            self._warn_if_impossible(flow[rows].amax(0))
-        return {key: flow[rows].t() for key, rows in self._rows.items()}
+        columns, _ = self._columns.read(inputs, arguments)
+        symbols, _ = self._posterior.log_marginals(columns)
+        for marginal in list(symbols.values())[:1]:
+            self._warn_if_impossible(marginal.amax(1))
+        return symbols
 
     @torch.no_grad()
     def sample_posterior(
@@ -272,10 +269,10 @@ class Constraint(nn.Module):
         Returns:
             For each key indices into its domain, [batch]; any, with a warning, where the rule is impossible.
         """
-        columns, _ = self._read(inputs, arguments)
-        value, drawn = self._circuits.get("posterior", columns[0].device).sample(columns, generator)
+        columns, _ = self._columns.read(inputs, arguments)
+        symbols, value = self._posterior.sample(columns, generator)
         self._warn_if_impossible(value)
-        return {key: drawn[rows].argmax(0) for key, rows in self._rows.items()}
+        return symbols
 
     @torch.no_grad()
     def answer_posterior(
@@ -292,14 +289,13 @@ class Constraint(nn.Module):
             for each element. The values are those of `argument_values`. -inf, with a warning, where the rule is
             impossible.
         """
-        columns = self._read_open(inputs, arguments)
-        flow = self._circuits.get("posterior", columns[0].device).log_flow(columns)
-        found: dict[str, list[Tensor]] = {}
-        for own, rows in zip(self._ground.arguments, self._argument_rows, strict=True):
+        _, marginals = self._posterior.log_marginals(self._columns.read_open(inputs, arguments))
+        self._warn_if_impossible(marginals[0].amax(1))
+        by_name: dict[str, list[Tensor]] = {}
+        for own, marginal in zip(self._ground.arguments, marginals, strict=True):
             if own.name not in (arguments or {}):
-                found.setdefault(own.name, []).append(flow[rows][: len(own.domain)].t())
-        self._warn_if_impossible(flow[self._argument_rows[0]].amax(0))
-        return found
+                by_name.setdefault(own.name, []).append(marginal[:, : len(own.domain)])
+        return by_name
 
     @torch.no_grad()
     def most_probable_answer(
@@ -317,12 +313,9 @@ class Constraint(nn.Module):
         Raises:
             UserError: the answers are too many to be compared; `answer_posterior` tells about each element alone.
         """
-        columns = self._read_open(inputs, arguments)
-        value, chosen = self._circuits.get("answer", columns[0].device).choices(columns)
-        result = value - self._log_evidence(columns)
+        numbers, result = self._posterior.most_probable_answer(self._columns.read_open(inputs, arguments))
         self._warn_if_impossible(result)
-        numbers = [chosen[rows].argmax(0) for rows in self._argument_rows]
-        return [self._reader.answer(row) for row in torch.stack(numbers, 1).tolist()], result
+        return [self._reader.answer(row) for row in numbers.tolist()], result
 
     def count(self) -> int:
         """How many assignments of symbols (and of arguments, where the query has some) satisfy the rule."""
@@ -388,39 +381,12 @@ class Constraint(nn.Module):
         Raises:
             UserError: as for `log_prob`, or there are no examples.
         """
-        columns, numbers = self._read(log_probs, arguments)
+        columns, numbers = self._columns.read(log_probs, arguments)
         clusters = {v.key: column.argmax(1) for v, column in zip(self.variables, columns, strict=False)}
         rows = self._analysis.rows_of(clusters, numbers)
         if not rows:
             raise UserError("there are no images to name clusters by")
         return align(self._analysis.renamings, rows, seconds)
-
-    def _read(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None) -> tuple[list[Tensor], Tensor | None]:
-        """The log-probabilities of each variable, of all facts, of all arguments, [batch, values]; and the arguments'
-        numbers, [batch, arguments]."""
-        numbers = self._reader.read(arguments)
-        return self._columns(inputs, numbers), numbers
-
-    def _read_open(self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None) -> list[Tensor]:
-        """As `_read`, with arguments that are not given open: each of their values has the weight 1."""
-        if not self.arguments:
-            raise UserError(f"the query {self.query.goal} has no arguments")
-        if arguments:
-            return self._columns(inputs, self._reader.read_some(arguments))
-        columns = self._inputs.read(inputs, None)
-        examples = len(columns[0]) if columns else 1
-        return self._columns(inputs, torch.full((examples, len(self._ground.arguments)), OPEN))
-
-    def _columns(self, inputs: Mapping[Key, Tensor], numbers: Tensor | None) -> list[Tensor]:
-        columns = self._inputs.read(inputs, None if numbers is None else len(numbers))
-        dtype = columns[0].dtype if columns else torch.float64
-        device = columns[0].device if columns else torch.device("cpu")
-        if self._ground.facts or not columns:
-            examples = len(columns[0]) if columns else 1 if numbers is None else len(numbers)
-            columns.append(self.weights(dtype, device).expand(examples, -1))
-        if numbers is not None:
-            columns.append(self._reader.log_weights(numbers.to(device), dtype))
-        return columns
 
     def _observing(self, goals: Iterable[str]) -> "Constraint":
         """The same rule, with the same learnable probabilities, for examples that say whether these goals are true."""
@@ -431,41 +397,6 @@ class Constraint(nn.Module):
             rule.weights.logits = self.weights.logits
             self._with_evidence[goals] = rule
         return self._with_evidence[goals]
-
-    def _joined(
-        self,
-        inputs: Mapping[Key, Tensor],
-        arguments: Arguments | None,
-        evidence: Mapping[str, bool | Sequence[bool]],
-    ) -> dict[str, Sequence[Value]]:
-        """The arguments and the evidence, each with one value an example."""
-        if isinstance(arguments, Tensor):
-            raise UserError("with evidence the arguments are needed as values, not as numbers")
-        several: list[Any] = [
-            values for values in (*(arguments or {}).values(), *inputs.values()) if hasattr(values, "__len__")
-        ]
-        joined = dict(arguments or {})
-        for goal, truth in evidence.items():
-            values = [truth] * (len(several[0]) if several else 1) if isinstance(truth, bool) else truth
-            listed = values.tolist() if isinstance(values, Tensor) else values
-            if not isinstance(listed, list | tuple) or not all(isinstance(value, bool) for value in listed):
-                raise UserError(f"evidence {goal} needs True or False, or a list of them, not {truth}")
-            joined[goal] = listed
-        return joined
-
-    def _known_answer(self, numbers: tuple[int, ...]) -> tuple[Value, ...] | None:
-        """The answer with these numbers; None where the rule is impossible for it."""
-        if numbers not in self._answers:
-            return None
-        if any(number == len(own.domain) for number, own in zip(numbers, self._ground.arguments, strict=True)):
-            raise UserError("the engine deepproblog takes only values of arguments that the rule asks for: use exact")
-        return self._reader.answer(numbers)
-
-    def _log_evidence(self, columns: Sequence[Tensor]) -> Tensor | float:
-        """log P(evidence), [batch]; 0 where there is none."""
-        if self.diagram.evidence == TRUE:
-            return 0.0
-        return self._circuits.get("evidence", columns[0].device).log_prob(columns)
 
     def _warn_if_impossible(self, log_prob: Tensor) -> None:
         log_prob = log_prob.detach()

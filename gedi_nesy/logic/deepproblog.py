@@ -16,6 +16,7 @@ from problog.logic import Term, list2term
 from torch import Tensor, nn
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.arguments import ArgumentReader
 from gedi_nesy.logic.compile import Compiler
 from gedi_nesy.logic.ground import Key, Value, Variable
 from gedi_nesy.logic.grounder import GOAL, Engine, with_goal
@@ -210,10 +211,12 @@ class DeepProbLogRule:
     Args:
         compiler: for its program and query; evidence, which DeepProbLog ignores, is refused.
         variables: the rule's neural calls.
+        reader: of the query's arguments.
     """
 
-    def __init__(self, compiler: Compiler, variables: Sequence[Variable]) -> None:
-        program, self.query, self.variables = compiler.program, compiler.query, variables
+    def __init__(self, compiler: Compiler, variables: Sequence[Variable], reader: ArgumentReader) -> None:
+        program, self.query = compiler.program, compiler.query
+        self.variables, self.reader = variables, reader
         _refuse_evidence(program.source)
         self.terms = compiler.argument_terms()
         self.seconds = compiler.seconds
@@ -229,22 +232,33 @@ class DeepProbLogRule:
         self.model.get_tensor = lambda term: term  # the networks want their inputs' names
 
     def log_prob(
-        self, inputs: Mapping[Key, Tensor], answers: Sequence[tuple[Value, ...] | None], parameters: Sequence[float]
+        self, inputs: Mapping[Key, Tensor], numbers: Sequence[tuple[int, ...]], parameters: Sequence[float]
     ) -> Tensor:
         """log P(rule), [batch]; differentiable with respect to the inputs.
 
         Args:
             inputs: log-probabilities, [batch, values].
-            answers: for each example the values of the query's arguments; None where it has no such answer.
+            numbers: for each example the numbers of its arguments' values.
             parameters: the learnable probabilities, which are constants here.
+
+        Raises:
+            UserError: an argument has a value that the rule does not ask for.
         """
         probabilities = {(v.network, v.inputs): inputs[v.key].exp() for v in self.variables}
         self.model.parameters = list(parameters)
         results = []
-        for i, answer in enumerate(answers):
+        for i, answer in enumerate(list(map(self._known_answer, numbers))):
             self.rows.update({call: rows[i] for call, rows in probabilities.items()})
             results.append(self._probability(answer))
         return torch.stack(results).log()
+
+    def _known_answer(self, numbers: tuple[int, ...]) -> tuple[Value, ...] | None:
+        """The answer with these numbers; None where the rule is impossible for it."""
+        if numbers not in self.reader.answers:
+            return None
+        if any(number == len(own.domain) for number, own in zip(numbers, self.reader.variables, strict=True)):
+            raise UserError("the engine deepproblog takes only values of arguments that the rule asks for: use exact")
+        return self.reader.answer(numbers)
 
     def _probability(self, answer: tuple[Value, ...] | None) -> Tensor:
         """P(rule) of one example, whose networks' outputs are in `rows`."""

@@ -1,4 +1,4 @@
-"""What a training step sees: the images of some examples, and the candidates' predictions for them."""
+"""The images of a batch of examples, and the restarts' predictions for them."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ class Batch:
     """The images of B examples, grouped by the network that reads them.
 
     Attributes:
-        images: for each network the images of its variables, one variable after the other, the images of a call with
-            several of them as channels: [variables * B, images * C, H, W], or [variables * B, images * D].
+        images: for each network the images of its variables, one variable after the other; where a call reads several
+            images, they are its channels: [variables * B, images * C, H, W], or [variables * B, images * D].
         keys: for each network its variables' keys, in that order.
         answers: the numbers of each example's arguments, int64 [B, arguments]; None where the query has none.
         size: B.
@@ -53,14 +53,14 @@ class Loader:
     Args:
         examples: the examples.
         constraint: the rule.
-        readings: how the networks read their inputs; or the scale of pictures, and the rest is told from the examples.
+        readings: how the networks read their inputs; or only the scale of pictures, and the examples tell the rest.
         device: where the networks are.
 
     Attributes:
-        inputs: for each network the pool that its images are taken from, as it gets them, [n, C, H, W] or [n, D].
+        inputs: for each network the pool of its images, as the network gets them, [n, C, H, W] or [n, D].
 
     Raises:
-        UserError: inputs are unlike those of the readings.
+        UserError: inputs are unlike the inputs of the readings.
     """
 
     def __init__(self, examples: Examples, constraint: Constraint, readings: Readings | Scale, device: torch.device):
@@ -91,11 +91,11 @@ class Loader:
         return sum(len(calls) for calls in self.calls.values())
 
     def pool(self, network: str) -> Tensor:
-        """What a network's images are taken from, as it was given, uint8 [n, C, H, W] or float32 [n, D]."""
+        """The pool of a network's images, as it was given, uint8 [n, C, H, W] or float32 [n, D]."""
         return self.examples.inputs.pools[self.calls[network][0].inputs[0]]
 
     def features(self, network: str) -> Tensor | None:
-        """The features that were given beside the pool, [n, D]."""
+        """The features given beside a network's pool, [n, D]."""
         return self.examples.features.get(self.calls[network][0].inputs[0])
 
     def first(self, n: int) -> "Loader":
@@ -131,10 +131,10 @@ def predict(candidates: Candidates, batch: Batch, block: int | None = None) -> d
 
 
 def rule_log_prob(rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], answers: Tensor | None) -> Tensor:
-    """log P(rule | images) for every candidate: {key: [K, B, classes]} -> [K, B].
+    """log P(rule | images) for every restart: {key: [K, B, classes]} -> [K, B].
 
     Args:
-        rules: each candidate's, or a single one for all.
+        rules: each restart's rule, or a single one for all.
         log_probs: of every variable's symbols.
         answers: the numbers of each example's arguments, int64 [B, arguments]; None where the query has none.
     """
@@ -149,7 +149,7 @@ def rule_log_prob(rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], 
 def rule_posterior(
     rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor], answers: Tensor | None
 ) -> dict[Key, Tensor]:
-    """p(y | rule, images) for every candidate, {key: [K, B, classes]}; see `rule_log_prob` for the arguments."""
+    """p(y | rule, images) for every restart, {key: [K, B, classes]}; see `rule_log_prob` for the arguments."""
     parts = []
     for rule, own in _by_rule(rules, log_probs):
         flat, tiled = _flatten(own, answers)
@@ -161,7 +161,7 @@ def rule_posterior(
 def _by_rule(
     rules: Sequence[Constraint], log_probs: Mapping[Key, Tensor]
 ) -> Iterator[tuple[Constraint, dict[Key, Tensor]]]:
-    """Each rule with the predictions of its candidates."""
+    """Each rule with the predictions of its restarts."""
     for i, rule in enumerate(rules):
         yield rule, {key: values.chunk(len(rules))[i] for key, values in log_probs.items()}
 

@@ -17,7 +17,7 @@ from gedi_nesy.networks.own import Network, network_factory
 
 
 class Shape(NamedTuple):
-    """Of a network: how many symbols it tells apart, how many images it reads at once, and the shape of one of them."""
+    """How many symbols a network tells apart, how many images it reads at once, and the shape of one image."""
 
     classes: int
     images: int = 1
@@ -25,7 +25,7 @@ class Shape(NamedTuple):
 
     @property
     def input(self) -> tuple[int, ...]:
-        """Of what it reads at once: (images * C, H, W) or (images * D,)."""
+        """The shape of all that it reads at once: (images * C, H, W) or (images * D,)."""
         return (self.images * self.image[0], *self.image[1:])
 
 
@@ -36,7 +36,7 @@ class Build(NamedTuple):
         network: by its name.
         head: how MNIST_Net's last layer makes logits, "linear" or "cosine".
         dropout: before StridedNet's linear layers.
-        others: of the rule's networks those that are another one than `network`.
+        others: the rule's networks that differ from `network`.
         trust: allow the files of a user's networks to be executed.
     """
 
@@ -53,7 +53,7 @@ PUBLISHED = Build()
 class Candidates(nn.Module):
     """K independent copies of every network that a rule calls; they see the same images and never each other.
 
-    Where the rule has probabilities to learn, `t(...)`, each candidate learns its own: trapped in wrong symbols, it
+    Where the rule has probabilities to learn, `t(...)`, each restart learns its own: a restart trapped in wrong symbols
     must not mislead the others.
 
     Args:
@@ -61,8 +61,8 @@ class Candidates(nn.Module):
         restarts: K.
         seed: of the initial weights.
         build: how they are built.
-        dim: of the embeddings by a projector of features, which each network has beside it where a term needs them;
-            without it there are none.
+        dim: of the embeddings, the outputs of a projector of features that each network has where a term needs them;
+            None: no projector.
         rule: the rule; without it no probabilities are learned.
     """
 
@@ -96,27 +96,27 @@ class Candidates(nn.Module):
                     head.reset_parameters()
 
     def rules(self, shared: Constraint) -> Sequence[Constraint]:
-        """Each candidate's rule; a single one for all, `shared`, where it has nothing to learn."""
+        """Each restart's rule; one for all, `shared`, where the rule has nothing to learn."""
         rules = [rule for rule in self.own_rules if isinstance(rule, Constraint)]
         return rules or [shared]
 
     def networks(self, k: int) -> nn.ModuleDict:
-        """The k-th candidate's networks, by their names in the program."""
+        """The k-th restart's networks, by their names in the program."""
         networks = self.nets[k]
         assert isinstance(networks, nn.ModuleDict)
         return networks
 
     def forward(self, network: str, images: Tensor) -> Tensor:
-        """The logits of every candidate: [batch, ...] -> [K, batch, classes]."""
+        """The logits of every restart: [batch, ...] -> [K, batch, classes]."""
         return torch.stack([self.networks(k)[network](images) for k in range(len(self))])
 
     def features(self, network: str, images: Tensor) -> Tensor:
-        """What every candidate's last layer reads: [batch, ...] -> [K, batch, features]."""
+        """What every restart's last layer reads: [batch, ...] -> [K, batch, features]."""
         nets = [self.networks(k)[network] for k in range(len(self))]
         return torch.stack([net.features(images) for net in nets])  # type: ignore[operator]
 
     def project(self, network: str, features: Tensor) -> Tensor:
-        """Every candidate's embeddings of its features: [K, batch, features] -> [K, batch, dim]."""
+        """Every restart's embeddings of its features: [K, batch, features] -> [K, batch, dim]."""
         projectors = [each[network] for each in self.projectors if isinstance(each, nn.ModuleDict)]
         return torch.stack([project(own) for project, own in zip(projectors, features, strict=True)])
 

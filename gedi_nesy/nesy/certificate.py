@@ -1,4 +1,4 @@
-"""What a finished run can say about itself without labels."""
+"""The certificate: what a finished run can say about itself without labels."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -27,19 +27,19 @@ def certificate(
     energies: Mapping[str, EnergyCheck],
     separation: float = 0.0,
 ) -> dict[str, Any]:
-    """The triad diagnosis of each network, whether the search for symbols had one clear result, and whether it could.
+    """The triad diagnosis of each network, and whether the search for symbols had one clear result, and could have one.
 
     The diagnosis rules out the three failure modes (paper, Proposition 1) but can't see symbols that are clean and
-    swapped. Restarts from other starting points, trapped elsewhere if trapped, can; where they all learn from matched
-    symbols, the margin by which those lead all others can. Neither sees what the rule leaves open, and there restarts
-    may agree by luck. So a run is certified only when the diagnosis finds nothing, the rule has a single reading, and
-    matching had a clear result or, where there is none, another restart agrees with the chosen one. `failures` names
-    the reasons for doubt. A single restart is neither a reason for doubt nor evidence. Where L_GEN was on, energies
-    that don't model the images (`core.energy_check`) are a reason, too; and so are matched symbols that likeness
-    separates by less than `separation`.
+    swapped. Restarts from other starting points can, because trapped ones are trapped elsewhere; where all learn from
+    matched symbols, the margin by which these symbols lead all others can. Neither sees what the rule leaves open, and
+    there restarts may agree by luck. So a run is certified only when the diagnosis names nothing, the rule has a
+    single reading, and matching had a clear result or, without matching, another restart agrees with the chosen one.
+    `failures` names the reasons for doubt. A single restart is neither a reason for doubt nor evidence. Where L_GEN was
+    on, energies that don't model the images (`core.energy_check`) are a reason, too; and so are matched symbols that
+    likeness separates by less than `separation`.
     """
-    failures = sorted({failure for found in diagnoses.values() for failure in found.failures})
-    failures += sorted({failure for found in energies.values() for failure in found.failures})
+    failures = sorted({failure for diagnosis in diagnoses.values() for failure in diagnosis.failures})
+    failures += sorted({failure for check in energies.values() for failure in check.failures})
     if readings is None:
         failures.append("readings of the rule not settled")
     elif readings > 1:
@@ -53,14 +53,14 @@ def certificate(
         "failures": failures,
         "restart_agreement": support,
         "matching_margin": matched.margin if matched else None,
-        "D": max(found.certificate for found in diagnoses.values()),
-        "networks": {name: asdict(found) for name, found in diagnoses.items()},
+        "D": max(diagnosis.certificate for diagnosis in diagnoses.values()),
+        "networks": {name: asdict(diagnosis) for name, diagnosis in diagnoses.items()},
         **_worst(energies),
     }
 
 
 def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
-    """Of all networks whose energy was trained, and of each."""
+    """The check of all networks whose energy was trained, and of each."""
     if not energies:
         return {}
     checks = energies.values()
@@ -73,7 +73,7 @@ def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
 
 
 def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
-    """What of the search for symbols speaks against those found."""
+    """What speaks against the symbols that the search chose."""
     if matched and matched.margin is None:
         return ["matching found no alternative to compare with"]
     if matched and matched.margin is not None:
@@ -86,16 +86,16 @@ def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
 def readings(constraint: Constraint, recipe: Recipe, labels: Labels = MappingProxyType({})) -> int | None:
     """In how many ways symbols can be renamed such that the rule holds and the first stage is content; 1 is the best.
 
-    Where the search does not end in time it is the number found so far, and None if that leaves open whether there is
+    Where the search does not end in time it is the number known so far, and None if that leaves open whether there is
     a second one.
     """
     if all(call.network in labels and labels[call.network].covers for call in constraint.variables):
         return 1  # labels name the symbols
-    found = constraint.diagnose(seconds=SECONDS)
+    maps = constraint.diagnose(seconds=SECONDS)
     kind = "balanced" if recipe.train.prior == "rule" else "bijective"
     if recipe.matching:
         kind = "bijective"  # unlike images resist sharing a symbol
     elif recipe.train.weights.prior.is_zero:
         kind = "total"
-    count: int = getattr(found, kind)
-    return None if count == 1 and kind in found.bounds else count
+    count: int = getattr(maps, kind)
+    return None if count == 1 and kind in maps.bounds else count

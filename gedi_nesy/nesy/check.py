@@ -1,4 +1,4 @@
-"""What a rule is, before anyone trains on it: its variables, its size, its solutions, and what it can teach."""
+"""What a rule is before training: its variables, its size, its solutions, and what it can teach."""
 
 import time
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def check_rule(
     started = time.monotonic()
     constraint = Constraint.from_file(program, query, arguments, seconds=seconds, trust=trust)
     compiled = time.monotonic() - started
-    found = constraint.diagnose(seconds=seconds)
+    maps = constraint.diagnose(seconds=seconds)
     return {
         "query": str(constraint.query.goal),
         "variables": _variables(constraint),
@@ -40,9 +40,9 @@ def check_rule(
         "seconds": round(compiled, 3),
         "solutions": constraint.count(),
         "example": _example(constraint),
-        "concept_maps": _concept_maps(found),
-        "verdict": str(found),
-        "in_plain_words": explain(found),
+        "concept_maps": _concept_maps(maps),
+        "verdict": str(maps),
+        "in_plain_words": explain(maps),
         "obstacle": _obstacle(constraint),
     }
 
@@ -76,20 +76,20 @@ def _example(constraint: Constraint) -> dict[str, str]:
     return symbols | {name: written(drawn[name][0]) for name in constraint.arguments}
 
 
-def _concept_maps(found: ConceptMaps) -> dict[str, Any]:
+def _concept_maps(maps: ConceptMaps) -> dict[str, Any]:
     return {
-        "total": found.total,
-        "bijective": found.bijective,
-        "balanced": found.balanced,
-        "exact": found.exact,
-        "lower_bounds": list(found.bounds),
+        "total": maps.total,
+        "bijective": maps.bijective,
+        "balanced": maps.balanced,
+        "exact": maps.exact,
+        "lower_bounds": list(maps.bounds),
         "examples": [
             {network: {str(a): str(b) for a, b in names.items()} for network, names in map_.items()}
-            for map_ in found.examples
+            for map_ in maps.examples
         ],
         "confused": {
             network: [[str(symbol) for symbol in group] for group in groups]
-            for network, groups in found.confused.items()
+            for network, groups in maps.confused.items()
         },
-        "settled_by_labels": {network: [str(symbol) for symbol in labels] for network, labels in found.labels.items()},
+        "settled_by_labels": {network: [str(symbol) for symbol in labels] for network, labels in maps.labels.items()},
     }

@@ -21,13 +21,20 @@ from gedi_nesy.report.words import VERDICTS
 CANVAS = 280  # pixels, ten for each that a network reads
 STROKE = 22  # pixels; MNIST's are two of 28 wide
 LARGEST_FILE = "8mb"
+TAKE_PENS = """() => {
+  const take = () => {
+    const pens = document.querySelectorAll('button[aria-label="Brush"]');
+    if (pens.length) pens.forEach(pen => pen.click()); else setTimeout(take, 100);
+  };
+  take();
+}"""  # a sketchpad that takes uploads waits for its pen to be chosen
 ANSWERS = 5  # shown, where the rule has arguments
 MOST_ANSWERS = 10_000  # of which the most probable are searched
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a run makes of the images that are there so far.
+    """What a run reads on the images that are there so far.
 
     Attributes:
         images: a row of `predict_files` for each variable of the rule whose image is there.
@@ -141,6 +148,7 @@ def build_page(run: Run) -> Any:
         result = gradio.HTML(reading_html(Reading({}, {})))
         for pad in pads:
             pad.change(read, pads, result, show_progress="hidden")
+        page.load(js=TAKE_PENS)
     return page
 
 

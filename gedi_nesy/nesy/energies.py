@@ -11,11 +11,11 @@ from gedi_nesy.nesy.candidates import Shape
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.recipe import Recipe
 
-LARGEST = 3000  # images of a network that its samples are held against
+LARGEST = 3000  # images of a network with which its samples are compared
 
 
 def check_energies(networks: nn.ModuleDict, loader: Loader, recipe: Recipe) -> dict[str, EnergyCheck]:
-    """The check of each network, the same images and noise each time; none where L_GEN was off."""
+    """The energy check of each network, always on the same images and noise; none where L_GEN was off."""
     settings, stage = recipe.sampler, recipe.last
     if settings is None or not recipe.has_energy_model:
         return {}

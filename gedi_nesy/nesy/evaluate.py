@@ -1,4 +1,4 @@
-"""How good a trained run is on the whole test set, and what its predictions say about themselves without labels."""
+"""Scores of a trained run on the whole test set, and the diagnosis of its predictions without labels."""
 
 import warnings
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gedi_nesy.core.metrics import Scores, score
+from gedi_nesy.core.metrics import Calibration, Scores, calibrate, score
 from gedi_nesy.core.objective import Diagnosis, diagnose
 from gedi_nesy.data import Images
 from gedi_nesy.errors import UserError
@@ -21,7 +21,7 @@ from gedi_nesy.nesy.losses import network_log_prior
 from gedi_nesy.nesy.reading import Reading, Readings
 from gedi_nesy.views.drawings import add_noise
 
-CHUNK = 250  # images evaluated at a time; what the memory of so many holds stays in the cache
+CHUNK = 250  # images evaluated at a time, so few that their memory stays in the cache
 DIAGNOSED = 200  # examples that a diagnosis looks at
 VIEW_NOISE = 0.2  # the paper's T(x'|x) on MNIST adds Gaussian noise of this deviation (Appendix O)
 
@@ -32,9 +32,17 @@ def predict_log_probs(net: nn.Module, inputs: Tensor) -> Tensor:
     return torch.cat([net(chunk).log_softmax(-1) for chunk in inputs.split(CHUNK)])
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What labels say of a network's predictions and of their probabilities."""
+
+    scores: Scores
+    calibration: Calibration
+
+
 def score_network(
     net: nn.Module, domain: tuple[object, ...], images: Images, reading: Reading, device: torch.device
-) -> Scores:
+) -> Judged:
     """Score a network on all test images whose class is one of its symbols."""
     symbol_of_class = torch.full((len(images.classes),), -1)
     for index, symbol in enumerate(domain):
@@ -42,7 +50,8 @@ def score_network(
     labels = symbol_of_class[images.y_test]
     known = labels >= 0
     inputs = reading.scale.to_inputs(images.x_test[known].to(device))
-    return score(predict_log_probs(net, inputs).argmax(-1), labels[known], len(domain))
+    log_probs = predict_log_probs(net, inputs)
+    return Judged(score(log_probs.argmax(-1), labels[known], len(domain)), calibrate(log_probs, labels[known]))
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class Fit:
         symbols: for each variable the index of its predicted symbol, [N].
         satisfied: P(rule | predicted symbols), [N]: 1 or 0, unless the rule itself has probabilities.
         log_prob: log P(rule | images), [N], in nats.
-        answered: whether each argument's most probable value, summed over all symbols, is the one given, [N] (of a
-            list each element's); None where the rule has no arguments.
+        answered: whether the given value of each argument, or of each element of a list, is the most probable one,
+            summed over all symbols, [N]; None where the rule has no arguments.
     """
 
     symbols: dict[Key, Tensor]
@@ -121,20 +130,38 @@ def diagnose_networks(networks: nn.ModuleDict, marginals: Mapping[Key, Tensor], 
     }
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a run is.
+
+    Attributes:
+        figures: for `summary.json`.
+        networks: of each whose symbols are classes of labelled images, what labels say.
+        loader: the examples that it was evaluated on.
+        fit: how they fit the rule.
+    """
+
+    figures: dict[str, Any]
+    networks: Mapping[str, Judged]
+    loader: Loader
+    fit: Fit
+
+
 def evaluate_networks(
     networks: nn.ModuleDict, constraint: Constraint, images: Images, readings: Readings, device: torch.device
-) -> tuple[dict[str, Any], dict[str, Scores]]:
-    """All test figures of `summary.json`, and the scores of each network whose symbols are classes of the images.
+) -> Evaluation:
+    """Evaluate on the test images.
 
-    The first such network's figures are at the top level. What another network reads shows in the rule's figures only.
+    The figures of the first network whose symbols are classes of the images are at the top level. What another network
+    reads shows in the rule's figures only.
     """
     domains = {call.network: call.domain for call in naming_calls(constraint, images.classes).values()}
-    scores = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
-    figures: dict[str, Any] = {name: _figures(result) for name, result in scores.items()}
-    examples = draw_test_examples(constraint, images)
-    rule = fit_to_rule(networks, constraint, Loader(examples, constraint, readings, device)).figures("test_")
-    first = next(iter(figures.values()))
-    return first | rule | ({"networks": figures} if len(figures) > 1 else {}), scores
+    judged = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
+    own: dict[str, Any] = {name: _figures(one) for name, one in judged.items()}
+    loader = Loader(draw_test_examples(constraint, images), constraint, readings, device)
+    fit = fit_to_rule(networks, constraint, loader)
+    figures = next(iter(own.values())) | fit.figures("test_") | ({"networks": own} if len(own) > 1 else {})
+    return Evaluation(figures, judged, loader, fit)
 
 
 def draw_test_examples(constraint: Constraint, images: Images) -> Examples:
@@ -150,10 +177,12 @@ def draw_test_examples(constraint: Constraint, images: Images) -> Examples:
     return draw_examples(constraint, images.x_test, images.y_test, images.classes, n, generator)
 
 
-def _figures(scores: Scores) -> dict[str, float]:
+def _figures(judged: Judged) -> dict[str, float]:
+    scores = judged.scores
     return {
         "accuracy": scores.accuracy,
         "nmi": scores.nmi,
         "ami": scores.ami,
         "cluster_accuracy": scores.cluster_accuracy,
+        "ece": judged.calibration.ece,
     }

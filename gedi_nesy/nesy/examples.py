@@ -24,8 +24,8 @@ class Examples:
             int64 [N]; only for scoring.
         reused: whether an image serves in more than one place, because the data set has too few of its class.
         lines: of a table, the line of the file that each example is in; empty where they come from a data set.
-        features: where they were given beside the inputs, for each image of the query those of its pool, [n, D]; they
-            say which inputs are alike.
+        features: where they were given beside the inputs, the features of each image's pool, [n, D], by the image's
+            name in the query; they say which inputs are alike.
     """
 
     inputs: Inputs
@@ -78,7 +78,7 @@ def draw_examples(
         constraint: the rule.
         images: uint8 [images, channels, height, width], or vectors, float32 [images, D].
         labels: class of each image, int64 [images].
-        classes: the name of each class; a variable's symbols are found among them by name.
+        classes: the name of each class; a variable's symbols are looked up among these names.
         n: how many examples.
         generator: on the CPU.
         features: of each image, [images, D], to say which are alike.

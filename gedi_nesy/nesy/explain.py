@@ -8,42 +8,42 @@ from gedi_nesy.logic.ground import Value
 FEW = 6  # symbols that are listed one by one
 
 
-def explain(found: ConceptMaps) -> list[str]:
+def explain(maps: ConceptMaps) -> list[str]:
     """Sentences for somebody who has never heard of concept maps."""
-    if found.total == 1:
-        doubt = "as far as the search got; a larger --seconds may find another" if "total" in found.bounds else ""
+    if maps.total == 1:
+        doubt = "as far as the search got; a larger --seconds may find another" if "total" in maps.bounds else ""
         return [f"The rule names its symbols: no other names fit all its solutions{', ' * bool(doubt)}{doubt}."]
-    other = _example(found)
+    other = _example(maps)
     alone = "By itself the rule also holds for wrong names" + (f", for example with {other}." if other else ".")
-    if found.balanced == 1:
-        settled = "no others were found within the budget" if "balanced" in found.bounds else "then only the true fit"
+    if maps.balanced == 1:
+        settled = "no others were found within the budget" if "balanced" in maps.bounds else "then only the true fit"
         return [
             alone,
             f"So training also asks each symbol to occur as often as the rule's solutions have it: {settled}.",
-            *_labels(found),
+            *_labels(maps),
         ]
     return [
         f"{alone} That each symbol must occur as often as in the rule's solutions does not settle it, either.",
-        *_confused(found),
-        *_labels(found),
+        *_confused(maps),
+        *_labels(maps),
     ]
 
 
-def _labels(found: ConceptMaps) -> list[str]:
+def _labels(maps: ConceptMaps) -> list[str]:
     """Which labels would settle it, the fewest."""
-    if not found.labels:
+    if not maps.labels:
         return []
-    number = sum(map(len, found.labels.values()))
-    one = [f"{', '.join(map(str, symbols))} of {network}" for network, symbols in found.labels.items()]
-    least = "at least " * bool({"balanced", "bijective"} & set(found.bounds))
+    number = sum(map(len, maps.labels.values()))
+    one = [f"{', '.join(map(str, symbols))} of {network}" for network, symbols in maps.labels.items()]
+    least = "at least " * bool({"balanced", "bijective"} & set(maps.bounds))
     many = "one labelled image, of" if number == 1 else f"{least}{number} labelled images, one each of"
     return [f"{many.capitalize()} {_and(one)}, would settle it (--labels)."]
 
 
-def _confused(found: ConceptMaps) -> list[str]:
+def _confused(maps: ConceptMaps) -> list[str]:
     """Which symbols stay open, and what would tell them apart."""
-    known = " (there may be more)" if "balanced" in found.bounds else ""
-    groups = [(network, group) for network, of in found.confused.items() for group in of]
+    known = " (there may be more)" if "balanced" in maps.bounds else ""
+    groups = [(network, group) for network, of in maps.confused.items() for group in of]
     named = "; ".join(f"{network}: {_join(group)}" for network, group in groups)
     if not groups:
         return ["Ask with a larger --seconds which symbols it leaves open."]
@@ -55,11 +55,11 @@ def _confused(found: ConceptMaps) -> list[str]:
     ]
 
 
-def _example(found: ConceptMaps) -> str:
+def _example(maps: ConceptMaps) -> str:
     """Another reading of the symbols, in words; the balanced ones are the first."""
-    if not found.examples:
+    if not maps.examples:
         return ""
-    return " and ".join(filter(None, map(_renaming, found.examples[0].values())))
+    return " and ".join(filter(None, map(_renaming, maps.examples[0].values())))
 
 
 def _renaming(names: Mapping[Value, Value]) -> str:

@@ -1,4 +1,4 @@
-"""How familiar an image is beside the training images, and what follows for its prediction."""
+"""How familiar an image is, compared with the training images, and what follows for its prediction."""
 
 from typing import Any
 
@@ -40,8 +40,8 @@ def percentiles(run: Run, images: Tensor, network: str | None = None) -> list[fl
     if quantiles is None:
         raise UserError(f"{run.folder / 'summary.json'} is damaged: familiarity.{name} must be 101 rising numbers.")
     one_by_one = [run.familiarity(image[None], network).item() for image in images]  # each under the same views
-    found: list[float] = np.interp(one_by_one, quantiles, range(101)).tolist()
-    return found
+    percentiles: list[float] = np.interp(one_by_one, quantiles, range(101)).tolist()
+    return percentiles
 
 
 def verdict(percentile: float, inverted: float) -> str:

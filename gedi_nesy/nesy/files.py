@@ -20,7 +20,7 @@ LITTLE = 0.5  # of an image's height and width; MNIST's digits fill 20 pixels of
 
 
 def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -> list[dict[str, Any]]:
-    """What a run sees in each image file; one that can't be read does not lose the others' answers.
+    """What a run sees in each image file; a file that can't be read does not cost the answers for the others.
 
     A network that reads vectors takes .npz files with one array [n, D] each, and answers for every row.
 
@@ -45,8 +45,8 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
         except UserError as error:
             rows[number]["error"] = str(error)
     if read:
-        for number, found in zip(read, _predict(run, torch.stack([*read.values()]), network), strict=True):
-            rows[number] |= found
+        for number, answer in zip(read, _predict(run, torch.stack([*read.values()]), network), strict=True):
+            rows[number] |= answer
     return rows
 
 
@@ -97,7 +97,7 @@ def _filled(image: Tensor) -> float:
 
 
 def _extent(inked: Tensor) -> float:
-    """From the first line with ink to the last, as a share of all."""
+    """The lines from the first with ink to the last, as a share of all lines."""
     lines = inked.nonzero()
     return (int(lines.max() - lines.min()) + 1) / len(inked) if len(lines) else 0.0
 
@@ -108,7 +108,7 @@ def _symbols(run: Run, images: Tensor, network: str | None) -> list[dict[str, An
     values, order = run.log_probs(images, network).exp().topk(min(2, len(domain)))
     rows = []
     for probabilities, symbols in zip(values.tolist(), order.tolist(), strict=True):
-        found = [(str(domain[symbol]), probability) for symbol, probability in zip(symbols, probabilities, strict=True)]
-        (symbol, probability), (second, next_best) = (*found, (None, None))[:2]
+        pairs = [(str(domain[symbol]), probability) for symbol, probability in zip(symbols, probabilities, strict=True)]
+        (symbol, probability), (second, next_best) = (*pairs, (None, None))[:2]
         rows.append({"symbol": symbol, "probability": probability, "second": second, "second_probability": next_best})
     return rows

@@ -1,4 +1,4 @@
-"""Distorted training images that L_GEN holds against the data, drawn for several steps at once."""
+"""Distorted training images that L_GEN tells from the data, drawn for several steps at once."""
 
 from functools import cache
 
@@ -14,12 +14,12 @@ STEPS = 8  # whose images are distorted together: few images at a time cost as m
 
 
 class DistortedImages:
-    """A pure function of the step's number, so that a resumed run repeats it.
+    """Distorted inputs as a pure function of the step's number, so that a resumed run repeats them.
 
     Args:
         loader: the examples.
         count: images a step.
-        noise: standard deviation of the noise that is added to them, as to the data's views.
+        noise: standard deviation of the noise on distorted images, as on the data's views.
         seed: of the phase.
     """
 

@@ -1,4 +1,4 @@
-"""What a finished run is asked about, pictures or vectors in any form, as its networks read them."""
+"""Pictures or vectors in any form that a user gives to a finished run, as its networks read them."""
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ def _as_pictures(given: GivenImages, reading: Reading, images: int) -> Tensor:
         x = x[None] if len(x) == channels > 1 else x.unsqueeze(1)
     if x.shape[1:] != (channels, height, width):
         wanted = f"[images, {channels}, {height}, {width}]"
-        raise UserError(f"The run takes images of shape {wanted}, found {list(x.shape)}.")
+        raise UserError(f"The run takes images of shape {wanted}, not {list(x.shape)}.")
     return x
 
 
@@ -59,7 +59,7 @@ def _as_vectors(given: GivenImages, size: int) -> Tensor:
         raise UserError(f"The run takes vectors of {size} numbers, not {type(given).__name__} ({error}).") from error
     x = x[None] if x.dim() == 1 else x
     if x.dim() != 2 or x.shape[1] != size:
-        raise UserError(f"The run takes vectors of shape [n, {size}], found {list(x.shape)}.")
+        raise UserError(f"The run takes vectors of shape [n, {size}], not {list(x.shape)}.")
     if not x.isfinite().all():
         raise UserError("A vector has a value that is no finite number; mend it.")
     return x.float()

@@ -34,7 +34,7 @@ class Inputs:
         return cls(dict.fromkeys(rows, pool), dict(rows))
 
     def first(self, n: int) -> "Inputs":
-        """Those of the first n examples; the pools stay."""
+        """The inputs of the first n examples; the pools stay."""
         return Inputs(self.pools, {image: rows[:n] for image, rows in self.rows.items()})
 
     @property
@@ -52,7 +52,7 @@ class Inputs:
         return first
 
     def per_input(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Vectors given by example, float [N, D] for each image, as one for each row of the image's pool, [n, D]."""
+        """From one vector an example, float [N, D] for each image, to one vector a row of the image's pool, [n, D]."""
         merged: dict[int, Tensor] = {}
         for image, values in vectors.items():
             pool = self.pools[image]
@@ -66,8 +66,8 @@ def join(constraint: Constraint, columns: Mapping[str, Sequence[Tensor]], where:
 
     Args:
         constraint: the rule.
-        columns: for each image of the query N pictures, uint8 [C, H, W], or vectors, float [D]; the same tensor where
-            it is the same input.
+        columns: for each image of the query N pictures, uint8 [C, H, W], or vectors, float [D]; equal inputs are the
+            same tensor.
         where: how messages name an example.
 
     Raises:

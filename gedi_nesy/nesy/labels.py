@@ -36,7 +36,7 @@ class Labelled:
 
     @property
     def one_hot(self) -> Tensor:
-        """[m, classes]."""
+        """The symbols as one-hot rows, [m, classes]."""
         return F.one_hot(self.symbols, self.domain).float()
 
     @property
@@ -65,7 +65,7 @@ def read_labels(path: Path, constraint: Constraint, readings: Readings) -> dict[
         return _from_arrays(path, calls, readings)
     several = len(calls) > 1
     lines = read_lines(path, [*COLUMNS, "network"] if several else COLUMNS)
-    found: dict[str, list[tuple[Tensor, int]]] = {}
+    rows_of: dict[str, list[tuple[Tensor, int]]] = {}
     for number, line in lines.items():
         where = f"{path}, line {number}"
         name = line["network"] if several else next(iter(calls))
@@ -75,10 +75,10 @@ def read_labels(path: Path, constraint: Constraint, readings: Readings) -> dict[
             raise UserError(f"{where}: {name} reads vectors; give an .npz file with {' and '.join(COLUMNS)}.")
         channels, height, width = readings[name].shape
         picture = read_picture(path.parent / line["image"], (height, width), channels)
-        found.setdefault(name, []).append((picture, _number(line["symbol"], calls[name], where)))
+        rows_of.setdefault(name, []).append((picture, _number(line["symbol"], calls[name], where)))
     return {
         name: Labelled(torch.stack([x for x, _ in rows]), torch.tensor([y for _, y in rows]), len(calls[name].domain))
-        for name, rows in found.items()
+        for name, rows in rows_of.items()
     }
 
 

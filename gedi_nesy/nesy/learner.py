@@ -25,18 +25,18 @@ from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.evaluate import diagnose_networks
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.labels import read_labels
-from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, warp_some
+from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, renewal
 from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.reading import find_readings
 from gedi_nesy.nesy.recipe import Recipe
-from gedi_nesy.nesy.select import Selection, check_not_collapsed, choose, judge
+from gedi_nesy.nesy.select import Selection, check_not_collapsed, score_restarts, select_restart
 from gedi_nesy.nesy.settle import settle_networks, weigh_labels
 from gedi_nesy.networks.own import Network
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
 
-PULL = 20.0  # examples that the rule's own marginals count as, beside what data say of them
+PULL = 20.0  # examples as which the rule's own marginals count, beside the data's
 CHAINS_SEED = 2**30  # above every phase's seed
 
 
@@ -44,16 +44,15 @@ class Learner:
     """Learns a rule's networks from examples.
 
     Args:
-        recipe: every setting; where its examples come from is not looked at. The attribute also says which networks
-            were chosen.
+        recipe: every setting, but where the examples come from. The attribute also says which networks were chosen.
         constraint: the rule.
         examples: what to train on.
         tell: told what is done between phases, with how many steps of how many are done: stage, step, steps.
         own: networks that are classes or functions of Python, by the descriptions that the recipe has.
 
     Attributes:
-        matched: what matching found, where the recipe has it.
-        selection: which restarts the student trusts, once they were judged.
+        matched: the result of matching, where the recipe has it.
+        selection: which restarts teach the student, once they are judged.
 
     Raises:
         UserError: if the settings, the rule and the images don't go together, or the processes can't share the chains.
@@ -75,13 +74,13 @@ class Learner:
         self.recipe = weigh_labels(settle_networks(recipe, readings, self.shapes))
         self.labels = read_labels(Path(recipe.labels), constraint, readings) if recipe.labels else {}
         self.loader = Loader(examples, constraint, readings, self.device)
-        self.targets: Targets | None = None  # the teacher's posteriors, once there is one
+        self.targets: Targets | None = None  # the teacher's posteriors, once there is a teacher
         self.matched: Matched | None = None
         self.selection: Selection | None = None
         self._check()
 
     def _check(self) -> None:
-        """What would fail in a later stage is refused now."""
+        """Refuse now what would fail in a later stage."""
         recipe, sampler = self.recipe, self.recipe.sampler
         if recipe.matching:
             check_matchable(self.loader, recipe.matching)
@@ -110,7 +109,7 @@ class Learner:
         return [Phase(k, name, stage, first + k, stage.length(*size)) for k, (name, stage) in enumerate(stages)]
 
     def begin(self, phase: Phase, before: Training | None) -> Training:
-        """Networks to train: at first, after the search for symbols by shape, and for a student those of a teacher."""
+        """The networks to train; matching comes before the first ones, the choice of a teacher before a student."""
         student, best = phase.name == "student", None
         if student and before:
             best = self._choose_teacher(candidates_of(before))
@@ -144,20 +143,20 @@ class Learner:
         return marginals_of(self.constraint, self.targets or {}, PULL)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
-        """That of each network of the first restart."""
+        """The diagnosis of each network of the first restart."""
         assert isinstance(training.model, Candidates)
         with evaluating(training.model):
             return diagnose_networks(training.model.networks(0), self.marginals, self.loader)
 
     def findings(self) -> dict[str, Any]:
-        """What matching and the restarts came to, for the checkpoint and summary.json."""
+        """The results of matching and of the restarts, for the checkpoint and summary.json."""
         return {
             "matching": self.matched.to_dict() if self.matched else None,
             "restarts": self.selection.to_dict() if self.selection else None,
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The teacher, and how it was found."""
+        """The teacher, and the results that chose it."""
         return {"search": {"targets": self.targets} | self.findings()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -187,13 +186,13 @@ class Learner:
             UserError: if that has collapsed.
         """
         self.tell("judging the restarts", 0, 0)
-        judged = judge(restarts.eval(), self.constraint, self.loader, self.recipe, self.marginals)
-        self.selection, self.targets = choose(judged, self.recipe)
-        check_not_collapsed(judged, self.selection)
-        return judged.rules[self.selection.best]
+        scores = score_restarts(restarts.eval(), self.constraint, self.loader, self.recipe, self.marginals)
+        self.selection, self.targets = select_restart(scores, self.recipe)
+        check_not_collapsed(scores, self.selection)
+        return scores.rules[self.selection.best]
 
     def _new_candidates(self, phase: Phase, before: Training | None) -> Candidates:
-        """Fresh networks, or in a later cycle those of the cycle before with fresh heads."""
+        """Fresh networks, or in a later cycle the networks of the cycle before with fresh heads."""
         if before:
             model = candidates_of(before)
             model.redraw_heads(phase.seed)
@@ -210,12 +209,12 @@ class Learner:
             return {}
         chains = {}
         for k, (name, of) in enumerate(self.shapes.items()):
-            if settings.ahead:  # what runs beside a step must not share its source of randomness
+            if settings.ahead:  # a second thread must not share the step's source of randomness
                 generator = torch.Generator(self.device).manual_seed(own_seed(CHAINS_SEED + phase.seed + k))
             net, reading = model.networks(0)[name], self.loader.readings[name]
             room, box = settings.buffer // share, (reading.scale.low, reading.scale.high)
             buffer = ReplayBuffer(room, of.input, *box, settings.reinit, generator, self.device)
-            sgld, renew = build_sgld(settings, reading, of, net), warp_some(settings.warp, reading)
+            sgld, renew = build_sgld(settings, reading, of, net), renewal(settings.warp, reading)
             count = settings.chains // share
             chains[name] = Chains(net, sgld, buffer, count, generator, ahead=settings.ahead, renew=renew)
         return chains

@@ -1,6 +1,6 @@
 """Which inputs are alike before any network is trained: by the shapes of drawings, or by the cosine of given features.
 
-Matching (`nesy.matching`) needs a distance between every two inputs, and what is near should share a symbol.
+Matching (`nesy.matching`) needs a distance between every two inputs: near ones should share a symbol.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.deformation import deformation_distance, normalise_shape
+from gedi_nesy.views.deformation import deformation_distance, normalise_shape
 from gedi_nesy.views.drawings import ground_of_each
 
 SIDE = 28  # pixels: larger drawings are compared at this size
@@ -19,7 +19,7 @@ LEVELS = 255.0
 
 @dataclass(frozen=True)
 class Likeness:
-    """A way to say how far two inputs are from each other.
+    """A distance between inputs.
 
     Attributes:
         name: "shape" or "features".

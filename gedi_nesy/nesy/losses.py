@@ -40,10 +40,9 @@ from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.nesy.shares import join_outputs, own_rows
 from gedi_nesy.networks.heads import TEMPERATURE
 from gedi_nesy.runs.rollback import Guard
-from gedi_nesy.views.drawings import Warp
+from gedi_nesy.views.drawings import warp_some
 
-LITTLE = Warp(rotation=8.0, scale=0.08, shear=0.1, shift=0.07, elastic=0.04)  # what `sampler.warp` does to a chain
-Others = Mapping[str, Sequence[Tensor]]  # for each network what L_GEN holds against its images
+Others = Mapping[str, Sequence[Tensor]]  # for each network the inputs that L_GEN tells from its images
 Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
 
 
@@ -63,7 +62,7 @@ def network_log_prior(marginals: Mapping[Key, Tensor], keys: list[Key]) -> Tenso
 
 
 def build_objective(stage: Stage, constraint: Constraint, targets: Targets | None, dim: int) -> Objective:
-    """The stage's weighted terms with the optimum of each (paper, Propositions 1 and 2); dim of embeddings."""
+    """The stage's weighted terms, each with its optimum (paper, Propositions 1 and 2); `dim` is the embeddings'."""
     sizes = {variable.network: len(variable.domain) for variable in constraint.variables}
     log_classes = sum(math.log(size) for size in sizes.values()) / len(sizes)
     weights, priors = dict(stage.weights), {"entropy": -log_classes, "uniform": log_classes}
@@ -79,7 +78,7 @@ def _entropy(targets: Targets) -> float:
 class StepLosses:
     """The losses of a step from its number: which examples, their views, the samples, and every active term.
 
-    Several processes have a share of the batch and of the chains each, and all have the losses of the whole.
+    With several processes each has a share of the batch and of the chains, and all have the losses of the whole.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class StepLosses:
         self.log_priors = {key: prior.to(device) for key, prior in expected.items()}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
-        """The losses by term name, each with one value for each candidate, [K]."""
+        """The losses by term name, each with one value for each restart, [K]."""
         weights = self.objective.weights(step / self.steps)
         batch = self.stage.examples_of(self.loader.calls_each)
         rows = batch_rows(len(self.loader), batch, step, self.seed)
@@ -117,7 +116,7 @@ class StepLosses:
             return self._losses(step, rows, weights)
 
     def _losses(self, step: int, rows: Tensor, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """Those of the terms that weigh anything, on these examples."""
+        """The losses of the terms whose weight is not 0, on these examples."""
         clean = self._share(rows)
         view = self._view(clean)
         others = self._others(step) if weights.get("gen") else {}
@@ -142,7 +141,7 @@ class StepLosses:
 
     @contextmanager
     def _dropout_of(self, step: int) -> Iterator[None]:
-        """What dropout draws inside, from torch's global generator, is a pure function of the step's number."""
+        """Inside the block dropout, which draws from torch's global generator, depends on the step's number only."""
         if not (self.stage.dropout or self.recipe.network):
             yield
             return
@@ -152,7 +151,7 @@ class StepLosses:
             yield
 
     def _logits(self, view: Batch, others: Others) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
-        """Each network's logits at its images of the view and, all in one go, at the others; of all processes."""
+        """Each network's logits at its images of the view and, in the same call, at the others; of all processes."""
         joined = {name: torch.cat([x, *others.get(name, ())]) for name, x in view.images.items()}
         with torch.autocast(self.loader.device.type, torch.bfloat16, enabled=self.stage.bf16):
             outputs = {name: f.float() for name, f in predict(self.candidates, replace(view, images=joined)).items()}
@@ -168,7 +167,7 @@ class StepLosses:
         return self._join(batch, predict(self.candidates, batch))
 
     def _join(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Networks' outputs at the shares of all processes from those at this one's."""
+        """Networks' outputs at the shares of all processes, from the outputs at this process's share."""
         return {name: join_outputs(values, len(batch.keys[name]), batch.size) for name, values in outputs.items()}
 
     def _view(self, clean: Batch) -> Batch:
@@ -219,7 +218,7 @@ class StepLosses:
         return torch.cat(losses, 1).mean(1)
 
     def _compare_views(self, term: Term, logits: dict[str, Tensor], view: Batch, clean: Batch) -> Tensor:
-        """A term that compares the view with these logits and another one, drawn for it."""
+        """A term that compares the view that has these logits with another view, drawn for it."""
         other = self._view(clean)
         if "prototypes" in term.needs:
             others = self._predict(other)
@@ -234,7 +233,7 @@ class StepLosses:
         return {name: self.candidates.project(name, values) for name, values in self._join(batch, features).items()}
 
     def _others(self, step: int) -> Others:
-        """What L_GEN holds against the data: for each network its samples, and distorted images."""
+        """What L_GEN tells from the data: for each network its samples, and distorted images."""
         samples = {name: chains() for name, chains in self.training.chains.items()}
         if samples:
             gone = torch.stack([~x.isfinite().all() for x in samples.values()]).any().float().view(1)
@@ -246,7 +245,7 @@ class StepLosses:
     def _energy_terms(
         self, logits: Mapping[str, Tensor], others: Mapping[str, Sequence[Tensor]], weights: Mapping[str, float]
     ) -> dict[str, Tensor]:
-        """L_GEN of the single candidate's networks, and what goes with it where it weighs anything."""
+        """L_GEN of the single restart's networks, and the terms beside it whose weight is not 0."""
         gap = torch.stack([generative_loss(logits[name], others[name][0]) for name in others]).mean(0)
         self.training.checks.expect(gap.detach(), partial(_check_gap, self.recipe.guard, self.training.step))
         terms = {"gen": gap}
@@ -264,12 +263,12 @@ def _check_chains(step: int, gone: Sequence[float]) -> None:
 
 
 def _check_gap(guard: Guard, step: int, gap: Sequence[float]) -> None:
-    if not abs(gap[0]) <= guard.largest_gap:  # nor a number at all
+    if not abs(gap[0]) <= guard.largest_gap:  # or NaN
         raise DivergedError(f"step {step}: the energies of data and samples are {gap[0]:.3g} nats apart")
 
 
 def build_sgld(settings: Sampler, reading: Reading, shape: Shape, network: nn.Module) -> SGLD:
-    """The sampler that a recipe describes, for a network of this shape; torch samples what compiled code can't."""
+    """The recipe's sampler for a network of this shape; torch samples the networks that compiled code can't."""
     clamp = (reading.scale.low, reading.scale.high) if settings.clamp else None
     reference = None if settings.reference is None else reading.reference(settings.reference, shape.images)
     compiled = settings.engine == "numba" and compiles(network, shape.input)
@@ -286,15 +285,9 @@ def compiles(network: nn.Module, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def warp_some(share: float, reading: Reading) -> Renew | None:
-    """What warps a share of the chains a little, so that they spread over the data's own variation; drawings' only."""
+def renewal(share: float, reading: Reading) -> Renew | None:
+    """The warp of a share of the chains, a little; of drawings only."""
     if not share or reading.kind != "drawing":
         return None
-
-    def warp(chains: Tensor, generator: torch.Generator) -> Tensor:
-        each = chains.reshape(-1, *reading.shape)
-        warped = LITTLE(each, reading.surroundings(each), generator).view_as(chains)
-        chosen = torch.rand(len(chains), 1, 1, 1, generator=generator, device=chains.device) < share
-        return torch.where(chosen, warped, chains)
-
-    return warp
+    channels, surroundings = reading.shape[0], reading.surroundings
+    return lambda chains, generator: warp_some(chains, share, channels, surroundings, generator)

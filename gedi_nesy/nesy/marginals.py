@@ -1,8 +1,9 @@
-"""How often each symbol occurs in data that are not balanced, learned from the answers that the examples give.
+"""How often each symbol occurs in unbalanced data, learned from the answers that the examples give.
 
 A rule's own marginals take all its solutions for equally likely. Where an argument's values are observed, as the sums
-of pairs of digits, they say more: what a network reads shows each symbol with a frequency, the same wherever it reads,
-independently, and is kept where the rule holds. The frequencies are fitted to the answers, and the marginals follow.
+of pairs of digits, they say more. In the model of this file each image shows a symbol by the network's frequencies,
+independently of all others, and an example is kept if the rule holds. The frequencies are fitted to the answers, and
+the marginals follow.
 """
 
 from collections.abc import Mapping
@@ -15,10 +16,10 @@ from gedi_nesy.logic.arguments import OPEN
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 
-SHARES = (0.3, 0.1, 0.03, 0.01, 0.003)  # of the pull, first a strong one, so that the fit ends in no local optimum
-STEPS, TOLERANCE = 200, 3e-5  # of the fit with each share: at most, and the change of a marginal at which it ends
-VARIETY = 0.5  # of the entropy of the rule's own marginals, that marginals of skewed data keep
-LEAST = 1e-6  # of a frequency, so that no symbol is ruled out
+SHARES = (0.3, 0.1, 0.03, 0.01, 0.003)  # of the pull, strong ones first, so that the fit ends in no local optimum
+STEPS, TOLERANCE = 200, 3e-5  # of the fit with each share: most steps, and the change of a marginal at which it ends
+VARIETY = 0.5  # share of the entropy of the rule's own marginals that marginals of skewed data keep
+LEAST = 1e-6  # least frequency, so that no symbol is ruled out
 
 
 @torch.no_grad()
@@ -61,10 +62,10 @@ def learn_marginals(constraint: Constraint, answers: Tensor | None, strength: fl
 
 @torch.no_grad()
 def marginals_of(constraint: Constraint, posteriors: Mapping[Key, Tensor], strength: float) -> dict[Key, Tensor]:
-    """Each variable's marginal over the examples by what a teacher sees in them, for a rule whose examples say nothing.
+    """Each variable's marginal over the examples by a teacher's predictions, for a rule without arguments.
 
-    One step of expectation maximisation with a pull to the rule's own marginals. Where it would leave little variety,
-    the teacher has collapsed, and the rule's own marginals are kept, so that the diagnosis can say so.
+    It is one step of expectation maximisation with a pull to the rule's own marginals. Where it would leave little
+    variety, the teacher has collapsed, and the rule's own marginals are kept, so that the diagnosis can say so.
 
     Args:
         constraint: the rule.
@@ -101,7 +102,7 @@ def _scaled(
     wanted: Mapping[Key, Tensor],
     expected: Mapping[Key, Tensor],
 ) -> dict[str, Tensor]:
-    """Each network's frequencies, nearer to those under which the expected marginals are the wanted ones."""
+    """Each network's frequencies, nearer to the ones under which the expected marginals are the wanted ones."""
     scaled = {}
     for network, values in frequencies.items():
         keys = [call.key for call in constraint.variables if call.network == network]

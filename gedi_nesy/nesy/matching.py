@@ -21,13 +21,13 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.deformation import affinity
 from gedi_nesy.nesy.labels import Labels
 from gedi_nesy.nesy.likeness import Likeness, by_cosine, by_shape
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Matching, Recipe
+from gedi_nesy.views.deformation import affinity
 
-LABELLED = 0.2  # the share of all inputs as which labelled ones count
+LABELLED = 0.2  # share of all inputs as which the labelled ones count together
 LARGEST_POOL = 3000  # images; every two of them are compared
 # How many times more pairs of inputs share a symbol than if all symbols were as common, where the recipe says that they
 # are not; the one that separates best is taken. On a tuning draw, of ten digits, Zipf's law had 3.2, two digits eight
@@ -44,15 +44,14 @@ class NoLikeness(UserError):
 
 @dataclass(frozen=True)
 class Matched:
-    """What the chains found.
+    """The result of matching.
 
     Attributes:
         energy: of the best chain: minus the affinity of all pairs of images that share a symbol, in its own units.
-        margin: how much worse the best of the chains that found other symbols is, as a share of what random solutions
-            of the rule are worse by; 1 if no chain found others, so that there is nothing else to compare with, and
-            None if there was only one chain.
-        chains: how many found the symbols of the best one.
-        likeness: by what inputs were alike.
+        margin: how much worse the best chain with other symbols is, as a share of what random solutions of the rule are
+            worse by; 1 if all chains have the same symbols, and None if there was only one chain.
+        chains: how many chains have the symbols of the best one.
+        likeness: the kind of likeness, "shape" or "features".
         separation: how well the likeness separates the symbols, with no label looked at: the share of examples in
             which the symbols that the inputs of other examples vote for satisfy the rule, 0 as by chance and 1 if all.
     """
@@ -60,7 +59,7 @@ class Matched:
     energy: float
     margin: float | None
     chains: int
-    likeness: str = "shape"  # that of older checkpoints
+    likeness: str = "shape"  # as in older checkpoints
     separation: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def match(
         labels: inputs whose symbol is known; those that are like them prefer it.
 
     Returns:
-        What was found, and for each variable the share of the trusted chains that give it each symbol,
+        The result, and for each variable the share of the trusted chains that give it each symbol,
         [examples, classes]; rows of 0 for examples beyond the first `settings.examples`, which are not matched.
 
     Raises:
@@ -134,23 +133,23 @@ def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict
     Raises:
         NoLikeness: a network reads pictures that come without features.
     """
-    found = {}
+    likenesses = {}
     for network, reading in loader.readings.items():
         features, inputs = loader.features(network), loader.pool(network)
         if network in labels:
             inputs = torch.cat([inputs, labels[network].inputs])
         if features is not None:
-            found[network] = by_cosine(features)
+            likenesses[network] = by_cosine(features)
         elif reading.kind == "vector":
-            found[network] = by_cosine(inputs)
+            likenesses[network] = by_cosine(inputs)
         elif reading.kind == "drawing":
-            found[network] = by_shape(inputs)
+            likenesses[network] = by_shape(inputs)
         else:
             raise NoLikeness(
                 f"Nothing says which of the pictures that {network} reads are alike, so they can't be matched: give "
                 "--features, or take --recipe gedi-nesy-restarts, which does without."
             )
-    return found
+    return likenesses
 
 
 def check_matchable(loader: Loader, settings: Matching) -> None:
@@ -267,7 +266,7 @@ def _affinities(
     `skew` is how many times more pairs share a symbol than if all symbols were as common.
 
     Returns:
-        It, and that of every call and every labelled input, [calls, m].
+        This affinity, and the affinity of every call and every labelled input, [calls, m].
     """
     pool, places = _images_read(network, loader, settings).unique(return_inverse=True)
     known = len(labels[network].symbols) if network in labels else 0

@@ -13,9 +13,9 @@ from gedi_nesy.nesy.run import Run
 def ood_auroc(
     run: Run, familiar: Tensor, outliers: Mapping[str, Tensor], network: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """AUROC of four scores between familiar images and each kind of outliers, as many of the one as of the other.
+    """AUROC of four scores between familiar images and each kind of outliers, equally many of both.
 
-    A score's AUROC is the probability that a familiar image has a higher one than an outlier: .5 is chance.
+    A score's AUROC is the probability that a familiar image has a higher score than an outlier: 0.5 is chance.
 
     Args:
         run: a finished run.
@@ -24,8 +24,8 @@ def ood_auroc(
         network: its name in the program; may be left out when there is only one.
 
     Returns:
-        For each kind `images` (so many of it and of the familiar ones, drawn at random but always the same) and the
-        AUROC of the `energy` (-E(x)), of the `gradient` (s(x) = -||d log p(x)/dx||_2; paper, Section N), of
+        For each kind `images`, the number of outliers and of familiar images (drawn at random but always the same), and
+        the AUROC of the `energy` (-E(x)), of the `gradient` (s(x) = -||d log p(x)/dx||_2; paper, Section N), of
         `max_softmax` (max_y p(y|x)) and of `views` (`Run.familiarity`).
     """
     return auroc_table(partial(ood_scores, run, network=network), familiar, outliers)

@@ -1,72 +1,109 @@
 """The pictures and the report of a finished run."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.metrics import Scores
+from gedi_nesy.core.nearest import nearest
+from gedi_nesy.data.outliers import MADE
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.rows import describe, images_of_row
+from gedi_nesy.nesy.cards import show_examples
+from gedi_nesy.nesy.evaluate import Evaluation
 from gedi_nesy.nesy.run import Run
+from gedi_nesy.report.captions import place
 from gedi_nesy.report.confusion import confusion_png
+from gedi_nesy.report.energies import energies_png
+from gedi_nesy.report.examples import examples_png
 from gedi_nesy.report.html import report_html
 from gedi_nesy.report.losses import losses_png
-from gedi_nesy.report.samples import rows_png, samples_png
+from gedi_nesy.report.neighbours import neighbours_png
+from gedi_nesy.report.reliability import reliability_png
+from gedi_nesy.report.samples import samples_png
 
 SAMPLES = 100
-ROWS = 20  # of rows.png
+MEASURED = 500  # inputs of each kind whose energies are drawn
+LARGEST = 3000  # training images among which the nearest to a sample is looked for
 
 
-def draw_pictures(run: Run, summary: dict[str, Any], scores: Mapping[str, Scores], loader: Loader) -> None:
-    """Write losses.png, report.html, samples.png where L_GEN was on, and confusion.png where there are labels.
+def draw_pictures(run: Run, summary: dict[str, Any], evaluation: Evaluation, loader: Loader) -> None:
+    """Write the pictures that there is something to draw for, and report.html with all of them.
 
-    Where there are none, the images by symbol and the rows of the table that deserve a look: symbols.png and rows.png.
+    Args:
+        run: what was trained.
+        summary: what summary.json will hold.
+        evaluation: of the run.
+        loader: the training examples.
     """
-    folder = run.folder
-    history = [row for row in folder.read_metrics() if "return" not in row]
-    optima = {name: value for row in history for name, value in row["optimum"].items()}
-    pictures = draw_table(run, summary, loader)
-    if history:  # metrics.jsonl may have been deleted after the last step
-        losses_png(folder / "losses.png", history, optima)
-        pictures.append(folder / "losses.png")
+    pictures = [*_draw_losses(run), *_draw_examples(run, evaluation)]
     for name in run.networks:
-        suffix = _suffix(run, name)
-        if run.recipe.has_energy_model and not run.readings[name].is_vector:
-            draw_samples(run, folder / f"samples{suffix}.png", SAMPLES, network=name)
-            pictures.append(folder / f"samples{suffix}.png")
-        if name in scores:
-            matrix = torch.from_numpy(scores[name].confusion)
-            confusion_png(folder / f"confusion{suffix}.png", matrix, [str(symbol) for symbol in run.domains[name]])
-            pictures.append(folder / f"confusion{suffix}.png")
-    report_html(folder / "report.html", summary, run.recipe.to_toml(), pictures)
+        if loader.examples.lines and not run.readings[name].is_vector:
+            pictures.append(_path(run, "symbols", name))
+            draw_by_symbol(run, pictures[-1], run.scale.to_unit(loader.distinct(name)), name)
+        if run.recipe.has_energy_model:
+            pictures += _draw_energy_model(run, name, loader)
+        if name in evaluation.networks:
+            pictures += _draw_judgement(run, name, evaluation)
+    pictures.sort(key=lambda path: place(path.stem))
+    report_html(run.folder / "report.html", summary, run.recipe.to_toml(), pictures)
 
 
-def draw_table(run: Run, summary: dict[str, Any], loader: Loader) -> list[Path]:
-    """Write symbols.png and rows.png of a run on a table of pictures, and give their paths; none of another run.
-
-    Rows whose pictures differ in shape are listed in the report only.
-    """
-    if not loader.examples.lines:
+def _draw_losses(run: Run) -> list[Path]:
+    history = [row for row in run.folder.read_metrics() if "return" not in row]
+    if not history:  # metrics.jsonl may have been deleted after the last step
         return []
-    seen = [name for name in run.networks if not run.readings[name].is_vector]
-    paths = [run.folder / f"symbols{_suffix(run, name)}.png" for name in seen]
-    for path, name in zip(paths, seen, strict=True):
-        draw_by_symbol(run, path, run.scale.to_unit(loader.distinct(name)), name)
-    if len(seen) < len(run.networks) or len({run.readings[name].shape for name in seen}) > 1:
-        return paths
-    doubtful = summary["doubtful_rows"][:ROWS]
-    images = [images_of_row(loader, row["line"]) / 255 for row in doubtful]
-    rows_png(run.folder / "rows.png", images, [describe(row) for row in doubtful])
-    return [*paths, run.folder / "rows.png"]
+    optima = {name: value for row in history for name, value in row["optimum"].items()}
+    losses_png(run.folder / "losses.png", history, optima)
+    return [run.folder / "losses.png"]
 
 
-def _suffix(run: Run, network: str) -> str:
-    """What tells the pictures of several networks apart."""
-    return f"-{network}" if len(run.networks) > 1 else ""
+def _draw_examples(run: Run, evaluation: Evaluation) -> list[Path]:
+    cards = show_examples(evaluation.fit, run.constraint, evaluation.loader)
+    if not cards:
+        return []
+    examples_png(run.folder / "examples.png", cards)
+    return [run.folder / "examples.png"]
+
+
+def _draw_judgement(run: Run, network: str, evaluation: Evaluation) -> list[Path]:
+    """What labels say of a network."""
+    paths = [_path(run, kind, network) for kind in ("confusion", "reliability")]
+    judged, symbols = evaluation.networks[network], [str(symbol) for symbol in run.domains[network]]
+    confusion_png(paths[0], torch.from_numpy(judged.scores.confusion), symbols)
+    reliability_png(paths[1], judged.calibration)
+    return paths
+
+
+def _draw_energy_model(run: Run, network: str, loader: Loader) -> list[Path]:
+    """What a network's energy model takes for data."""
+    reading = run.readings[network]
+    data = reading.scale.to_unit(loader.distinct(network)[:LARGEST])
+    samples = run.sample(SAMPLES, network=network)
+    kinds = {"training images": data[:MEASURED], "samples": samples}
+    paths = [_path(run, "energies", network)]
+    if not reading.is_vector:
+        kinds |= _outliers(data[:MEASURED])
+        paths += [_path(run, kind, network) for kind in ("samples", "neighbours")]
+        draw_by_symbol(run, paths[1], samples, network)
+        distances, rows = nearest(samples, data)
+        above, below = (_side_by_side(x, reading.shape[0]).cpu() for x in (samples, data[rows]))
+        neighbours_png(paths[2], above, below, distances.cpu())
+    energies_png(paths[0], {kind: run.energy(x, network).cpu() for kind, x in kinds.items()})
+    return paths
+
+
+def _outliers(images: Tensor) -> dict[str, Tensor]:
+    """Foreign images made from these, [n, images * C, H, W] in [0, 1]."""
+    pixels = (images * 255).round().to(torch.uint8)
+    square = images.shape[-1] == images.shape[-2]
+    return {name: made(pixels) for name, made in MADE.items() if square or name != "rotated"}
+
+
+def _path(run: Run, kind: str, network: str) -> Path:
+    """Of a picture; those of several networks have the network's name at their end."""
+    return run.folder / (f"{kind}-{network}.png" if len(run.networks) > 1 else f"{kind}.png")
 
 
 def draw_samples(
@@ -87,6 +124,9 @@ def draw_by_symbol(run: Run, path: Path, images: Tensor, network: str | None = N
     confidence, labels = run.log_probs(images, network).exp().max(-1)
     symbols = [str(symbol) for symbol in run.domains[network or next(iter(run.domains))]]
     colours = run.readings[network or next(iter(run.readings))].shape[0]
-    each = images.unflatten(1, (-1, colours))  # the images that a network reads at once, [n, images, C, H, W]
-    side_by_side = each.permute(0, 2, 3, 1, 4).flatten(3)
-    samples_png(path, side_by_side.cpu(), labels.cpu(), confidence.cpu(), symbols)
+    samples_png(path, _side_by_side(images, colours).cpu(), labels.cpu(), confidence.cpu(), symbols)
+
+
+def _side_by_side(images: Tensor, colours: int) -> Tensor:
+    """The images that a network reads at once beside each other: [n, images * C, H, W] -> [n, C, H, images * W]."""
+    return images.unflatten(1, (-1, colours)).permute(0, 2, 3, 1, 4).flatten(3)

@@ -28,7 +28,7 @@ class Reading:
         kind: what they are.
         shape: of one of them, (C, H, W) or (D,).
         scale: how they become inputs around 0.
-        ground: what pictures are drawn on, [C, 1, 1]; of vectors 0, [1].
+        ground: what pictures are drawn on, [C, 1, 1]; 0 for vectors, [1].
         settings: of the views of pictures and vectors.
     """
 
@@ -72,7 +72,7 @@ class Reading:
         return Reference(self.ground if len(self.ground) == 1 else self.ground.repeat(images, 1, 1), variance)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a saved run must keep of it, by name."""
+        """What a saved run must keep of this reading, by name."""
         scale = {"mean": self.scale.mean, "spread": self.scale.spread} if isinstance(self.scale, VectorScale) else {}
         return {"ground": self.ground} | scale
 
@@ -87,18 +87,18 @@ def find_readings(
 
     Args:
         constraint: the rule.
-        inputs: the training inputs, of which kind, ground and the scale of vectors are told.
+        inputs: the training inputs, which tell kind, ground and the scale of vectors.
         scale: of pictures.
         device: where the networks are.
         settings: of views.
     """
-    found: dict[int, Reading] = {}
+    of_pool: dict[int, Reading] = {}
     readings = {}
     for call in constraint.variables:
         pool = inputs.pools[call.inputs[0]]
-        if id(pool) not in found:
-            found[id(pool)] = _read(pool, scale, device, settings or USUAL)
-        readings[call.network] = found[id(pool)]
+        if id(pool) not in of_pool:
+            of_pool[id(pool)] = _read(pool, scale, device, settings or USUAL)
+        readings[call.network] = of_pool[id(pool)]
     return readings
 
 

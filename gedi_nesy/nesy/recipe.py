@@ -39,14 +39,12 @@ class Weights(TermWeights):
 
 
 class Sampler(recipe.Sampler):
-    """SGLD (paper, Appendix O): x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
+    """SGLD for the networks of a rule.
 
     Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` is the
-    number of distorted training images that `weights.distorted` holds against the data: where the two are hard to tell
-    apart, chains hardly ever come. `reference` is the variance of r(x) around the images' ground (`core.reference`);
-    left out, r is uniform. `warp` is the share of chains that are warped a little before a step.
-    `ahead` advances chains in a second thread beside the next step (`core.chains`). Networks that the compiled code
-    doesn't know are sampled by torch.
+    number of distorted training images that `weights.distorted` tells from the data: chains hardly ever come where the
+    two are hard to tell apart. `ahead` advances chains in a second thread beside the next step (`core.chains`).
+    Networks that the compiled code doesn't know are sampled by torch.
     """
 
     retired: ClassVar[Mapping[str, Any]] = {"every": 1}
@@ -55,15 +53,8 @@ class Sampler(recipe.Sampler):
     noise: NonNegativeFloat = 0.01
     clamp: bool = True
     distorted: NonNegativeInt = 0
-    reference: PositiveFloat | None = None
-    warp: Probability = 0.0
     ahead: bool = False
     engine: Literal["torch", "numba"]
-
-    @property
-    def life(self) -> int:
-        """The steps that a chain lives in training, on average, 50 calls at most; samples are drawn with as many."""
-        return round(self.steps / max(self.reinit, 0.02))
 
 
 class Stage(recipe.Stage):
@@ -119,7 +110,7 @@ class View(Settings):
         flip: probability of a mirror image; 0, for many symbols are not their mirror images', as an arrow or a 3.
         jitter: probability of other brightness, contrast, saturation and hue.
         desaturate: probability that a picture loses its colour.
-        noise: standard deviation of a vector's noise, in those of its features.
+        noise: standard deviation of a vector's noise, in units of each feature's own.
         dropout: share of a vector's features that are left out; networks called mlp-... leave out some themselves.
     """
 

@@ -5,17 +5,16 @@ from typing import Any
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
-from gedi_nesy.core.metrics import Scores
 from gedi_nesy.data import Images
 from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.energies import check_energies
-from gedi_nesy.nesy.evaluate import diagnose_networks, evaluate_networks
+from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_to_rule
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.learner import Learner, candidates_of
 from gedi_nesy.nesy.matching import least_separation
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
-from gedi_nesy.nesy.rows import score_rows
+from gedi_nesy.nesy.rows import row_figures
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.session import Session
@@ -49,15 +48,16 @@ class Results:
     def _write(self, run: Run, seconds: float) -> None:
         self.session.tell("evaluating")
         folder, learner = run.folder, self.learner
-        figures, scores = self._evaluate(run)
-        summary = self._settings() | figures | self._verdict(run) | {"seconds": seconds} | provenance(learner.device)
+        evaluation = self._evaluate(run)
+        figures = evaluation.figures | self._verdict(run)
+        summary = self._settings() | figures | {"seconds": seconds} | provenance(learner.device)
         run.save()
         self.session.tell("drawing the pictures")
-        draw_pictures(run, summary, scores, learner.loader)
+        draw_pictures(run, summary, evaluation, learner.loader)
         folder.write_json("summary.json", summary)
 
     def _verdict(self, run: Run) -> dict[str, Any]:
-        """What can be said of the run without labels."""
+        """What the run can say about itself without labels."""
         learner, returns = self.learner, self.session.rollback.returns
         diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
@@ -90,8 +90,10 @@ class Results:
             "steps": sum(phase.steps for phase in self.learner.phases),
         }
 
-    def _evaluate(self, run: Run) -> tuple[dict[str, Any], dict[str, Scores]]:
-        """The test figures; without labelled images only how the rule fares on the training examples."""
+    def _evaluate(self, run: Run) -> Evaluation:
+        """On the test images; without labelled images only how the rule fares on the training examples."""
         if self.images:
             return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device)
-        return score_rows(run.networks, run.constraint, self.learner.loader, "train_"), {}
+        loader = self.learner.loader
+        fit = fit_to_rule(run.networks, run.constraint, loader)
+        return Evaluation(row_figures(fit, run.constraint, loader, "train_"), {}, loader, fit)

@@ -1,7 +1,6 @@
 """The rows of a user's table that deserve a look: those that break the rule, and those least likely under it."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -29,30 +28,22 @@ def score_rows(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, 
         the least likely others, SHOWN in all if the broken are no more: each with its `line` in the file, the `symbols`
         seen, the `arguments`, whether it `breaks` the rule, and its `log_prob` (None where that is -inf).
     """
-    fit = fit_to_rule(networks, constraint, loader)
+    return row_figures(fit_to_rule(networks, constraint, loader), constraint, loader, prefix)
+
+
+def row_figures(fit: Fit, constraint: Constraint, loader: Loader, prefix: str) -> dict[str, Any]:
+    """What `score_rows` gives, from the fit of the table's examples."""
     return {
         **fit.figures(prefix),
         "break_the_rule": int((fit.satisfied == 0).sum()),
-        "doubtful_rows": [_row(number, fit, constraint, loader) for number in _doubtful(fit).tolist()],
+        "doubtful_rows": [_row(number, fit, constraint, loader) for number in doubtful(fit).tolist()],
     }
 
 
-def images_of_row(loader: Loader, line: int) -> Tensor:
-    """The images of the row in this line of the file, uint8 [images, C, H, W]; all must have one shape."""
-    number, inputs = loader.examples.lines.index(line), loader.examples.inputs
-    return torch.stack([inputs.pools[image][rows[number]] for image, rows in inputs.rows.items()])
-
-
-def describe(row: Mapping[str, Any]) -> tuple[str, str]:
-    """A row of `doubtful_rows` as a head and the facts beside it."""
-    seen = [f"{key} is {symbol}" for key, symbol in row["symbols"].items()]
-    given = [f"{name} = {value}" for name, value in row["arguments"].items()]
-    likely = "impossible" if row["log_prob"] is None else f"P = {math.exp(row['log_prob']):.2g}"
-    return f"line {row['line']}{' breaks the rule' * row['breaks']}", ", ".join([*given, *seen, likely])
-
-
-def _doubtful(fit: Fit) -> Tensor:
-    """The numbers of the rows to show."""
+def doubtful(fit: Fit) -> Tensor:
+    """The numbers of the examples to look at: the first BROKEN that break the rule, then those least likely under it,
+    SHOWN in all if the broken are no more; each part from the least likely on.
+    """
     by_likelihood = fit.log_prob.argsort(stable=True)
     breaks = (fit.satisfied == 0)[by_likelihood]
     broken = by_likelihood[breaks][:BROKEN]

@@ -1,4 +1,4 @@
-"""A trained run: its folder, its networks, and what they can be asked."""
+"""A trained run: its folder, its networks, and the questions that they answer."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from deepproblog.model import Model
 
 Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
-CHUNK = 250  # images at a time; what the memory of so many holds stays in the cache
+CHUNK = 250  # images at a time, so few that their memory stays in the cache
 VIEWS = 8
 DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise
 PROGRAM = "program.pl"  # a run's copy: the file it came from may change
@@ -145,7 +145,7 @@ class Run:
         return None if variance is None else self.readings[name].reference(variance, self.shapes[name].images)
 
     def sampler(self, network: str | None = None) -> SGLD:
-        """What draws from a network's p(x).
+        """The sampler of a network's p(x).
 
         Raises:
             UserError: if the run was trained without L_GEN, so that its energy is no model of its inputs.
@@ -231,7 +231,7 @@ class Run:
             test: a table of examples that were not trained on; by default, of a run on a table, the training examples.
 
         Returns:
-            The figures of summary.json; on a table those of `rows.score_rows`.
+            The figures of summary.json; on a table the figures of `rows.score_rows`.
 
         Raises:
             UserError: if the data set or the table can't be read.
@@ -241,7 +241,7 @@ class Run:
             loader = Loader(examples, self.constraint, self.readings, self.device)
             return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
         images = self.images(data_dir)
-        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device)[0]
+        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device).figures
 
     def deepproblog_model(
         self, program: str | Path | None = None, sources: Mapping[str, Named] | None = None
@@ -299,7 +299,7 @@ class Run:
         return load_images(self.recipe.dataset, data_dir).at(self.recipe.size, self.recipe.channels)
 
     def own_images(self, data_dir: Path | None = None, network: str | None = None) -> Tensor:
-        """Images of a network's own kind, uint8 [n, C, H, W]: the test images, or those of the table of its training.
+        """Images of a network's own kind, uint8 [n, C, H, W]: the test images, or the images of its training table.
 
         Raises:
             UserError: the network reads vectors.
@@ -327,7 +327,7 @@ class Run:
         if network is None and len(self.networks) == 1:
             return next(iter(self.networks))
         if network is None or network not in self.networks:
-            raise UserError(f"Name one of the run's networks: {', '.join(self.networks)}; found {network!r}.")
+            raise UserError(f"Name one of the run's networks: {', '.join(self.networks)}; {network!r} is none.")
         return network
 
     def _network(self, network: str | None) -> nn.Module:
@@ -362,8 +362,8 @@ def load_run(
     Args:
         folder: as `train` wrote it.
         device: where to put the networks, whatever they were trained on.
-        trust: let the run's program load Python and files outside its folder, and execute the file of a user's network;
-            that it was trained so is not enough, for a run folder may come from anywhere.
+        trust: let the run's program load Python and files outside its folder, and execute the file of a user's network.
+            A run that was trained with trust needs it again, because a run folder may come from anywhere.
         network: the class or function that made the networks, where they are a user's own; or for some of the rule's
             networks. Without it the run's config.toml says where it is.
 
@@ -371,7 +371,7 @@ def load_run(
         UserError: if it is no run folder, the run is not finished, or a file is damaged.
     """
     run_folder = RunFolder.open(Path(folder), tracks=["rule"])
-    # a trained network is the same after however many rounds of restarts, which older runs had
+    # older runs had a setting `rounds`, which says nothing about a trained network
     recipe = as_it_was(load_recipe(str(run_folder / "config.toml"), {"trust": trust, "rounds": 1}))
     constraint = build_constraint(recipe, saved_program(run_folder, recipe))
     shapes = network_shapes(constraint, {name: read.shape for name, read in recipe.inputs.items()})

@@ -18,14 +18,16 @@ from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.recipe import Recipe
 
 CHUNK = 1000  # examples evaluated at a time
-BLOCK = 120  # images that a network reads at a time; what the memory of so many holds stays in the cache
-# Restarts that found the true symbols agreed on .98 and more of the images, restarts in different traps on .36 to .96.
+BLOCK = 120  # images that a network reads at a time, so few that their memory stays in the cache
+# Restarts with the true symbols agreed on 0.98 and more of the images, restarts in different traps on 0.36 to 0.96.
 AGREED = 0.97
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What restarts made of augmented views of the training examples; it outlives their networks.
+class RestartScores:
+    """Likelihoods and posteriors of each restart on augmented views of the training examples.
+
+    They are kept after the restarts' networks are freed.
 
     Attributes:
         nll: for each restart -log P(rule | images), the mean over training examples and their views, in nats.
@@ -42,12 +44,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the restarts turned out to be.
+    """Which restart is the best, and which ones agree with it.
 
     Attributes:
         nll: for each restart -log P(rule | images), the mean over training examples and their views, in nats.
-        best: the restart with the lowest nll; a net trapped in wrong symbols has not yet memorised its examples.
-        agreement: for each restart the share of training images to which it gives the same symbol as the best.
+        best: the restart with the lowest nll; a network trapped in wrong symbols has not yet memorised its examples.
+        agreement: for each restart the share of training images to which it gives the best one's symbol.
         kept: the restarts that teach the student.
     """
 
@@ -68,18 +70,18 @@ class Selection:
 
     @property
     def agreed(self) -> bool:
-        """Whether another restart found the symbols of the chosen one; trapped restarts seldom share a trap."""
+        """Whether another restart has the symbols of the chosen one; trapped restarts seldom share a trap."""
         return self.support is not None and self.support >= AGREED
 
 
 @torch.no_grad()
-def judge(
+def score_restarts(
     candidates: Candidates,
     constraint: Constraint,
     loader: Loader,
     recipe: Recipe,
     marginals: Mapping[Key, Tensor] | None = None,
-) -> Judged:
+) -> RestartScores:
     """Judge restarts on augmented views of the training examples, the same views each time; no label is looked at."""
     generator = torch.Generator(loader.device).manual_seed(recipe.seed)
     nll = torch.zeros(len(candidates))
@@ -92,22 +94,22 @@ def judge(
     rules, expected = candidates.rules(constraint), marginals or constraint.marginals()
     states = [rules[k % len(rules)].state_dict() for k in range(len(candidates))]
     collapsed = [_has_collapsed(diagnose_networks(candidates.networks(k), expected, loader)) for k in range(len(nll))]
-    return Judged(nll.tolist(), posteriors, states, collapsed)
+    return RestartScores(nll.tolist(), posteriors, states, collapsed)
 
 
 def _has_collapsed(networks: Mapping[str, Diagnosis]) -> bool:
     """Whether a network tells nothing apart and is sure of it: one that is unsure may only be at its beginning."""
-    found = [set(diagnosis.failures) for diagnosis in networks.values()]
-    return any("representation collapse" in failures and "uncertain predictions" not in failures for failures in found)
+    doubts = [set(diagnosis.failures) for diagnosis in networks.values()]
+    return any("representation collapse" in failures and "uncertain predictions" not in failures for failures in doubts)
 
 
-def check_not_collapsed(judged: Judged, selection: Selection) -> None:
+def check_not_collapsed(scores: RestartScores, selection: Selection) -> None:
     """Refuse to teach a student that all images show the same.
 
     Raises:
         UserError: if the chosen restart has collapsed.
     """
-    if judged.collapsed[selection.best]:
+    if scores.collapsed[selection.best]:
         raise UserError(
             "The first stage has collapsed: its best network calls all images the same, which satisfies the rule and "
             "teaches nothing, so the run stops here. Start a new one with another --seed, more examples, longer "
@@ -116,19 +118,19 @@ def check_not_collapsed(judged: Judged, selection: Selection) -> None:
         )
 
 
-def choose(judged: Judged, recipe: Recipe) -> tuple[Selection, Targets]:
+def select_restart(scores: RestartScores, recipe: Recipe) -> tuple[Selection, Targets]:
     """The restarts to trust, and what they teach the student.
 
     Returns:
         The selection, and for each variable p(y | rule, images), [examples, classes], averaged over views and kept
         restarts.
     """
-    best, posteriors = judged.nll.index(min(judged.nll)), judged.posteriors
+    best, posteriors = scores.nll.index(min(scores.nll)), scores.posteriors
     symbols = torch.stack([values.argmax(-1) for values in posteriors.values()])  # [variables, K, examples]
     agreement = (symbols == symbols[:, best : best + 1]).float().mean((0, 2))
-    kept = [k for k in range(len(judged.nll)) if agreement[k] >= recipe.agreement]
+    kept = [k for k in range(len(scores.nll)) if agreement[k] >= recipe.agreement]
     targets = {key: values[kept].mean(0) / recipe.views for key, values in posteriors.items()}
-    return Selection(judged.nll, best, agreement.tolist(), kept), targets
+    return Selection(scores.nll, best, agreement.tolist(), kept), targets
 
 
 def _one_view(

@@ -11,11 +11,11 @@ from gedi_nesy.nesy.recipe import Read, Recipe
 from gedi_nesy.networks.build import choose_network
 from gedi_nesy.networks.own import Network, describe
 
-LABELS = 25.0  # the weight of labels, as the teacher's
+LABELS = 25.0  # the weight of labels, equal to the teacher's
 
 
 def settle_networks(recipe: Recipe, readings: Readings, shapes: Mapping[str, Shape]) -> Recipe:
-    """The recipe with what each network of the rule reads, and what it is where the stages' own does not fit.
+    """The recipe with the inputs of each network of the rule, and its architecture where the stages' own does not fit.
 
     Grey pictures of 28x28 pixels are read by the networks that the stages name, all others by one that is chosen by
     its name in the program, unless the user has named one.

@@ -18,12 +18,12 @@ def own_rows(rows: Tensor) -> Tensor:
 
 
 def join_outputs(outputs: Tensor, variables: int, examples: int) -> Tensor:
-    """The outputs for all examples of a batch from those of this process's share.
+    """The outputs for all examples of a batch, from the outputs for this process's share.
 
     Args:
         outputs: of one network, one variable after the other: [K, variables * b, ...].
         variables: how many the network reads.
-        examples: B, those of the whole batch.
+        examples: B, the examples of the whole batch.
 
     Returns:
         [K, variables * B, ...]; gradients flow into this process's share.

@@ -24,9 +24,9 @@ BESIDE = "_features"  # after a variable's name in an .npz file: the array of it
 
 
 class Table(NamedTuple):
-    """What a table says: the inputs, for each argument its N values, and the line that each example is in.
+    """The contents of a table: the inputs, for each argument its N values, and the line of each example.
 
-    Features that stand beside pictures say which are alike; for each image of the query they are its pool's, [n, D].
+    Features beside pictures say which are alike; for each image of the query they are its pool's features, [n, D].
     """
 
     inputs: Inputs
@@ -36,7 +36,7 @@ class Table(NamedTuple):
 
 
 def read_own(recipe: Recipe, constraint: Constraint, folder: Path, other: Path | None = None) -> Examples:
-    """The examples that a recipe names, or those of another table, read as its own.
+    """The examples that a recipe names, or another table's, read in the same way.
 
     Args:
         recipe: its `data`, if relative, is a file of the run's folder.
@@ -186,7 +186,7 @@ def _arguments(path: Path, constraint: Constraint, lines: Mapping[int, Mapping[s
 
 @contextlib.contextmanager
 def _in_line(path: Path, number: int) -> Iterator[None]:
-    """A UserError from inside says the line that it comes from."""
+    """Add the line of the table to a UserError from inside the block."""
     try:
         yield
     except UserError as error:
@@ -216,9 +216,9 @@ def read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             for name in columns:
                 if (times := reader.fieldnames.count(name)) != 1:
-                    found = f"no column {name!r}" if not times else f"{times} columns {name!r}"
+                    has = f"no column {name!r}" if not times else f"{times} columns {name!r}"
                     wanted = f"{', '.join(columns)}{', with commas between them' * (len(columns) > 1)}"
-                    raise UserError(f"{path} has {found}: its first line must name {wanted}.")
+                    raise UserError(f"{path} has {has}: its first line must name {wanted}.")
             lines: dict[int, dict[str, str]] = {}
             for line in reader:
                 lines[reader.line_num] = {k: v.strip() if isinstance(v, str) else v for k, v in line.items()}

@@ -36,9 +36,9 @@ from gedi_nesy.runs.session import Session
 from gedi_nesy.runs.start import new_folder, open_unfinished
 
 Notify = Callable[[str], None]
-EXAMPLES = "examples.npz"  # of a run on arrays: its own copy of them
-RESTARTS = "gedi-nesy-restarts"  # what is trained where matching has nothing to go by, or too little
-VECTORS = "gedi-nesy-vectors"  # where all inputs are vectors
+EXAMPLES = "examples.npz"  # a run's own copy of the arrays that it was given
+RESTARTS = "gedi-nesy-restarts"  # the recipe where matching has nothing to compare by, or too little
+VECTORS = "gedi-nesy-vectors"  # the recipe where all inputs are vectors
 
 
 @float32_default()
@@ -75,6 +75,14 @@ def train(
     Raises:
         UserError: for settings, data or folders that can't be used; nothing is written then.
         Interrupted: on Ctrl-C or SIGTERM, with the state saved.
+
+    Curves go anywhere by `progress`, for example to Weights & Biases:
+
+        def to_wandb(row):
+            if "loss" in row:  # else a sign of life
+                wandb.log({f"{row['stage']}/{name}": loss for name, loss in row["loss"].items()} | {"D": row["D"]})
+
+        train(examples=1000, progress=to_wandb)
     """
     overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
     given = data if isinstance(data, Mapping) else None
@@ -195,8 +203,8 @@ def resume(
 
     Args:
         folder: the run's.
-        trust: let the run's program load Python and files outside its folder, and execute the file of a user's network;
-            that it began so is not enough.
+        trust: let the run's program load Python and files outside its folder, and execute the file of a user's network.
+            A run that began with trust needs it again.
         network: the class or function that makes the networks, where they are a user's own; or for some of the rule's
             networks. Without it the run's config.toml says where it is.
         data_dir: as for `train`.
@@ -216,7 +224,7 @@ def resume(
 
 
 def settle(recipe: Recipe, *, data_dir: str | Path | None = None, notify: Notify = warnings.warn) -> Recipe:
-    """The recipe as its run's config.toml will hold it: its data found, the paths of its files absolute.
+    """The recipe as its run's config.toml will hold it, with the name of its data and absolute paths.
 
     Raises:
         UserError: for settings or data that can't be used.
@@ -261,7 +269,7 @@ class _Prepared:
         return f"{self.recipe.recipe}-{data}-{self.recipe.examples}-seed{self.recipe.seed}"
 
     def files(self, program: Source) -> dict[str, str]:
-        """What the run's folder begins with."""
+        """The first files of the run's folder."""
         return copied_files(self.learner.constraint, program) | {"config.toml": self.recipe.to_toml()}
 
     def train(self, folder: RunFolder, progress: Progress) -> Run:
@@ -271,7 +279,7 @@ class _Prepared:
 
 
 def _prepare(recipe: Recipe, program: Source, own: Own, progress: Progress) -> _Prepared:
-    """What a run needs, checked before anything is written; the recipe names the data that was found."""
+    """What a run needs, checked before anything is written; the recipe names the data that is there."""
     check_logs(recipe.log)
     paths = {key: str(Path(value).resolve()) for key, value in _own_files(recipe).items()}
     recipe = recipe.model_copy(update=paths)  # so that config.toml means the same from any folder

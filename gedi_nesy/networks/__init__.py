@@ -1,1 +1,1 @@
-"""Encoders by name, and what stands on top of them."""
+"""Networks by name, and the heads on top of encoders."""

@@ -1,8 +1,8 @@
 """Networks of a rule by their names, for inputs of any shape.
 
 A name stands for a factory: `factory(input_shape, classes) -> nn.Module`, where `input_shape` is (C, H, W) of pictures
-or (D,) of vectors. Every network so made gives logits, `net(x)`, [batch, classes], and `net.features(x)`,
-[batch, features], which is what its last layer sees.
+or (D,) of vectors. Each of these networks gives logits, `net(x)`, [batch, classes], and `net.features(x)`,
+[batch, features], the input of its last layer.
 """
 
 import math
@@ -25,8 +25,8 @@ Factory = Callable[[Shape, int], nn.Module]
 NAMES = ("mnist_net", "strided", "resnet8-F", "resnet18", "resnet18-groupnorm", "mlp-A-B-...")
 SHOWN = "mnist_net, strided, resnet8-32, resnet18, mlp-256, mlp-512-256"
 DIGITS = (28, 28)  # height and width that MNIST_Net and StridedNet read
-LEAST_SIDE = 4  # pixels, of what resnet8 pools twice
-INPUT_DROPOUT, DROPOUT = 0.2, 0.3  # of an MLP: of its inputs, and before each of its further layers
+LEAST_SIDE = 4  # pixels, because resnet8 pools twice
+INPUT_DROPOUT, DROPOUT = 0.2, 0.3  # of an MLP: on its inputs, and before each further layer
 
 
 def choose_network(shape: Shape) -> str:

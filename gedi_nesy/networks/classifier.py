@@ -1,9 +1,9 @@
-"""A network as an encoder and its last linear layer, so that what the last layer sees can be asked for."""
+"""A network as an encoder and its last linear layer, so that features, the last layer's input, are at hand."""
 
 import torch
 from torch import Tensor, nn
 
-TOLERANCE = 1e-4  # of the logits' size: what rounding may cost
+TOLERANCE = 1e-4  # share of the logits' size that rounding may cost
 
 
 class Classifier(nn.Module):
@@ -24,7 +24,7 @@ class Classifier(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees, [batch, features]."""
+        """The input of the last layer, [batch, features]."""
         features: Tensor = self.encoder(x)
         return features
 
@@ -33,12 +33,11 @@ class Classifier(nn.Module):
 def split_last_layer(network: nn.Module, x: Tensor) -> Classifier | None:
     """Take a network's last linear layer off, as torchvision's `fc` or timm's `head`.
 
-    The last `nn.Linear` among the modules, in the order in which they were assigned, is the last layer if the rest of
-    the network, with nothing in its place, gives vectors of which it makes the same logits. No hook is needed then:
-    the rest is the encoder.
+    The last `nn.Linear` among the modules, in the order of their assignment, is the last layer if it makes the same
+    logits of what the rest of the network gives without it. No hook is needed then: the rest is the encoder.
 
     Args:
-        network: shares its layers with the result, and is not to be used any more where there is one.
+        network: shares its layers with the result, if there is one, and must not be used any more then.
         x: inputs on which the two are compared, in eval mode.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Convolution, 2x2 max-pooling and ReLU as one operation: a matrix product and elementwise maxima, quick on CPU.
+"""Convolution, 2x2 max-pooling and ReLU as one operation: a matrix product and elementwise maxima, fast on CPU.
 
 A pooled pixel is the largest of four convolutions, and their four windows lie in one patch of (k+1) x (k+1) pixels. So
 one product of all patches with the kernel in its four positions gives four blocks, and pooling is their maximum.
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Pullback = Callable[[Tensor], Tensor]  # from a gradient of a layer's output to that of its input, to be called once
+Pullback = Callable[[Tensor], Tensor]  # from the gradient of a layer's output to its input's, to be called once
 LayerWithPullback = Callable[[Tensor], tuple[Tensor, Pullback]]
 
 
 def conv_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """relu(max_pool2d(conv2d(images, weight, bias), 2)), differentiable once in all three arguments.
 
-    Where windows of a pool are equal, as on a flat background, the first takes the gradient, as in `max_pool2d`. To ask
-    for a second derivative is a RuntimeError.
+    Where windows of a pool are equal, as on a flat background, the first takes the gradient, as in `max_pool2d`. A
+    second derivative is a RuntimeError.
     On other devices than the CPU, for even kernels and for odd outputs of the convolution this is torch's own three
     operations, which are differentiable at any order.
 
@@ -42,7 +42,7 @@ def conv_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def conv_pool_relu_with_pullback(weight: Tensor, bias: Tensor) -> LayerWithPullback:
-    """The same for weights that stay and without autograd, which costs as much as the arithmetic where images are few.
+    """The same for constant weights, without autograd, which costs as much as the arithmetic where images are few.
 
     Args:
         weight: on the CPU, shape [outputs, channels, k, k] with an odd k.
@@ -104,7 +104,7 @@ def _pool_patches(images: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Tensor,
 
 
 def _grad_images(grad_blocks: Tensor, kernel: Tensor, images: Tensor) -> Tensor:
-    """From the gradient of the four windows, [4, O, h, w, N], to that of the images, in their layout."""
+    """From the gradient of the four windows, [4, O, h, w, N], to the images' gradient, in their layout."""
     grad_patches = kernel.flatten(2).flatten(0, 1).T @ grad_blocks.flatten(2).flatten(0, 1)
     return _add_patches(grad_patches.view(*kernel.shape[2:], *grad_blocks.shape[2:]), images)
 

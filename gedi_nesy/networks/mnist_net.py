@@ -10,7 +10,7 @@ from gedi_nesy.networks.heads import CosineHead
 from gedi_nesy.networks.mlp import mlp
 
 FEATURES = 84  # of MNIST_Net, before its last layer
-AT_ONCE = 60  # images; what the memory of so many holds stays in the cache
+AT_ONCE = 60  # images, so few that their memory stays in the cache
 
 
 class MNIST_Net(nn.Module):
@@ -38,7 +38,7 @@ class MNIST_Net(nn.Module):
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """What the last layer sees, shape [batch, 84 * width], of images as in `forward`."""
+        """The input of the last layer, shape [batch, 84 * width], for images as in `forward`."""
         if images.shape[1:] != (self.images, 28, 28):
             raise ValueError(
                 f"MNIST_Net reads images of shape [batch, {self.images}, 28, 28], not {list(images.shape)}."
@@ -56,7 +56,7 @@ class MNIST_Net(nn.Module):
 
     @torch.no_grad()
     def gradient_of_log_density(self) -> Callable[[Tensor], Tensor]:
-        """x -> d logsumexp f(x) / dx without autograd, in the shape of x; for the CPU, where it is quicker."""
+        """x -> d logsumexp f(x) / dx without autograd, in the shape of x; for the CPU, where it is faster."""
         layers = [_with_pullback(layer) for layer in self.encoder if isinstance(layer, nn.Conv2d)]
         layers += [_flatten_with_pullback, *(_with_pullback(layer) for layer in self.classifier[:-1])]
 
@@ -99,7 +99,7 @@ class PrototypeNet(MNIST_Net):
 
 
 def _with_pullback(layer: nn.Module) -> LayerWithPullback:
-    """The layer as a function that also gives the way back for gradients, of its weights as they are now."""
+    """The layer, with its present weights, as a function that also gives the pullback of gradients."""
     if isinstance(layer, nn.Conv2d):
         assert layer.bias is not None
         return conv_pool_relu_with_pullback(layer.weight, layer.bias)

@@ -1,11 +1,11 @@
 """A user's own network: from a file, `file.py:factory`, or from Python, a module class or a function.
 
 Both are called as `factory(input_shape, classes)`, with (C, H, W) or (D,) and the number of symbols, and return an
-`nn.Module` that gives logits, [batch, classes]. Its features are what its last linear layer sees, or, where the module
-has a method `features` of its own that gives vectors, what this gives; where neither can be had, they are the logits.
+`nn.Module` that gives logits, [batch, classes]. Its features are the vectors of the module's own method `features`, if
+it has one, otherwise the input of its last linear layer; where there is neither, they are the logits.
 
 A saved run keeps `describe(network)`, so that `network_factory` makes the same network again: a name as it is, a file
-by its whole path, a class or function of Python by its module and name. That needs trust, for it executes the file.
+by its whole path, a class or function of Python by its module and name. This needs trust, because the file is executed.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ TRIAL = 2  # inputs on which a new network is tried
 
 
 def network_factory(network: Network, *, trust: bool = False, dropout: float = 0.0) -> Factory:
-    """What makes fresh networks of this kind.
+    """The factory of fresh networks of this kind.
 
     Args:
         network: a name of `networks.build`, "file.py:factory", "module:factory", or a module class or function.
@@ -72,7 +72,7 @@ def _load(network: str) -> Factory:
     """The factory in a file or module, "where:name"."""
     where, _, name = network.rpartition(":")
     try:
-        found = _execute(Path(where).expanduser()) if where.endswith(".py") else importlib.import_module(where)
+        target = _execute(Path(where).expanduser()) if where.endswith(".py") else importlib.import_module(where)
     except ModuleNotFoundError as error:
         if error.name == where:
             raise _gone(network, str(error)) from error
@@ -82,12 +82,12 @@ def _load(network: str) -> Factory:
     except Exception as error:  # whatever the user's code raises
         raise UserError(f"{where} fails when it is executed: {_said(error)}.") from error
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(target, part):
             raise _gone(network, f"{where} defines no {name}")
-        found = getattr(found, part)
-    if not callable(found):
+        target = getattr(target, part)
+    if not callable(target):
         raise UserError(f"{network} is no class or function that makes a network; name one.")
-    factory: Factory = found
+    factory: Factory = target
     return factory
 
 
@@ -134,9 +134,9 @@ def _checked(factory: Factory, name: str, shape: Shape, classes: int) -> nn.Modu
 
 def _check_logits(logits: object, name: str, classes: int, x: Tensor) -> None:
     if not isinstance(logits, Tensor) or logits.shape != (len(x), classes):
-        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        given = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         wanted = f"it must give logits [{len(x)}, {classes}]"
-        raise UserError(f"The network of {name} gives {found} for inputs {list(x.shape)}; {wanted}.")
+        raise UserError(f"The network of {name} gives {given} for inputs {list(x.shape)}; {wanted}.")
     total = torch.ones(len(x))
     if classes > 1 and any(torch.allclose(p.float().sum(1), total, atol=1e-4) for p in (logits, logits.exp())):
         raise UserError(f"The network of {name} ends in a softmax; let it give logits, without one.")
@@ -144,7 +144,7 @@ def _check_logits(logits: object, name: str, classes: int, x: Tensor) -> None:
 
 @torch.no_grad()
 def _has_features(network: nn.Module, x: Tensor) -> bool:
-    """Whether it has a method of this name, not a part as in torchvision's VGG, that gives vectors."""
+    """Whether the module has a method of this name that gives vectors; VGG of torchvision has a submodule instead."""
     method = getattr(network, "features", None)
     if method is None or isinstance(method, nn.Module) or not callable(method):
         return False

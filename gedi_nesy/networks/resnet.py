@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 
 class ResNet8(nn.Module):
-    """The 8-layer residual network of the paper's App. M: LeakyReLU of slope .2, no normalisation, average pooling.
+    """The 8-layer residual network of the paper's App. M: LeakyReLU of slope 0.2, no normalisation, average pooling.
 
     The paper's table names the skip connection of the first block only; here, as in a ResNet, every block has one.
     """

@@ -10,7 +10,7 @@ class StridedNet(nn.Module):
     """A smooth network for 28 x 28 images, whose energy has a slope everywhere: images to logits.
 
     conv 12@6 stride 2, SiLU, conv 24@6 stride 2, SiLU, then 384-96-classes with SiLU between. Max pooling and ReLU pass
-    a gradient to few pixels of an image; strides and SiLU to all, so that chains reach more of what the data hold.
+    a gradient to few pixels of an image, strides and SiLU to all of them, so that chains reach more of the data.
 
     Args:
         classes: number of logits.
@@ -26,7 +26,7 @@ class StridedNet(nn.Module):
         self.encoder = nn.Sequential(first, nn.SiLU(), second, nn.SiLU())
         hidden, logits = nn.Linear(24 * width * 4 * 4, FEATURES * width), nn.Linear(FEATURES * width, classes)
         self.classifier = nn.Sequential(nn.Dropout(dropout), hidden, nn.SiLU(), nn.Dropout(dropout), logits)
-        self.to(memory_format=torch.channels_last)  # quicker on CPU
+        self.to(memory_format=torch.channels_last)  # faster on CPU
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, shape [batch, classes], of shape [batch, images, 28, 28]; ValueError for another shape."""
@@ -34,7 +34,7 @@ class StridedNet(nn.Module):
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """What the last layer sees, shape [batch, 96 * width], of images as in `forward`."""
+        """The input of the last layer, shape [batch, 96 * width], for images as in `forward`."""
         if images.shape[1:] != (self.images, 28, 28):
             raise ValueError(
                 f"StridedNet reads images of shape [batch, {self.images}, 28, 28], not {list(images.shape)}."

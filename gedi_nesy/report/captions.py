@@ -2,25 +2,42 @@
 
 # by the picture's file name without .png
 CAPTIONS = {
+    "examples": (
+        "Examples of the rule",
+        "Test examples, or the rows of a table; P is the probability of the rule given the images. Below each image "
+        "stands the symbol that was read, orange where a label says another one. Lines of a table are counted as in "
+        "the file, whose heading is line 1.",
+    ),
     "symbols": (
         "Images by symbol",
         "The images of the table, sorted by the symbol that the network sees in them, the surest first. Beside each "
         "symbol: how many images it has, and how sure the network is of them.",
     ),
-    "rows": (
-        "Rows to look at",
-        "The rows of the table that break the rule, then the rows that are least likely under it; P is the probability "
-        "of the rule given the row's images. Lines are counted as in the file, whose heading is line 1.",
-    ),
-    "losses": (
-        "Losses",
-        "Each term of the objective, before its weight, at the steps that were logged. Where there are many, the "
-        "strong line is a running mean. The dashed line is the optimum of the term, where it is known.",
-    ),
     "samples": (
         "Samples",
         "Images that SGLD draws from the energy-based model, sorted by the symbol or cluster that the network sees in "
         "them, the surest first. An empty row belongs to a symbol or cluster that no sample shows.",
+    ),
+    "neighbours": (
+        "Samples and the training images nearest to them",
+        "Pairs from the nearest to the farthest, with their Euclidean distance, of intensities from 0 to 1. A model "
+        "that repeats its training images shows equal pairs; one that has not learned them shows samples like no "
+        "image.",
+    ),
+    "energies": (
+        "Energies",
+        "Training images, the model's own samples and outliers, which are training images turned by 90 degrees or with "
+        "light and dark swapped, and uniform noise. Samples should lie where the training images do, outliers to the "
+        "right.",
+    ),
+    "reliability": (
+        "Reliability",
+        "Test images in bins by the probability of their predicted symbol: how many of each bin are right, and below "
+        "how many images it has. On the dashed line probabilities are right. ECE is the mean distance from it.",
+    ),
+    "confusion": (
+        "Confusion",
+        "Test images by true class and predicted class. The colour is the share of the true class.",
     ),
     "clusters": ("Clusters", "The cluster that the network sees at every place of the plane, and the test points."),
     "density": (
@@ -33,15 +50,18 @@ CAPTIONS = {
         "The clusters, above, and logsumexp f(x), below, at the beginning, in the middle and at the end of each stage: "
         "a density once L_GEN is on.",
     ),
+    "losses": (
+        "Losses",
+        "Each term of the objective, before its weight, at the steps that were logged. Where there are many, the "
+        "strong line is a running mean. The dashed line is the optimum of the term, where it is known.",
+    ),
     "comparison": (
         "Plot",
         "Each dot is a run, the line joins the medians, and short bars are what the paper reports.",
     ),
-    "confusion": (
-        "Confusion",
-        "Test images by true class and predicted class. The colour is the share of the true class.",
-    ),
 }
+
+CHARTS = {"energies", "reliability", "confusion", "losses", "comparison"}  # that stay right with light and dark swapped
 
 
 def caption(stem: str) -> tuple[str, str]:
@@ -56,3 +76,8 @@ def place(stem: str) -> int:
     kinds = list(CAPTIONS)
     kind = stem.partition("-")[0]
     return kinds.index(kind) if kind in kinds else len(kinds)
+
+
+def is_chart(stem: str) -> bool:
+    """Whether a picture by its file name shows no images, so that a dark page may swap its light and dark."""
+    return stem.partition("-")[0] in CHARTS

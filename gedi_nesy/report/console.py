@@ -33,7 +33,7 @@ class ProgressDisplay:
         self.place: dict[str, Any] = {"stage": "beginning", "step": 0, "steps": 0}
         self.logged: dict[str, Any] = {}  # the last row of the stage that had losses
         self.last, self.heard = -QUIET_SECONDS, time.monotonic()
-        self.live = Live(console=console, transient=True, get_renderable=self._render)
+        self.live = Live(console=console, transient=True, get_renderable=self.render)
 
     def __enter__(self) -> "ProgressDisplay":
         if self.console.is_terminal:
@@ -65,7 +65,7 @@ class ProgressDisplay:
             self.last = time.monotonic()
             self.console.print(_line(row), soft_wrap=True, highlight=False)
 
-    def _render(self) -> RenderableType:
+    def render(self) -> RenderableType:
         """What the screen shows now."""
         waited = time.monotonic() - self.heard
         self.spinner.text = Text(_head(self.place) + (f"  {waited:.0f} s" if waited >= 2 else ""))

@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.files import read_regular, write_atomically
-from gedi_nesy.report.captions import caption
+from gedi_nesy.report.captions import caption, is_chart
+from gedi_nesy.report.verdict import verdict
 from gedi_nesy.report.words import FIGURES, SECTIONS, TRACKS, Figure, show, written
 from gedi_nesy.runs.dotted import flatten
 
-SMALL = 800  # pixels up to which a picture can be read when it is shrunk to a phone's width
+SMALL = 600  # pixels up to which a picture can be read when it is shrunk to a phone's width
 HIDDEN = (
     "versions.",
     "familiarity.",
@@ -43,12 +44,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG inside the page; a wide one is scrolled on a phone, not shrunk."""
+    """A PNG inside the page; a wide one is scrolled on a phone, not shrunk, and a chart is dark on a dark page."""
 
     title: str
     caption: str
     base64: str
     is_wide: bool
+    is_chart: bool
 
 
 def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Sequence[Path]) -> None:
@@ -69,6 +71,8 @@ def report_html(path: Path, summary: Mapping[str, Any], config: str, images: Seq
         title=_title(rows),
         subtitle=_subtitle(rows),
         notice=rows.get("notice"),
+        verdict=verdict(rows),
+        in_doubt=rows.get("certificate.certified") is False,
         tiles=_tiles(rows),
         pictures=[read_picture(image) for image in images],
         sections=_sections(rows),
@@ -90,7 +94,7 @@ def read_picture(image: Path) -> Picture:
     except OSError as error:  # in a folder that comes from anybody it may be a link to what is private
         raise UserError(f"{image} can't be read: {error.strerror}; remove it.") from error
     width = int.from_bytes(png[16:20], "big")  # where a PNG has it
-    return Picture(*caption(image.stem), base64.b64encode(png).decode(), width > SMALL)
+    return Picture(*caption(image.stem), base64.b64encode(png).decode(), width > SMALL, is_chart(image.stem))
 
 
 def _title(rows: Rows) -> str:

@@ -14,6 +14,7 @@ from gedi_nesy.report.figure import BLUE, FAINT, INK, MUTED, ORANGE, new_figure,
 
 OTHER = Term("")  # of a run from another version
 SMOOTHED = 100  # rows from which on the line drawn strong is a running mean, and the values are drawn faint
+LINE = 56  # characters of a panel's width, at most
 SHARE = 40  # the running mean is over 1/SHARE of the rows, the end too
 
 Curve = list[tuple[int, Mapping[str, Any]]]  # (step since the run began, row of metrics.jsonl)
@@ -78,8 +79,10 @@ def _draw_term(axes: Axes, term: str, stages: Mapping[str, Curve], optimum: floa
             _mark_stage(axes, stage, stages[stage][0][0], place)
     if optimum is not None:
         axes.axhline(optimum, color=ORANGE, linewidth=1.2, dashes=(4, 3))
-    axes.set_title(f"L_{term.upper()}   {TERMS.get(term, OTHER).meaning}\n", loc="left", fontsize=9.5, color=INK)
-    axes.text(0, 1.03, _facts(term, having, optimum), transform=axes.transAxes, fontsize=8, color=MUTED)
+    facts = _in_lines(_facts(term, having, optimum))
+    title = f"L_{term.upper()}   {TERMS.get(term, OTHER).meaning}" + "\n" * len(facts)
+    axes.set_title(title, loc="left", fontsize=9.5, color=INK)
+    axes.text(0, 1.03, "\n".join(facts), transform=axes.transAxes, fontsize=8, color=MUTED)
     steps = [step for curve in stages.values() for step, _ in curve]
     _label(axes, steps[0], steps[-1], TERMS.get(term, OTHER).unit)
 
@@ -111,7 +114,7 @@ def _draw_curve(axes: Axes, steps: np.ndarray, values: np.ndarray) -> None:
         axes.plot(steps[finite], running_mean(values[finite], len(values) // SHARE), color=BLUE, linewidth=1.4)
 
 
-def _facts(term: str, stages: Mapping[str, Curve], optimum: float | None) -> str:
+def _facts(term: str, stages: Mapping[str, Curve], optimum: float | None) -> list[str]:
     rows = [(step, row) for curve in stages.values() for step, row in curve]
     values = [float(row["loss"][term]) for _, row in rows]
     spans = [_span([row["weight"][term] for _, row in curve if "weight" in row]) for curve in stages.values()]
@@ -122,7 +125,16 @@ def _facts(term: str, stages: Mapping[str, Curve], optimum: float | None) -> str
     facts = [f"weight {weights}"] if weights else []
     facts += broken[:1] or [f"end {np.mean(values[-max(1, len(values) // SHARE) :]):.3f}"]
     facts += [] if optimum is None else [f"optimum {optimum:.3f} (dashed)"]
-    return "   ".join(facts)
+    return facts
+
+
+def _in_lines(facts: Sequence[str]) -> list[str]:
+    """As many facts in each line as the width of a panel takes."""
+    lines = list(facts[:1])
+    for fact in facts[1:]:
+        joined = f"{lines[-1]}   {fact}"
+        lines[-1:] = [joined] if len(joined) <= LINE else [lines[-1], fact]
+    return lines
 
 
 def _span(weights: list[float]) -> str:

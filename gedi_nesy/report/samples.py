@@ -1,16 +1,14 @@
-"""Grids of images: samples, or images by symbol, one row for each predicted class; and rows of a table."""
+"""Grids of images: samples, or images by symbol, one row for each predicted class."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from gedi_nesy.report.figure import DPI, INK, MUTED, new_figure, save
+from gedi_nesy.report.figure import CELL, DPI, INK, MUTED, new_figure, save
 
 COLUMNS = 16
-CELL = 64  # pixels that an image's height is enlarged to, about
 GAP = 4  # pixels between images
 
 
@@ -49,24 +47,6 @@ def samples_png(
         shown = f", the first {COLUMNS}" if len(row) > COLUMNS else ""
         heads.append((name, f"{len(row)} of {len(y)}{sure}{shown}"))
     _draw(path, images, [row[:COLUMNS] for row in members], heads)
-
-
-def rows_png(path: Path, rows: Sequence[Tensor], heads: Sequence[tuple[str, str]]) -> None:
-    """A line for each row of a table: its head and the facts below it, then its images.
-
-    Args:
-        path: of the PNG.
-        rows: the images of each row, float [images, C, H, W] in [0, 1], as many in every row.
-        heads: of each row.
-
-    Raises:
-        ValueError: there are no rows.
-    """
-    if not len(rows):
-        raise ValueError(f"no rows to draw in {path}")
-    images = torch.cat(list(rows)).detach().cpu().permute(0, 2, 3, 1).numpy()
-    wide = len(rows[0])
-    _draw(path, images, [list(range(wide * k, wide * (k + 1))) for k in range(len(rows))], list(heads))
 
 
 def _draw(path: Path, images: np.ndarray, rows: list[list[int]], heads: list[tuple[str, str]]) -> None:

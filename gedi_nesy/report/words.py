@@ -90,6 +90,10 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
             "Hungarian accuracy", "accuracy after the best one-to-one renaming of the clusters", _share,
             "Hungarian accuracy", column="Hungarian", compared=ALL,
         ),
+        "ece": Figure(
+            "Calibration error", "ECE: mean distance of the predictions' probabilities from the share that is right",
+            _share,
+        ),
         "nmi_batch64": Figure(
             "Mean NMI of batches of 64", "higher than NMI, because small batches agree by chance", _share,
             chance="nmi_batch64_chance", column="NMI of 64s", compared=("images",),

@@ -1,4 +1,4 @@
-"""What happens after a training step, in both tracks: rows of metrics.jsonl, checkpoints, stopping."""
+"""The callbacks of both tracks after a training step: rows of metrics.jsonl, checkpoints, stopping."""
 
 import math
 import time
@@ -16,11 +16,11 @@ from gedi_nesy.runs.phases import Callback, Learner, PhaseState
 from gedi_nesy.runs.rollback import Rollback
 
 SIGN_SECONDS = 0.5  # between two signs of life
-Progress = Callable[[dict[str, Any]], None]  # is told logged rows, and signs of life
+Progress = Callable[[dict[str, Any]], None]  # called with logged rows and with signs of life
 
 
 def sign_of_life(stage: str, step: int = 0, steps: int = 0) -> dict[str, Any]:
-    """What whoever watches is told of work that logs nothing, now or at all; steps = 0 where it has none."""
+    """What `Progress` is told about work that logs nothing, or nothing yet; steps = 0 where it has no steps."""
     return {"stage": stage, "step": step, "steps": steps}
 
 
@@ -29,16 +29,16 @@ class Interrupted(Exception):
 
 
 class Logger(Callback):
-    """Keeps metrics.jsonl: a row every so many steps and at a phase's last, and one for each return after a divergence.
+    """Keeps metrics.jsonl: a row every so many steps and at a phase's last step, and one for each return.
 
     Args:
         folder: the run's.
-        learner: whose phases and diagnosis.
-        rollback: whose returns.
+        learner: has the phases and the diagnosis.
+        rollback: has the returns to an earlier state after a divergence.
         every: steps between two rows.
         seconds: gives what the run has taken so far.
-        tell: takes each row too, and signs of life between the rows.
-        logs: take each row of losses too.
+        tell: also gets each row, and signs of life between the rows.
+        logs: also get each row of losses.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Logger(Callback):
         self.every, self.seconds, self.tell, self.logs = every, seconds, tell, logs
 
     def on_start(self, state: PhaseState) -> None:
-        """Let metrics.jsonl say what has led to here, and measure the speed from here on."""
+        """Drop the rows of metrics.jsonl beyond this step, and measure the speed from here on."""
         self.state, self.step = state, state.training.step
         self.clock = self.told = time.monotonic()
         self._rewind()
@@ -71,7 +71,7 @@ class Logger(Callback):
                 self.told = now
                 self.tell(sign_of_life(phase.name, training.step, phase.steps))
             return
-        training.checks.settle()  # a row of a step that has diverged is none
+        training.checks.settle()  # a step that has diverged gets no row
         rate = (training.step - self.step) / max(now - self.clock, 1e-9)
         self.clock, self.step = now, training.step
         row = self._row(losses, total, rate)
@@ -84,7 +84,7 @@ class Logger(Callback):
         """Losses, weights, diagnosis and speed at this step."""
         phase, training, objective = self.state.phase, self.state.training, self.state.losses.objective
         later = sum(other.steps for other in self.learner.phases[phase.number + 1 :])
-        found, returns = self.learner.diagnose(training).values(), self.rollback.returns
+        diagnoses, returns = self.learner.diagnose(training).values(), self.rollback.returns
         return {
             "stage": phase.name,
             "step": training.step,
@@ -94,8 +94,8 @@ class Logger(Callback):
             "total": total.item(),
             "weight": objective.weights((training.step - 1) / phase.steps),
             "optimum": objective.optima,
-            "D": max(diagnosis.certificate for diagnosis in found),
-            "failures": sorted({failure for diagnosis in found for failure in diagnosis.failures}),
+            "D": max(diagnosis.certificate for diagnosis in diagnoses),
+            "failures": sorted({failure for diagnosis in diagnoses for failure in diagnosis.failures}),
             "steps_per_second": round(rate, 2),
             "seconds_left": round((phase.steps + later - training.step) / rate, 1),
             "seconds": round(self.seconds(), 2),

@@ -1,4 +1,4 @@
-"""A run's checkpoint: whether it fits the run, and the shares that several processes have of it."""
+"""A run's checkpoint: whether it fits the run, and each process's share of it."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.runs.folder import RunFolder
 from gedi_nesy.runs.records import check_checkpoint
 
-OWN = ("generator", "buffers")  # of a training's state: what is another in each process
+OWN = ("generator", "buffers")  # the parts of a training's state that differ between processes
 
 
 def join_shares(state: dict[str, Any]) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ def restore(training: Training, state: Mapping[str, Any], folder: RunFolder) -> 
 
 @contextlib.contextmanager
 def fitting(folder: RunFolder) -> Iterator[None]:
-    """Inside, a checkpoint is read; whatever it makes fail, it is no checkpoint of this run.
+    """Report whatever fails inside the block, where a checkpoint is read, as a checkpoint that is not this run's.
 
     Raises:
         UserError: if it is not.
@@ -101,7 +101,7 @@ def _trainings(state: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _on_cpu(value: Any) -> Any:
-    """Tensors, and what holds some, on the CPU."""
+    """Tensors, alone or in containers, on the CPU."""
     if isinstance(value, Tensor):
         return value.cpu()
     if isinstance(value, tuple):

@@ -16,7 +16,7 @@ from gedi_nesy.errors import UserError
 def find_device(name: str) -> torch.device:
     """The device of that name; from then on cuDNN computes on CUDA in ways that give the same result every time.
 
-    Matrix products in float32 are rounded there as those of convolutions are, to TF32, a thousandth.
+    Matrix products in float32 are rounded there as in convolutions, to TF32, a thousandth.
 
     Raises:
         UserError: if it can't be used here.
@@ -33,7 +33,7 @@ def find_device(name: str) -> torch.device:
 
 
 def send(numbers: Tensor, device: torch.device) -> Tensor:
-    """A copy on the device; one on a GPU is made beside its work, which nobody waits for."""
+    """A copy on the device; a copy to a GPU is made beside its work, and nobody waits for it."""
     return numbers.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else numbers.to(device)
 
 
@@ -42,8 +42,8 @@ def has_bf16() -> bool:
 
     A torch that can't tell, before 2.10 or so, counts as none.
     """
-    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+    has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
 
 
 def check_room(chains: int, shape: Sequence[int], device: torch.device) -> None:
@@ -63,7 +63,7 @@ def check_room(chains: int, shape: Sequence[int], device: torch.device) -> None:
 
 @contextlib.contextmanager
 def cpu_threads(n: int) -> Iterator[None]:
-    """Use n CPU threads inside tensor operations, and as many as before afterwards."""
+    """Use n CPU threads in tensor operations inside the block, and restore their number on exit."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -74,9 +74,9 @@ def cpu_threads(n: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def float32_default() -> Iterator[None]:
-    """New tensors are float32 inside, as networks and chains have to be, whatever the default was; also a decorator.
+    """Make new tensors float32 inside the block, as networks and chains must be; also a decorator.
 
-    The default is the whole process's. Where it is float32 already, as it mostly is, other threads see nothing of it.
+    The default type is the whole process's. Where it is float32 already, as it mostly is, other threads see no change.
     """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
@@ -88,7 +88,7 @@ def float32_default() -> Iterator[None]:
 
 @contextlib.contextmanager
 def joined_processes(device: str) -> Iterator[None]:
-    """Inside, the processes that torchrun started know of each other (`core.processes`); each has a GPU of its own.
+    """Join the processes that torchrun started (`core.processes`) inside the block; each has a GPU of its own.
 
     Without torchrun, or in a single process, nothing happens.
 
@@ -96,7 +96,7 @@ def joined_processes(device: str) -> Iterator[None]:
         device: where they compute, "cpu" or "cuda".
 
     Raises:
-        UserError: if the device is one certain GPU.
+        UserError: if the device names a single GPU, such as cuda:1.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield

@@ -73,11 +73,11 @@ class RunFolder:
         """An existing run folder.
 
         Args:
-            path: of it.
-            tracks: of one of which its run must be.
+            path: where.
+            tracks: the tracks that its run may be of.
 
         Raises:
-            UserError: if there is none at this path, or it is that of another kind of run.
+            UserError: if there is none at this path, or its run is of another kind.
         """
         folder = cls(path)
         if not folder.has("config.toml"):
@@ -86,9 +86,9 @@ class RunFolder:
         settings: dict[str, Any] = {}
         with contextlib.suppress(ValueError, RecursionError):  # whoever reads it says what is wrong
             settings = tomllib.loads(config)
-        found = track_of(settings)
-        if found in KINDS and found not in tracks:
-            raise UserError(f"{path} is {KINDS[found]}.")
+        track = track_of(settings)
+        if track in KINDS and track not in tracks:
+            raise UserError(f"{path} is {KINDS[track]}.")
         return folder
 
     def __truediv__(self, name: str) -> Path:
@@ -199,9 +199,9 @@ class RunFolder:
             raise UserError(f"{self.path} has no {name} yet; finish the run with --resume {self.path}.")
         text = self.read_text(name)
         try:
-            found = json.loads(text)
-            check_summary(found)
-            return dict(found)
+            values = json.loads(text)
+            check_summary(values)
+            return dict(values)
         except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{self / name} is damaged and can't be read; delete it, and finish the run again with "
@@ -279,10 +279,10 @@ class RunFolder:
             raise UserError(f"Can't write {path}: {error.strerror}.") from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows logged so far; a last line that a crash cut short is not one.
+        """The rows logged so far, without a last line that a crash cut short.
 
         Raises:
-            UserError: if a row is none that a run writes.
+            UserError: if a row is not one that a run writes.
         """
         if not self.has("metrics.jsonl"):
             return []
@@ -315,8 +315,8 @@ def _unreadable(path: Path, error: OSError) -> UserError:
 
 
 def _refuse_compressed(file: BinaryIO) -> None:
-    """ValueError unless a checkpoint's members lie in it as they are, as torch writes them: no small file may unzip to
-    more than the memory holds.
+    """ValueError unless a checkpoint's members are uncompressed, as torch writes them: no small file may unzip to more
+    than the memory holds.
     """
     with zipfile.ZipFile(file) as archive:
         unzipped = sum(member.file_size for member in archive.infolist())
@@ -328,8 +328,8 @@ def _refuse_compressed(file: BinaryIO) -> None:
 def _open_own(path: str, flags: int) -> int:
     """Open a file for writing that belongs to its folder alone: a link would let us write into somebody's file."""
     descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o644)
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no regular file of this folder alone, remove it", path)
     return descriptor
@@ -346,7 +346,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     machine = {
         "system": platform.platform(),
         "processor": name,
-        "instructions": torch.backends.cpu.get_cpu_capability(),  # AVX2 rounds otherwise than AVX512
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # AVX2 rounds differently from AVX512
         "threads": torch.get_num_threads(),
     }
     return {

@@ -1,4 +1,4 @@
-"""Logs beside metrics.jsonl for those who read curves elsewhere: a CSV table, or TensorBoard's event files."""
+"""Logs beside metrics.jsonl for other readers of curves: a CSV table, or TensorBoard's event files."""
 
 import csv
 import io
@@ -14,10 +14,10 @@ Row = Mapping[str, Any]
 
 
 class Log(Protocol):
-    """What is told every row that metrics.jsonl gets."""
+    """Gets every row that metrics.jsonl gets."""
 
     def begin(self) -> None:
-        """Steps are about to be taken; rows beyond those that the run's folder holds now will come again."""
+        """Steps begin; rows beyond those that the run's folder holds now will come again."""
 
     def __call__(self, row: Row) -> None:
         """A row of metrics.jsonl, after it was written there."""
@@ -36,7 +36,7 @@ class CsvLog:
         self._write()
 
     def __call__(self, row: Row) -> None:
-        """Add a line; where it has columns that those before had not, write the table anew."""
+        """Add a line; where it has new columns, write the table anew."""
         self.lines.append(_plain(row))
         if set(self.lines[-1]) <= set(self.columns):
             self.folder.append("metrics.csv", self._text(self.lines[-1:]))
@@ -62,7 +62,7 @@ class TensorBoardLog:
         self.writers: dict[str, Any] = {}
 
     def begin(self) -> None:
-        """Let the next row of a stage hide those from its step on, which were logged before a stop or a return."""
+        """Let the next row of a stage hide the rows from its step on, which were logged before a stop or a return."""
         for writer in self.writers.values():
             writer.close()
         self.writers.clear()

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.fit import DivergedError, Training, Watcher, fit
+from gedi_nesy.core.fit import DivergedError, StepCallback, Training, fit
 from gedi_nesy.core.objective import Diagnosis, Objective
 from gedi_nesy.runs.rollback import Rollback
 
@@ -42,7 +42,7 @@ class Losses(Protocol):
 
 
 class Learner(Protocol):
-    """What a track trains: its phases, and what it finds out between them. It reads and writes no files."""
+    """What a track trains: its phases, and the results between them. It reads and writes no files."""
 
     device: torch.device
 
@@ -51,16 +51,16 @@ class Learner(Protocol):
         """All phases in their order."""
 
     def begin(self, phase: Phase, before: Training | None) -> Training:
-        """What a phase trains, after whatever is to be done between it and the phase before, if that was trained."""
+        """What a phase trains; the work between it and the phase before is done first, if that phase was trained."""
 
     def losses(self, phase: Phase, training: Training) -> Losses:
         """The losses of the phase's steps."""
 
     def diagnose(self, training: Training) -> Mapping[str, Diagnosis]:
-        """The present diagnosis of each network; of several restarts that of one."""
+        """The present diagnosis of each network; with several restarts, of one of them."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has found between phases: tensors and plain values only."""
+        """The results between phases: tensors and plain values only."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
@@ -76,16 +76,16 @@ class PhaseState:
 
 
 class Callback:
-    """What is told of every step, and whenever steps begin: at a phase's start, on resuming, after a return."""
+    """A callback, called after every step, and when steps begin: at a phase's start, on resuming, after a return."""
 
     def on_start(self, state: PhaseState) -> None:
-        """Steps are about to be taken from here."""
+        """Steps begin from here."""
 
     def __call__(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """After a step: the state and that step's losses; may raise to end the training."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must hold for it, by names that nothing else in a checkpoint has."""
+        """What a checkpoint must hold for this callback, by names that nothing else in a checkpoint has."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -108,8 +108,8 @@ def train_phases(
         rollback: what a phase that diverges goes back to.
         callbacks: called in order.
         first: the number of the phase to begin with.
-        restore: puts the first phase's training, fresh as it begins, to where a checkpoint was taken.
-        stepping: a context in which steps are taken; what happens between phases is outside.
+        restore: takes the first phase's fresh training to where a checkpoint was taken.
+        stepping: a context in which steps are taken; the work between phases is outside.
 
     Returns:
         The last phase's training.
@@ -138,8 +138,8 @@ def _fit(state: PhaseState, rollback: Rollback, callbacks: Sequence[Callback]) -
         for callback in callbacks:
             callback.on_start(state)
         rate = phase.stage.learning_rate.scaled(rollback.factor)
-        watchers: list[Watcher] = [rollback.keep, *callbacks]
+        after_step: list[StepCallback] = [rollback.keep, *callbacks]
         try:
-            fit(training, losses.objective, losses, steps=phase.steps, learning_rate=rate, watchers=watchers)
+            fit(training, losses.objective, losses, steps=phase.steps, learning_rate=rate, callbacks=after_step)
         except (DivergedError, FloatingPointError) as error:
             rollback.go_back(training, error)

@@ -13,7 +13,11 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Sampler(Settings):
-    """SGLD: x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer."""
+    """SGLD (paper, Appendix O): x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
+
+    `reference` is the variance of r(x) around the images' ground (`core.reference`); left out, r is uniform. `warp` is
+    the share of chains, of drawings alone, that are warped a little before a step.
+    """
 
     chains: PositiveInt
     steps: PositiveInt
@@ -22,6 +26,13 @@ class Sampler(Settings):
     clamp: bool = False
     buffer: PositiveInt = 10_000
     reinit: Probability = 0.05
+    reference: PositiveFloat | None = None
+    warp: Probability = 0.0
+
+    @property
+    def life(self) -> int:
+        """The steps that a chain lives in training, on average, 50 calls at most; samples are drawn with as many."""
+        return round(self.steps / max(self.reinit, 0.02))
 
     @model_validator(mode="after")
     def _chains_fit(self) -> "Sampler":

@@ -1,4 +1,4 @@
-"""What a run writes about itself in JSON, as it is checked when it is read again: the file may come from anybody."""
+"""The JSON that a run writes about itself, checked when it is read again: the file may come from anybody."""
 
 from typing import Annotated, Any
 
@@ -8,13 +8,13 @@ from gedi_nesy.runs.track import Track
 
 
 class _Record(BaseModel):
-    """Values of the types that we write; what else stands beside them is shown, and computed with by nobody."""
+    """Values of the types that we write; other values beside them are shown, but nobody computes with them."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
 
 class _Logged(_Record):
-    """A row of metrics.jsonl that `watch.Logger` wrote."""
+    """A row of metrics.jsonl that `callbacks.Logger` wrote."""
 
     stage: str
     step: int
@@ -83,7 +83,7 @@ class _Trained(_Record):
 
 
 class _Checkpoint(_Record):
-    """What both tracks' checkpoints have; whoever goes on from one knows the rest."""
+    """What the checkpoints of both tracks have in common."""
 
     phase: Annotated[int, Field(ge=0)]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -94,7 +94,7 @@ _ROW: TypeAdapter[_Logged | _Returned] = TypeAdapter(_Logged | _Returned)
 
 
 def check_row(row: Any) -> None:
-    """ValueError where a row of metrics.jsonl is none that we write."""
+    """ValueError where a row of metrics.jsonl is not one that we write."""
     _check(_ROW, row)
 
 

@@ -12,12 +12,12 @@ from gedi_nesy.runs.settings import Settings
 
 
 class Guard(Settings):
-    """When training counts as diverged, and what happens then.
+    """When training counts as diverged, and how it goes on.
 
     Attributes:
         largest_gap: between the mean energies of data and samples, in nats; a working energy model stays within tens.
         retries: how often a stage goes back to an earlier state; with 0 the first divergence ends the run.
-        every: steps between two states that are kept to go back to; it goes to the one before the last.
+        every: steps between two kept states; training goes back to the one before the last.
         slower: factor of the learning rate at each return.
     """
 
@@ -30,7 +30,7 @@ class Guard(Settings):
 class Rollback:
     """The states that the present stage can go back to, and all returns so far.
 
-    Two states are kept, and the older one is gone back to: what ends in a divergence often begins long before it.
+    Two states are kept, and training goes back to the older one: a divergence often begins long before it shows.
 
     Args:
         guard: how often and how far.
@@ -48,17 +48,17 @@ class Rollback:
 
     @property
     def factor(self) -> float:
-        """Of the learning rate, at present."""
+        """The present factor of the learning rate."""
         return self.guard.slower**self._tries
 
     def begin(self, stage: str, training: Training) -> None:
-        """A stage begins; its first state can be gone back to."""
+        """A stage begins; keep its first state."""
         self.stage, self.kept = stage, []
         if self.guard.retries:
             self.kept = [copy.deepcopy(training.state_dict())]
 
     def keep(self, training: Training, losses: Mapping[str, Tensor], total: Tensor) -> None:
-        """Keep the state, if it is time; a watcher of training."""
+        """Keep the state, if it is time; called after every step."""
         if self.guard.retries and training.step % self.guard.every == 0:
             self.kept = [*self.kept[-1:], copy.deepcopy(training.state_dict())]
 

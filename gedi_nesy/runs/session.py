@@ -1,4 +1,4 @@
-"""The life of a run, once for both tracks: one process's work on it, from wherever the checkpoint left it."""
+"""The life of a run of either track: one process's work on it, from where the last checkpoint was taken."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ Result = TypeVar("Result")
 
 
 class Session:
-    """One process's work on a run. Of several processes that share one, the first alone writes to its folder.
+    """One process's work on a run. Where several processes share a run, only the first writes to its folder.
 
     Args:
         learner: what is trained.
         recipe: every setting.
         folder: the run's.
         progress: told the row of each logged step, and signs of life: `callbacks.sign_of_life`.
-        callbacks: the track's own; what they must remember goes into the checkpoint.
+        callbacks: the track's own; their state goes into the checkpoint.
         before: seconds that were spent on the run before, where no checkpoint says it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        """What the run has taken so far, over all its processes."""
+        """The seconds that the run has taken so far, over all its processes."""
         return self.before + time.monotonic() - self.started
 
     def tell(self, stage: str) -> None:
@@ -84,7 +84,7 @@ class Session:
         return self.folder.locked() if processes.rank() == 0 else nullcontext()
 
     def _load(self) -> dict[str, Any] | None:
-        """The checkpoint, if there is one, with everything taken from it that no phase is needed for."""
+        """The checkpoint, if there is one, after everything that needs no phase has been restored from it."""
         state = self.folder.load_checkpoint(self.learner.device)
         check_place(state, len(self.learner.phases), self.folder)
         if state is None:
@@ -101,7 +101,7 @@ class Session:
         def put_back(training: Training) -> None:
             if state:
                 restore(training, state["training"], self.folder)
-                with fitting(self.folder):  # runs of before there was a rollback kept nothing for it
+                with fitting(self.folder):  # older runs, without a rollback, kept nothing for it
                     self.rollback.load_state_dict(state.get("rollback", self.rollback.state_dict()))
 
         stepping = partial(stop_on_signal, self.stop, self._answer_stop)
@@ -111,7 +111,7 @@ class Session:
         )
 
     def _callbacks(self) -> list[Callback]:
-        """The track's own, metrics.jsonl, and last of all the checkpoint."""
+        """The track's own callbacks, metrics.jsonl, and last of all the checkpoint."""
         saver = Saver(self._save, self.recipe.checkpoint_seconds, self.stop)
         if processes.rank() > 0:
             return [saver]

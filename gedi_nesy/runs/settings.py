@@ -37,12 +37,12 @@ def _refuse_negative(schedule: Schedule) -> Schedule:
 ScheduleSetting = Annotated[
     Schedule, BeforeValidator(Schedule.of), AfterValidator(_refuse_negative), PlainSerializer(_write_schedule)
 ]
-Threads = Annotated[int, Field(ge=1, le=1024)]  # of many more, the system may give none, which ends the process
-LARGEST = 2**31 - 1  # integer: no setting means more, and tensors of such sizes can't be
+Threads = Annotated[int, Field(ge=1, le=1024)]  # beyond it the system may refuse threads, which ends the process
+LARGEST = 2**31 - 1  # integer: no setting needs more, and tensors of such sizes are impossible
 
 
 class Settings(BaseModel):
-    """A group of settings: plain, finite values, nothing unknown, nothing missing."""
+    """A group of settings: plain, finite values, no unknown key, none missing."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True, allow_inf_nan=False
@@ -128,7 +128,7 @@ def _read(name: str, folder: Path, listed_by: str, above: tuple[Path, ...] = ())
 
     Args:
         name: of the recipe.
-        folder: of those that come with the package.
+        folder: of the recipes that come with the package.
         listed_by: the command that lists them.
         above: the recipes that have this one as a base.
     """

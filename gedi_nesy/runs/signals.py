@@ -14,7 +14,7 @@ def stop_on_signal(stop: threading.Event, answer: Callable[[], None] = lambda: N
 
     Args:
         stop: whether the run was asked to stop.
-        answer: called when that happens, so that whoever asked sees that it was heard.
+        answer: called when that happens, to tell the user that it was heard.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

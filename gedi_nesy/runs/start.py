@@ -1,4 +1,4 @@
-"""Where a run is started, and where it is found again to be continued."""
+"""The folder of a run that is started, or continued."""
 
 from collections.abc import Collection, Mapping
 from itertools import chain, count
@@ -36,16 +36,16 @@ def open_unfinished(folder: str | Path, tracks: Collection[str], look_at: str) -
 
     Args:
         folder: the run's.
-        tracks: of one of which the run must be.
+        tracks: the tracks that the run may be of.
         look_at: what shows a finished run.
 
     Raises:
         UserError: if there is no run, or nothing left of it to do.
     """
-    found = RunFolder.open(Path(folder), tracks)
-    if (found / "summary.json").is_file():
+    run = RunFolder.open(Path(folder), tracks)
+    if (run / "summary.json").is_file():
         raise UserError(f"The run {folder} is finished, there is nothing to resume; look at {look_at}.")
-    return found
+    return run
 
 
 def _first_free(name: str) -> Path:

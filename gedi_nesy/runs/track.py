@@ -1,4 +1,4 @@
-"""What kind of run a run is."""
+"""The track of a run: on a rule, on points or on images."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -12,7 +12,7 @@ KINDS: Mapping[str, str] = {  # what it trains on, and where its commands are
 
 
 def track_of(settings: Mapping[str, Any]) -> str:
-    """The `track` of a recipe or config.toml; where it has none, as older ones, its groups of settings tell."""
+    """The `track` of a recipe or config.toml; in older ones, without it, the groups of settings tell."""
     if "track" in settings:
         return str(settings["track"])
     if "network" not in settings:

@@ -18,11 +18,11 @@ class TermWeights(Settings):
         def __getattr__(self, name: str) -> Schedule: ...  # the fields come from the table of terms
 
     def used(self, need: Need) -> list[str]:
-        """The names of the terms that need something and weigh anything at some point."""
+        """The names of the terms that have this need and a weight that is not always 0."""
         return [name for name, weight in self if name in needing(need) and not weight.is_zero]
 
     def always(self) -> list[str]:
-        """The names of the terms that weigh something throughout."""
+        """The names of the terms whose weight is never 0."""
         return [name for name, weight in self if all(value > 0 for _, value in weight.points)]
 
 

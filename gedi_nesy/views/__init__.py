@@ -1,1 +1,1 @@
-"""What an input may look like instead, x' ~ T(x'|x), for each kind of input."""
+"""Random views x' ~ T(x'|x), what an input may look like instead, for each kind of input."""

@@ -23,15 +23,15 @@ from gedi_nesy.views.pictures import augment
 Kind = Literal["drawing", "picture", "vector"]
 View = Callable[[Tensor, torch.Generator], Tensor]  # [batch, ...] and the source of chance -> the same shape
 
-LOOKED_AT = 200  # inputs of which the kind is told
-NEAR = 16  # of 255 levels: what still is a ground's colour, with JPEG's noise
-GROUND_SHARE = 0.4  # of a drawing's pixels, at least; photographs have .1 to .2, handwriting .8
+LOOKED_AT = 200  # inputs that tell the kind
+NEAR = 16  # of 255 levels: differences within a ground's colour, with JPEG's noise
+GROUND_SHARE = 0.4  # least share of a drawing's pixels; photographs have 0.1 to 0.2, handwriting 0.8
 
 
 def kind_of(pool: Tensor) -> Kind:
     """The kind of inputs, told from the first ones.
 
-    A picture is taken for a drawing where the colour of its border's median is that of many of its pixels.
+    A picture is taken for a drawing where many of its pixels have the colour of its border's median.
 
     Args:
         pool: uint8 pictures [n, channels, height, width], or float vectors [n, D].
@@ -99,7 +99,7 @@ class VectorView:
 
     Attributes:
         mean, spread: of each feature over the data, [D].
-        noise: standard deviation of the noise, in those of the features.
+        noise: standard deviation of the noise, in units of each feature's own.
         dropout: share of the features that are left out.
     """
 

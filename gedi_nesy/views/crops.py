@@ -31,15 +31,15 @@ LARGE_AND_SMALL = (Crops(2, 32, (0.2, 1.0)), Crops(6, 16, (0.05, 0.25)))
 def several_crops(
     images: Tensor, plan: Sequence[Crops], generator: torch.Generator, *, flip: float, jitter: float, grey: float
 ) -> list[Tensor]:
-    """Random crops of each kind, mirrored and coloured by chance, each in its own way.
+    """Random crops of each kind, each flipped and recoloured by chance.
 
     Args:
         images: float [batch, C, H, W] from 0 to 1.
         plan: the kinds.
         generator: the source of all chance.
-        flip: probability of a horizontal flip, as the next two those of `augment`.
-        jitter: of new colours.
-        grey: of no colours.
+        flip: probability of a horizontal flip.
+        jitter: probability of new colours, as in `augment`.
+        grey: probability of losing the colour.
 
     Returns:
         For each kind [count, batch, C, side, side].

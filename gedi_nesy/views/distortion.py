@@ -1,4 +1,4 @@
-"""Images that are no longer what they were: close to the data without being data, so that L_GEN sees a gap there."""
+"""Distorted images: close to the data without being data, so that L_GEN learns to tell them apart."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ DIMMEST = 0.3  # of an image's contrast
 def distort(x: Tensor, background: float | Tensor, generator: torch.Generator) -> Tensor:
     """Lay some images on others, swap halves, thicken strokes, warp all of them far, take contrast from some.
 
-    Most can no longer be read afterwards. The few that can are outweighed by the data in L_GEN.
+    Most can no longer be read afterwards. In L_GEN the data outweigh the few that can.
 
     Args:
         x: images, shape [batch, channels, height, width].

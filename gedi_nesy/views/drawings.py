@@ -1,6 +1,7 @@
-"""T(x'|x): random views of images that leave their class alone, batched and on the device of the images."""
+"""T(x'|x): random views of drawings that keep their class, batched and on the device of the images."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -80,6 +81,27 @@ class Warp:
             u[5] * self.shift,
         ]
         return torch.stack(rows, -1).view(batch, 2, 3)
+
+
+A_LITTLE = Warp(rotation=8.0, scale=0.08, shear=0.1, shift=0.07, elastic=0.04)  # what `warp_some` does
+
+
+def warp_some(
+    chains: Tensor, share: float, channels: int, surroundings: Callable[[Tensor], Tensor], generator: torch.Generator
+) -> Tensor:
+    """A share of some chains, warped a little so that they spread over the data's own variation.
+
+    Args:
+        chains: where they are, [batch, images * channels, height, width]; each image is warped in its own way.
+        share: the probability with which a chain is warped.
+        channels: of one image.
+        surroundings: from images, [n, channels, height, width], to the background that `Warp` asks for.
+        generator: on the device of the chains.
+    """
+    each = chains.reshape(-1, channels, *chains.shape[2:])
+    warped = A_LITTLE(each, surroundings(each), generator).view_as(chains)
+    chosen = torch.rand(len(chains), 1, 1, 1, generator=generator, device=chains.device) < share
+    return torch.where(chosen, warped, chains)
 
 
 @lru_cache

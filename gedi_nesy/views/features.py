@@ -1,4 +1,4 @@
-"""Random views of feature vectors, noise and features left out, and vectors that are no longer what they were."""
+"""Random views of feature vectors, by noise and features left out, and distorted vectors that are no data any more."""
 
 import torch
 from torch import Tensor
@@ -12,14 +12,14 @@ def noise_features(x: Tensor, spread: Tensor, noise: float, generator: torch.Gen
     Args:
         x: [batch, D].
         spread: the standard deviation of each feature over the data, [D].
-        noise: standard deviation of the noise, in those of the features.
+        noise: standard deviation of the noise, in units of each feature's own.
         generator: on the device of x.
     """
     return x + spread * add_noise(torch.zeros_like(x), noise, generator)
 
 
 def drop_features(x: Tensor, mean: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Vectors of which some features are left out, at their mean; the others move away from theirs to make up for it.
+    """Vectors with some features left out, set to their mean; the others move away from their means to make up for it.
 
     Args:
         x: [batch, D].
@@ -32,7 +32,7 @@ def drop_features(x: Tensor, mean: Tensor, share: float, generator: torch.Genera
 
 
 def exchange_features(x: Tensor, pool: Tensor, generator: torch.Generator) -> Tensor:
-    """Vectors of which every second feature, on average, is another vector's: each is likely, together they are not.
+    """Vectors in which every second feature, on average, is another vector's: likely one by one, but not together.
 
     Args:
         x: [batch, D].

@@ -1,7 +1,7 @@
-"""Random changes of images that leave alone what they show: batched, on their device, all chance from one generator.
+"""Random changes of pictures that keep what they show: batched, on their device, all chance from one generator.
 
-Each kind of change has a function of the images and of how much each of them changes, which agrees with torchvision's
-for one image, and `augment` draws how much. Images are float [batch, C, H, W] from 0 to 1.
+Each kind of change is a function of the images and of the amount for each image, which agrees with torchvision's for
+one image, and `augment` draws the amounts. Images are float [batch, C, H, W] from 0 to 1.
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 RATIO = (3 / 4, 4 / 3)  # of a crop's width and height, as torchvision has it
-TRIES = 10  # to draw a crop that fits, likewise
+TRIES = 10  # to draw a crop that fits, as torchvision has it
 JITTER = (0.4, 0.4, 0.4, 0.1)  # most change of brightness, contrast, saturation and hue (SimCLR's, at half strength)
 GREY = (0.2989, 0.587, 0.114)  # weights of red, green and blue (ITU-R 601-2)
 
@@ -85,7 +85,7 @@ def resized_crop(images: Tensor, crops: Tensor, side: int | None = None) -> Tens
 
 
 def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
-    """Factors [batch], 1 changes nothing; as the next two."""
+    """Brightness times factors [batch]; 1 changes nothing, as in the next two functions."""
     return (images * _each(factors)).clamp(0, 1)
 
 
@@ -112,7 +112,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
 
 
 def grey(images: Tensor) -> Tensor:
-    """The brightness of each pixel, in as many channels; images that have not three are left as they are."""
+    """The brightness of each pixel, in as many channels; images without three channels are left as they are."""
     if images.shape[1] != 3:
         return images
     weights = _constants(GREY, images.device, images.dtype).view(3, 1, 1)

@@ -1,26 +1,28 @@
 """What finished networks can say about themselves without labels, and the choice among restarts by it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.metrics import score
 from gedi_nesy.core.modes import evaluating
 from gedi_nesy.core.objective import Diagnosis, diagnose, uniform_log_prior
 from gedi_nesy.vision.networks import AnyNetworks, in_parts
 from gedi_nesy.vision.views import AnyInputs, ImageInputs
 
-# Nats. On toys the runs that found the clusters had a D of .0001 to .004 or, where walks cross a gap, above .05, and
-# the lowest of a run that had not was .013.
+# Nats. On toys runs with the right clusters had a D of 0.0001 to 0.004 or, where walks cross a gap, above 0.05, and the
+# lowest D of a run with wrong ones was 0.013.
 TOLERANCE = 0.01
-AGREED = 0.97  # of the points: two good restarts that differ on more have found two different clusterings
-# Of restarts on the features of images that walk, whose D has no warps in it. Of 24 on two seeds of MNIST the four
-# below it had 0.957 of the test digits right or more; all others had a D above 0.076 and 0.931 or fewer. The network
-# learns on after them, so that it agrees with good ones on less.
+AGREED = 0.97  # of the points: two good restarts that differ on more are two different clusterings
+# For restarts on the features of images that walk, whose D has no warps in it. Of 24 on two seeds of MNIST the four
+# with a D below it had 0.957 of the test digits right or more; all others had a D above 0.076 and 0.931 or fewer. The
+# network learns on after them, so that it agrees with good ones on less.
 TOLERANCE_OF_WALKS, AGREED_OF_WALKS = 0.07, 0.95
+ENDLESS = "samples leave the finite numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ def diagnose_networks(networks: AnyNetworks, inputs: AnyInputs) -> list[Diagnosi
 def choose(networks: AnyNetworks, inputs: AnyInputs) -> list[Choice]:
     """For each data set the restart with the lowest certificate."""
     log_probs, view_log_probs = predict(networks, inputs)
-    certificates = [found.certificate for found in _diagnose(log_probs, view_log_probs)]
+    certificates = [diagnosis.certificate for diagnosis in _diagnose(log_probs, view_log_probs)]
     labels = log_probs.argmax(-1)
     restarts = networks.count // len(inputs.x)
     return [
@@ -74,20 +76,40 @@ def choose(networks: AnyNetworks, inputs: AnyInputs) -> list[Choice]:
     ]
 
 
-def certify(networks: AnyNetworks, inputs: AnyInputs, choices: Sequence[Choice]) -> list[dict[str, Any]]:
-    """The verdict on each finished network, the chosen one of its data set, whatever it was trained on afterwards.
+def certify(
+    networks: AnyNetworks, inputs: AnyInputs, choices: Sequence[Choice], energies: Sequence[EnergyCheck | None] = ()
+) -> list[dict[str, Any]]:
+    """The verdict on the chosen network of each data set, whatever it was trained on afterwards.
 
     It is certified when the diagnosis names no failure, D is below the tolerance (by Proposition 1 none of the three
-    failures is possible then), and another restart with as good a D has found the same clusters: where views leave a
-    cluster in pieces, several ways to put them together have the same D.
+    failures is possible then), and another restart with as good a D has the same clusters: where views leave a cluster
+    in pieces, several ways to put the pieces together have the same D.
 
-    Warps leave the views of images that walk uncertain, even when all is well. There D and the other restarts are those
+    Warps leave the views of images that walk uncertain, even when all is well. There D and the other restarts are taken
     on the features, and of the diagnosis only a collapse counts.
+
+    Where energies of images were checked (`vision.energies`), one that does not model them is a reason for doubt, too.
     """
     log_probs, view_log_probs = predict(networks, inputs)
     diagnoses = _diagnose(log_probs, view_log_probs)
     walked = isinstance(inputs, ImageInputs) and inputs.walks is not None
-    return [_verdict(*found, walked) for found in zip(diagnoses, log_probs, choices, strict=True)]
+    verdicts = [_verdict(*each, walked) for each in zip(diagnoses, log_probs, choices, strict=True)]
+    return [_with_energy(*both) for both in zip(verdicts, energies, strict=True)] if energies else verdicts
+
+
+def _with_energy(verdict: Mapping[str, Any], energy: EnergyCheck | None) -> dict[str, Any]:
+    failures = energy.failures if energy else (ENDLESS,)
+    figures = {
+        "certified": verdict["certified"] and not failures,
+        "failures": [*verdict["failures"], *failures],
+    }
+    if energy:
+        figures |= {
+            "energy_gap": energy.gap,
+            "sample_variety": energy.variety,
+            "sample_distance": energy.distance,
+        }
+    return {**verdict, **figures}
 
 
 def _verdict(diagnosis: Diagnosis, log_probs: Tensor, choice: Choice, walked: bool) -> dict[str, Any]:

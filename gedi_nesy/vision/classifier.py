@@ -37,7 +37,7 @@ class SmallNet(nn.Module):
         self.head = nn.Linear(channels, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the linear layer sees, [batch, 128], of images uint8 [batch, channels, height, width]."""
+        """The input of the linear layer, [batch, 128], for images uint8 [batch, channels, height, width]."""
         hidden: Tensor = self.encoder(images.float() / 255)
         return hidden.mean((2, 3))
 
@@ -63,7 +63,7 @@ class Classifier:
 
     @property
     def digest(self) -> str:
-        """A short hash of the weights: another machine learns others from the same images."""
+        """A short hash of the weights: another machine learns other weights from the same images."""
         digest = hashlib.sha256()
         for tensor in self.net.state_dict().values():
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -121,9 +121,9 @@ def train_classifier(images: Images, epochs: int = EPOCHS) -> SmallNet:
 
 @torch.no_grad()
 def measure_accuracy(net: SmallNet, images: Images) -> float:
-    """Share of the test images whose label it finds."""
-    found = torch.cat([net(chunk).argmax(-1) for chunk in images.x_test.split(CHUNK)])
-    return float((found == images.y_test).double().mean())
+    """Share of the test images whose label it predicts."""
+    predicted = torch.cat([net(chunk).argmax(-1) for chunk in images.x_test.split(CHUNK)])
+    return float((predicted == images.y_test).double().mean())
 
 
 def _digest(images: Images) -> str:

@@ -78,7 +78,7 @@ def compare(
         cells: from `plan_cells`.
         out: a folder with a run folder for each cell.
         command: what was typed, for the record.
-        evaluation: of the runs on images; what was evaluated in another way before stays beside it.
+        evaluation: of the runs on images; evaluations with other settings stay beside it.
         data_dir: where images are looked for first.
         jobs: processes at a time; by default one a core.
         cluster: the address of a Dask scheduler whose workers train, instead of processes here.
@@ -92,7 +92,7 @@ def compare(
         raise UserError("--samples, --inception and --against are for images, which no data set here has.")
     evaluation.check(data_dir)
     if evaluation.samples != 0 and any(map(_is_on_images, cells)):
-        torch_fidelity("metric_prc")  # where it is missing that is said before hours of training
+        torch_fidelity("metric_prc")  # so that a missing file is reported before hours of training
     cells = [replace(cell, result=evaluation.file) if _is_on_images(cell) else cell for cell in cells]
     about = {"command": command} | ({"evaluation": evaluation.how} if any(map(_is_on_images, cells)) else {})
 
@@ -106,7 +106,7 @@ def compare(
 
 
 def gather(outcomes: Sequence[Outcome], evaluation: Evaluation = USUAL) -> Comparison:
-    """The outcomes beside what the paper reports, on toys where all are drawn as there."""
+    """The outcomes with the paper's figures; on toys only if every run had the paper's noise and scale."""
     configs = [tomllib.loads(outcome.cell.config) for outcome in outcomes]
     kinds = {"images" if _is_on_images(outcome.cell) else "points" for outcome in outcomes}
     figures = compared(*kinds)
@@ -133,7 +133,7 @@ def read_config(config: Path) -> str:
 
 
 def _check_names(datasets: Sequence[str]) -> None:
-    """A run's folder and the paper's figures are found by the name of its data set: of a file the stem."""
+    """The name of a data set, for a file its stem, by which a run's folder and the paper's figures are looked up."""
     for dataset in datasets:
         for other in (*TOYS, *DATASETS, *datasets):
             if other != dataset and Path(other).stem == Path(dataset).stem:

@@ -1,4 +1,4 @@
-"""The energy as a density in the plane: normalised by a sum over a grid, and a kernel density estimate beside it."""
+"""The energy as a density in the plane, normalised by a sum over a grid; and a kernel density estimate to compare."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from gedi_nesy.vision.networks import AnyNetworks
 
 CELLS = 400  # of the grid, on each side
 BANDWIDTHS = np.geomspace(0.02, 0.5, 15)
-KERNELS = 5000  # of a kernel density estimate, at most; the time grows with the square
+KERNELS = 5000  # most points of a kernel density estimate, whose time grows with the square
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def kde_log_likelihood(train: Tensor, test: Tensor) -> float:
     """Mean log-density of test points, [m, d], under Gaussian kernels on the training points, [n, d].
 
     The bandwidth is the one of BANDWIDTHS, in the points' units, that is best in cross-validation on the training
-    points; of very many, KERNELS at random stand for all.
+    points; where there are too many, KERNELS random ones stand for all.
     """
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))  # points may come sorted
     points = train.cpu()[order[:KERNELS]].numpy()

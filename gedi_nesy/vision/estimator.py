@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -21,12 +22,13 @@ from gedi_nesy.runs.phases import train_phases
 from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.vision.certificate import certify
 from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.losses import build_sgld
 from gedi_nesy.vision.recipe import load_recipe
-from gedi_nesy.vision.run import draw_samples
+from gedi_nesy.vision.run import sample_inputs
 
-# Half as many steps on half the batch as the recipe's find the same moons, circles and spirals in two fifths of the
-# time; half as many chains learn as good a density of moons and circles.
-FEATURE_STEPS = 300
+# A third of the recipe's steps, on half its batch, give the same clusters of moons and circles, and as many of spirals
+# and rings as half of them; half as many chains learn as good a density of moons and circles.
+FEATURE_STEPS = 200
 BATCH = 128
 CHAINS = 200
 
@@ -34,15 +36,16 @@ CHAINS = 200
 class GEDIClustering(ClusterMixin, BaseEstimator):
     """Clusters and density of points by a neural network, with a certificate that needs no labels.
 
-    Several networks learn to give a point and those that a random walk on the graph of nearest neighbours leads to the
-    same, certain and balanced clusters; the one with the lowest certificate D is kept. Its clusters are about equally
-    large. Then it learns the density of the points too.
+    Several networks learn certain and balanced clusters, the same for a point and for the points to which a random walk
+    on the graph of nearest neighbours leads from it. The network with the lowest certificate D is kept; its clusters
+    are about equally large. Then it learns the density of the points too.
 
     Args:
         n_clusters: how many clusters.
-        restarts: networks to choose from; two at least for a certificate, as another one must have found the same.
+        restarts: networks to choose from; a certificate needs two or more, because another one must have the same
+            clusters.
         walk: steps of a random walk.
-        neighbours: of each point on the graph, fewer where there are not so many points.
+        neighbours: of each point on the graph; fewer where there are fewer points.
         noise: standard deviation of the noise on a view, in units of each column's deviation.
         steps: training steps of the clustering; FEATURE_STEPS that learn features alone come before them.
         density_steps: training steps with L_GEN after it, each as long as three of the clustering; 1500 give a sharper
@@ -52,11 +55,15 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
 
     Attributes:
         labels_: cluster of each training point, [n].
-        certificate_: D and the failures found; `certificate_["certified"]` says whether the clusters can be trusted.
+        certificate_: D and the reasons for doubt; `certificate_["certified"]` says whether to trust the clusters.
         networks_: the network, a stack of one, in float64.
 
     Example:
-        >>> labels = GEDIClustering(n_clusters=2, random_state=0).fit_predict(x)
+        >>> left, right = np.random.default_rng(0).normal([[[-3, 0]], [[3, 0]]], 0.3, (2, 40, 2))
+        >>> model = GEDIClustering(n_clusters=2, density_steps=0, random_state=0)
+        >>> labels = model.fit_predict(np.concatenate([left, right]))
+        >>> len(set(labels[:40])), len(set(labels[40:])), len(set(labels))
+        (1, 1, 2)
     """
 
     def __init__(
@@ -67,7 +74,7 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         walk: int = 512,
         neighbours: int = 20,
         noise: float = 0.03,
-        steps: int = 300,
+        steps: int = 200,
         density_steps: int = 300,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
@@ -119,10 +126,10 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
         return self
 
     def _warn_of_empty_clusters(self) -> None:
-        found = len(np.unique(self.labels_))
-        if found < self.n_clusters:
+        filled = len(np.unique(self.labels_))
+        if filled < self.n_clusters:
             warnings.warn(
-                f"Only {found} of n_clusters={self.n_clusters} clusters have training points: take fewer clusters, or "
+                f"Only {filled} of n_clusters={self.n_clusters} clusters have training points: take fewer clusters, or "
                 "more steps or restarts, or another random_state.",
                 ConvergenceWarning,
                 stacklevel=4,  # of which one is float32_default's,
@@ -170,12 +177,14 @@ class GEDIClustering(ClusterMixin, BaseEstimator):
                 raise UserError(f"{name} must be a whole number from 1 on, not {number!r}.")
         seed = int(check_random_state(self.random_state).randint(2**28))
         networks = copy.deepcopy(self.networks_).float()  # a copy: another thread may predict meanwhile
-        inputs = draw_samples(self._recipe, networks, self._scale.shape, self._box, int(n_samples), int(steps), seed)
+        assert self._recipe.sampler is not None
+        sgld = replace(build_sgld(self._recipe.sampler, self._box, None), steps=int(steps))
+        inputs = sample_inputs(networks, sgld, self._scale.shape, self._box, int(n_samples), seed)
         x = self._scale.to_points(inputs)
         return x.double().cpu().numpy(), self._logits(x).argmax(-1).cpu().numpy()
 
     def _check_settings(self) -> None:
-        """UserError where a number is none; its range is looked at later."""
+        """UserError where a setting is not a number; its range is checked later."""
         for name in ("n_clusters", "restarts", "walk", "neighbours", "steps", "density_steps"):
             if not isinstance(number := getattr(self, name), Integral) or isinstance(number, bool):
                 raise UserError(f"{name} must be a whole number, not {number!r}.")

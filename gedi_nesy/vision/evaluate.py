@@ -46,7 +46,7 @@ def evaluate(
     Returns:
         The figures of `score_clusters` and `score_features`, if there are labels, and of `score_samples`, or why there
         are none as `samples_failed`; `trained_with_gen`: whether L_GEN taught the energy that samples are drawn from;
-        in `published` what the paper reports.
+        `published`: the paper's figures.
 
     Raises:
         UserError: if the data set is not to be had, the file of weights is not what it should be, or torch-fidelity is
@@ -61,7 +61,7 @@ def evaluate(
     labelled = load_images(run.recipe.dataset, data_dir) if has_labels(run.recipe.dataset) else None
     extractor = None
     if samples:
-        torch_fidelity("metric_prc")  # where it is missing that is said before minutes of work
+        torch_fidelity("metric_prc")  # so that a missing file is reported before minutes of work
         progress("features to compare samples in")
         extractor = _build_extractor(labelled, inception, run.scale.shift.device)
     figures: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def evaluate(
 
 
 def default_samples(inception: Path | None) -> int:
-    """How many are drawn where nobody says."""
+    """How many samples are drawn by default."""
     return 10_000 if inception else 1000
 
 
@@ -96,7 +96,7 @@ def _try_samples(
     extractor: Extractor,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The figures of samples; where they exploded or are too few, why: the other figures stand all the same."""
+    """The figures of samples, or why there are none, where chains diverged or are too few; other figures stay."""
     try:
         drawn = draw_images(run, samples, steps, progress=progress)
         progress("distances of samples")
@@ -122,15 +122,15 @@ def score_features(run: Run, images: Images) -> dict[str, float]:
 
 
 def score_samples(samples: Tensor, x_train: Tensor, x_test: Tensor, extractor: Extractor) -> dict[str, Any]:
-    """How close samples are to training images, and as many test images likewise: what nothing can be expected to beat.
+    """How close samples are to training images, and as many test images to them, which samples can't hope to beat.
 
-    All distances and shares depend on the number of images; compare only what has equally many.
+    All distances and shares depend on the number of images; compare only figures of equally many.
 
     Args:
         samples: uint8 [n, C, H, W].
-        x_train: uint8, likewise; REFERENCE of them, always the same, stand for the data set.
-        x_test: likewise; where it is x_train itself, there is nothing to expect from.
-        extractor: whose features.
+        x_train: uint8 [N, C, H, W]; REFERENCE of them, always the same, stand for the data set.
+        x_test: uint8 [M, C, H, W]; where it is x_train itself, there are no figures of test images.
+        extractor: gives the features.
 
     Returns:
         `samples` and `test_images`: the Fréchet and the kernel distance by the names they have with this extractor,

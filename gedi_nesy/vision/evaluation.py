@@ -1,4 +1,4 @@
-"""The full evaluation of a run on images: every figure there is, beside those of its training, in a file."""
+"""The full evaluation of a run on images: a file with all its figures, beside the figures of its training."""
 
 import contextlib
 import hashlib
@@ -29,7 +29,7 @@ class Evaluation:
 
     Attributes:
         samples: as `evaluate` has it.
-        inception: likewise.
+        inception: as `evaluate` has it.
         against: as `ood_auroc` has it.
     """
 
@@ -49,13 +49,13 @@ class Evaluation:
 
     @property
     def file(self) -> str:
-        """Its name in a run's folder: runs that are evaluated in two ways have two."""
+        """Its name in a run's folder: a run that is evaluated in two ways has two files."""
         return f"evaluation-{hashlib.sha256(json.dumps(self.how).encode()).hexdigest()[:8]}.json"
 
     def __call__(self, run: Run, data_dir: Path | None) -> None:
-        """Write the file into the folder of a finished run on images; what another evaluation has found is kept.
+        """Write the file into the folder of a finished run on images; the figures of another evaluation are kept.
 
-        `evaluation_seconds` of the file are those of the figures that were kept, and what the rest took.
+        `evaluation_seconds` of the file is the time that the kept figures and the new ones took.
 
         Raises:
             UserError: if a data set is not to be had, the file of weights is not what it should be, or another process
@@ -79,7 +79,7 @@ class Evaluation:
         return {**past["how"], "against": self.how["against"]} == self.how and "samples_failed" not in past
 
     def check(self, data_dir: Path | None) -> None:
-        """Look for the data and the weights that it needs, before hours of training.
+        """Look for the data and the weights of the evaluation before hours of training.
 
         Raises:
             UserError: as it would be raised afterwards.
@@ -98,7 +98,7 @@ class Evaluation:
 
 
 def _past(run: Run) -> Iterator[dict[str, Any]]:
-    """The evaluations of the run as it is, those of an earlier training and damaged files left out."""
+    """The evaluations of the run as it is, without damaged files and the evaluations of an earlier training."""
     for file in sorted(run.folder.path.glob("evaluation-*.json")):
         with contextlib.suppress(UserError):
             figures = run.folder.read_json(file.name)

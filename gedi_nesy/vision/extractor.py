@@ -1,4 +1,4 @@
-"""Features of images in which samples are compared with real ones, and what the figures may be called."""
+"""Features of images by which samples are compared with real ones, and the names of the distances."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from gedi_nesy.vision.classifier import load_classifier
 from gedi_nesy.vision.fidelity import torch_fidelity
 
 CHUNK = 250  # images whose features are computed at a time
-INCEPTION = "6726825d"  # what the SHA-256 of torch-fidelity's file of weights begins with, as its name says
+INCEPTION = "6726825d"  # the first digits of the SHA-256 of torch-fidelity's file of weights, which its name has
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Extractor:
 
     Attributes:
         name: "inception" or "classifier".
-        frechet: what a Fréchet distance of these features is called: FID is Inception's alone.
-        kernel: what a kernel distance of them is called.
+        frechet: the name of a Fréchet distance of these features: FID is Inception's alone.
+        kernel: the name of a kernel distance of these features.
         extract: uint8 [n, channels, height, width] -> [n, d], for a few images on its device.
         device: where it computes.
-        facts: what tells it from others of its name.
+        facts: what tells this extractor from others of its name.
     """
 
     name: str
@@ -83,6 +83,7 @@ def classifier_extractor(images: Images, device: torch.device | str = "cpu") -> 
         images: the data set.
         device: where it learns and computes.
     """
-    found = load_classifier(images, device)
-    facts = {"key": found.key, "accuracy": found.accuracy, "weights": found.digest}
-    return Extractor("classifier", "FD(classifier)", "KD(classifier)", found.net.features, torch.device(device), facts)
+    classifier = load_classifier(images, device)
+    features, where = classifier.net.features, torch.device(device)
+    facts = {"key": classifier.key, "accuracy": classifier.accuracy, "weights": classifier.digest}
+    return Extractor("classifier", "FD(classifier)", "KD(classifier)", features, where, facts)

@@ -15,7 +15,7 @@ from gedi_nesy.views.crops import LARGE_AND_SMALL, Crops, several_crops
 
 FLIP, JITTER, GREY = 0.5, 0.8, 0.2  # SimCLR's
 PRIOR = Schedule.of([[0.0, 2.0], [1.0, 1.0]])  # while it weighs as much as L_INV or more, no constant attracts
-BATCH_NORM = 0.03  # momentum: each of its passes sees one kind of crops
+BATCH_NORM = 0.03  # momentum: each pass sees one kind of crops
 
 
 class FeatureNetwork(nn.Module):

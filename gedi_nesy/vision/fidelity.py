@@ -1,6 +1,6 @@
 """How close samples are to real images in the space of some features: distances, precision and recall.
 
-What a distance may be called depends on the features, which `vision.extractor` knows.
+The name of a distance depends on the features; `vision.extractor` knows it.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor
 from gedi_nesy.errors import UserError
 from gedi_nesy.extras import load_extra
 
-NEIGHBOURS = 3  # that a manifold is made of, as in Kynkäänniemi et al. 2019
+NEIGHBOURS = 3  # neighbours that span a manifold, as in Kynkäänniemi et al. 2019
 SUBSETS, SUBSET = 100, 1000  # of a kernel distance, as in Bińkowski et al. 2018
 
 
@@ -26,7 +26,7 @@ def torch_fidelity(module: str) -> Any:
 def frechet_distance(real: Tensor, samples: Tensor) -> float:
     """Fréchet distance of two Gaussians with the means and covariances of features (Heusel et al. 2017).
 
-    Few samples raise it: compare only what has equally many.
+    Few samples raise it: compare only distances of equally many.
 
     Args:
         real: features of real images, [n, d].
@@ -61,7 +61,7 @@ def kernel_distance(real: Tensor, samples: Tensor) -> float:
 
 
 def precision_recall(real: Tensor, samples: Tensor, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
-    """Share of samples on the manifold of real images, and of real images on that of samples (Kynkäänniemi et al.).
+    """Share of samples on the manifold of real images, and of real images on the samples' (Kynkäänniemi et al.).
 
     The manifold of some features is the union of balls around each that reach to its k-th nearest neighbour.
 

@@ -12,7 +12,7 @@ from gedi_nesy.vision.views import AnyInputs
 
 @torch.no_grad()
 def fit_heads(networks: AnyNetworks, inputs: AnyInputs, clusters: int) -> None:
-    """Set each head so that a point's most probable cluster is that of k-means on the embeddings.
+    """Set each head so that a point's most probable cluster is its cluster by k-means on the embeddings.
 
     For a linear head embeddings count in units of their deviation, as in the loss of Barlow Twins. The logit of a
     cluster is then 2 c.z - |c|^2, c its centre and z the embedding: largest where c is nearest. For a head of
@@ -24,8 +24,8 @@ def fit_heads(networks: AnyNetworks, inputs: AnyInputs, clusters: int) -> None:
 
     everything = torch.arange(inputs.count, device=inputs.x.device).expand(networks.count, -1)
     with evaluating(networks):
-        found = in_parts(embed, everything, inputs.part)
-    for k, embeddings in enumerate(found):
+        embedded = in_parts(embed, everything, inputs.part)
+    for k, embeddings in enumerate(embedded):
         if networks.has_prototypes:
             networks.set_prototypes(k, _centres(functional.normalize(embeddings, dim=-1), clusters))
             continue
@@ -36,6 +36,6 @@ def fit_heads(networks: AnyNetworks, inputs: AnyInputs, clusters: int) -> None:
 
 
 def _centres(x: Tensor, clusters: int) -> Tensor:
-    """Those of k-means, [clusters, dim]."""
+    """The centres of k-means, [clusters, dim]."""
     means = KMeans(clusters, n_init=10, random_state=0).fit(x.cpu().numpy())
     return torch.from_numpy(means.cluster_centers_).to(x)

@@ -19,7 +19,7 @@ class ImageNetwork(nn.Module):
     """f(x) = head(projector(encoder(x))) on images.
 
     Args:
-        network: what it is made of.
+        network: its parts.
         speed: how it computes.
         channels: of an image.
         clusters: number of logits.
@@ -42,7 +42,7 @@ class ImageNetwork(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         """The encoder's outputs, in the type of the images: [batch, C, H, W] -> [batch, features].
 
-        Only in training it computes in bfloat16: D, energies and their gradients are looked at more closely than that.
+        It computes in bfloat16 in training only: D, energies and their gradients need more digits.
         """
         if self.speed.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -66,7 +66,7 @@ class ImageNetworks(nn.Module):
 
     Args:
         count: K.
-        network: what each is made of.
+        network: the parts of each.
         speed: how they compute.
         channels: of an image.
         clusters: number of logits.
@@ -86,7 +86,7 @@ class ImageNetworks(nn.Module):
         return [one for one in self.networks if isinstance(one, ImageNetwork)]
 
     def speed_up(self) -> None:
-        """Let torch.compile make them quick, if the settings say so; copies stay as they are.
+        """Compile the networks with torch.compile, if the settings say so; copies stay as they are.
 
         The encoder of a batch is compiled by itself, since shares of a batch are joined behind it; chains go through
         all of the network at once. Shapes are static, so that a resumed run compiles the same kernels.
@@ -154,7 +154,7 @@ def _new_encoder(name: str, channels: int) -> tuple[nn.Module, int]:
 
 
 def _without_head(network: MNIST_Net | StridedNet) -> nn.Module:
-    """A network whose outputs are what its last layer would see."""
+    """The network without its last layer, whose inputs become the outputs."""
     network.classifier[-1] = nn.Identity()
     return network
 

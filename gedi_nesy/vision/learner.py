@@ -19,11 +19,12 @@ from gedi_nesy.vision.certificate import Choice, choose, diagnose_networks, judg
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
-from gedi_nesy.vision.neighbours import mean_features, walks_by_features
+from gedi_nesy.vision.neighbours import walks_by_features
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
-from gedi_nesy.vision.recipe import Recipe
+from gedi_nesy.vision.recipe import Recipe, Stage, Student
 from gedi_nesy.vision.restarts import cluster_features
 from gedi_nesy.vision.scale import find_scale
+from gedi_nesy.vision.view_means import mean_features, mean_predictions
 from gedi_nesy.vision.views import AnyInputs, ImageInputs, build_inputs
 
 
@@ -31,7 +32,7 @@ class Learner:
     """Learns clusters and density from points or images.
 
     Args:
-        recipe: every setting; where its points come from is not looked at.
+        recipe: every setting, but where the points come from.
         data: training points of each seed, float32 or float64 [n, d], all of one shape, or images uint8 [n, C, H, W].
         clusters: how many to find.
 
@@ -45,9 +46,11 @@ class Learner:
         self.scales = [find_scale(x.to(self.device), recipe.scale) for x in data]
         self.inputs = self._build_inputs(data)
         self.box = self.inputs.box(recipe.sampler.margin if recipe.sampler else 0.0)
-        self.choices: list[Choice] | None = None  # once restarts were judged
+        self.ground = self.inputs.ground() if isinstance(self.inputs, ImageInputs) else None
+        self.choices: list[Choice] | None = None  # once restarts are judged
+        self.targets: Tensor | None = None  # the student's, once it has a teacher
         if recipe.sampler:
-            build_sgld(recipe.sampler, self.box)  # its settings are refused now, not after the first stage
+            build_sgld(recipe.sampler, self.box, self.ground)  # so that its settings are refused now, not after a stage
             check_room(recipe.sampler.buffer, self.inputs.shape, self.device)
         self._check_shares()
 
@@ -81,47 +84,52 @@ class Learner:
         return [Phase(k, name, stages[name], first + k, stages[name].steps) for k, name in enumerate(stages)]
 
     def begin(self, phase: Phase, before: Training | None) -> Training:
-        """Fresh networks, those of the phase before, or in the last phase the best of them."""
-        refines = phase.name == "refine"
-        if before and refines and not self.recipe.clusters_features:
+        """Fresh networks, the networks of the phase before, or in the last phase the best of these."""
+        last = phase.name in ("refine", "student")
+        if before and last and self.choices is None:
             self._fit_heads(networks_of(before))
             self.choices = choose(networks_of(before), self.inputs)
-        one = refines or self.recipe.clusters_features
-        networks = self._new_networks(len(self.scales) * (1 if one else self.recipe.restarts), phase.seed)
+        one = last or self.recipe.clusters_features
+        networks = self._new_networks(len(self.scales) * (1 if one else self.recipe.restarts), phase.seed, phase.stage)
         if before:
             kept = networks_of(before)
-            networks.load_state_dict((self._best(kept) if kept.count > networks.count else kept).state_dict())
-            if self.recipe.clusters_features:
-                self._walk_and_cluster(networks, phase)
+            kept = self._best(kept) if kept.count > networks.count else kept
+            if isinstance(phase.stage, Student):
+                assert isinstance(self.inputs, ImageInputs)
+                self.targets = mean_predictions(kept, self.inputs, phase.stage.views, self._generator(phase))
+            else:
+                networks.load_state_dict(kept.state_dict())
+                if self.recipe.clusters_features:
+                    self._walk_and_cluster(networks, phase)
         rate = phase.stage.learning_rate(0)
         optimizer = torch.optim.Adam(networks.parameters(), lr=rate, betas=(0.9, 0.999), fused=True)
         if isinstance(networks, ImageNetworks):
             networks.speed_up()
-        generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
-        buffers = before.buffers if before and not refines else {}
+        generator = self._generator(phase)
+        buffers = before.buffers if before and not last else {}
         if not phase.stage.weights.gen.is_zero and not buffers:
             buffers = {CHAINS: self._new_chains(networks.count, generator)}
         return Training(networks, optimizer, generator, moving_average(networks, phase.stage.ema), buffers)
 
     def losses(self, phase: Phase, training: Training) -> StepLosses:
         """The losses of the phase's steps."""
-        return StepLosses(self.recipe, phase.stage, self.inputs, training, self.box, self.clusters)
+        return StepLosses(self.recipe, phase.stage, self.inputs, training, self.clusters, self.targets)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
-        """That of the first data set's best restart at present."""
+        """The diagnosis of the first data set's best restart at present."""
         networks = training.model
         assert isinstance(networks, AnyNetworks)
         restarts = networks.count // len(self.scales)
         return {"best": min(diagnose_networks(networks, self.inputs)[:restarts], key=lambda d: d.certificate)}
 
     def result(self, training: Training) -> tuple[AnyNetworks, list[Choice]]:
-        """What the last phase's training came to.
+        """The result of the last phase's training.
 
         Returns:
             For each data set the network with the lowest certificate, S of them side by side, and how it was chosen.
         """
         networks = networks_of(training)
-        if not self.recipe.has_energy_model:  # else L_GEN has trained the heads, after k-means
+        if not (self.recipe.has_energy_model or self.recipe.student):  # else L_GEN has trained the heads, after k-means
             self._fit_heads(networks)
         if self.choices is None:
             self.choices = choose(networks, self.inputs)
@@ -131,23 +139,28 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """The restarts that were chosen, and where walks among images ended."""
         walks = self.inputs.walks if isinstance(self.inputs, ImageInputs) else None
-        return {"choices": [asdict(choice) for choice in self.choices] if self.choices else None, "walks": walks}
+        choices = [asdict(choice) for choice in self.choices] if self.choices else None
+        return {"choices": choices, "walks": walks, "targets": self.targets}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken.
 
         Raises:
-            ValueError: if these are no choices of this training; or whatever else it fails with.
+            ValueError: if these are not the choices of this training. Damaged states raise other errors, too.
         """
         choices = [Choice(**values) for values in state["choices"] or ()]
         best = [choice.best for choice in choices]
         if best and (len(best) != len(self.scales) or not set(best) <= set(range(self.recipe.restarts))):
             raise ValueError(f"the restarts {best} were chosen")
         self.choices = choices or None
-        walks = state.get("walks")  # runs of before images walked have none
+        walks = state.get("walks")  # older runs, in which no image walked, have none
         if walks is not None:
             self._check_walks(walks)
             self.inputs = replace(self.inputs, walks=walks)
+        self.targets = state.get("targets")  # older runs have none
+        wanted = (len(self.scales), self.inputs.count, self.clusters)
+        if self.targets is not None and self.targets.shape != wanted:
+            raise ValueError("the teacher's predictions are not for these images")
 
     def _check_walks(self, walks: Tensor) -> None:
         """ValueError where these are no walks among the images."""
@@ -157,11 +170,11 @@ class Learner:
             raise ValueError("the walks are not among these images")
 
     def _walk_and_cluster(self, networks: AnyNetworks, phase: Phase) -> None:
-        """From here on views of images are walks among what these networks find alike; after the first stage they get
-        the best of some projectors and heads on their features."""
+        """From here on views of images are walks among images that these networks find alike; after the first stage the
+        networks get the best of some projectors and heads on their features."""
         assert isinstance(self.inputs, ImageInputs)
         assert isinstance(networks, ImageNetworks)
-        generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
+        generator = self._generator(phase)
         features = mean_features(networks, self.inputs, generator)
         walks = walks_by_features(features, self.recipe.view, generator)
         self.inputs = replace(self.inputs, walks=walks)
@@ -169,15 +182,15 @@ class Learner:
             judged = judged_rows(self.inputs, torch.Generator(self.device).manual_seed(0))
             self.choices = []
             for member, own, ends in zip(networks.members, features, walks, strict=True):
-                fresh = self._new_networks(self.recipe.restarts, phase.seed)
+                fresh = self._new_networks(self.recipe.restarts, phase.seed, phase.stage)
                 assert isinstance(fresh, ImageNetworks)
-                found = cluster_features(fresh, own, ends, judged, generator)
-                member.projector.load_state_dict(found.network.projector.state_dict())
-                member.head.load_state_dict(found.network.head.state_dict())
-                self.choices.append(found.choice)
+                best = cluster_features(fresh, own, ends, judged, generator)
+                member.projector.load_state_dict(best.network.projector.state_dict())
+                member.head.load_state_dict(best.network.head.state_dict())
+                self.choices.append(best.choice)
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
-        """Give networks the clusters that embeddings alone do not have; without them none could be judged."""
+        """Give clusters to networks that have embeddings alone, so that they can be judged."""
         if self.recipe.train.weights.used("embeddings"):
             fit_heads(networks, self.inputs, self.clusters)
 
@@ -188,14 +201,17 @@ class Learner:
         capacity, shape = settings.buffer // processes.count(), (networks, *self.inputs.shape)
         return ReplayBuffer(capacity, shape, *self.box, settings.reinit, generator, self.device)
 
-    def _new_networks(self, count: int, seed: int) -> AnyNetworks:
-        return new_networks(self.recipe, count, self.inputs.shape, self.clusters, seed).to(self.device)
+    def _new_networks(self, count: int, seed: int, stage: Stage) -> AnyNetworks:
+        return new_networks(self.recipe, count, self.inputs.shape, self.clusters, seed, stage).to(self.device)
+
+    def _generator(self, phase: Phase) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(own_seed(phase.seed))
 
     def _best(self, networks: AnyNetworks) -> AnyNetworks:
         """The chosen restart of each data set."""
         assert self.choices is not None
         restarts = networks.count // len(self.choices)
-        best = self._new_networks(len(self.choices), 0)
+        best = self._new_networks(len(self.choices), 0, self.recipe.train)
         best.load_state_dict(networks.pick([k * restarts + choice.best for k, choice in enumerate(self.choices)]))
         return best
 

@@ -7,14 +7,16 @@ from torch import Tensor
 
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.network import Networks
-from gedi_nesy.vision.recipe import Recipe
+from gedi_nesy.vision.recipe import Recipe, Stage
 
 AnyNetworks = Networks | ImageNetworks
 
 
-def new_networks(recipe: Recipe, count: int, shape: tuple[int, ...], clusters: int, seed: int) -> AnyNetworks:
-    """Fresh networks on points [d] or images [C, H, W]."""
-    network = recipe.network
+def new_networks(
+    recipe: Recipe, count: int, shape: tuple[int, ...], clusters: int, seed: int, stage: Stage | None = None
+) -> AnyNetworks:
+    """Fresh networks on points [d] or images [C, H, W], as a stage trains them; by default the last one."""
+    network = recipe.network_of(stage or recipe.last)
     if recipe.track == "images":
         return ImageNetworks(count, network, recipe.speed, shape[0], clusters, seed)
     widths, head = [int(width) for width in network.encoder], (network.head, network.temperature)
@@ -23,7 +25,7 @@ def new_networks(recipe: Recipe, count: int, shape: tuple[int, ...], clusters: i
 
 def clusters_in(weights: Mapping[str, Tensor], recipe: Recipe) -> int:
     """How many clusters a recipe's networks with these weights tell apart."""
-    cosine = recipe.network.head == "cosine"
+    cosine = recipe.network_of(recipe.last).head == "cosine"
     if recipe.track == "images":
         return len(weights["networks.0.head.prototypes.weight" if cosine else "networks.0.head.bias"])
     return weights["head.prototypes" if cosine else "head.weight"].shape[-1]

@@ -20,7 +20,7 @@ NOISE = "noise"  # uniform in the box that samples start from
 
 
 def ood_auroc(run: Run, against: Sequence[str], data_dir: Path | None = None) -> dict[str, dict[str, Any]]:
-    """AUROC of three scores between the run's test set and foreign ones, as many of the one as of the other.
+    """AUROC of three scores between the run's test set and foreign points or images, equally many of both.
 
     Args:
         run: a finished run, on points or on images.
@@ -28,9 +28,9 @@ def ood_auroc(run: Run, against: Sequence[str], data_dir: Path | None = None) ->
         data_dir: where images are looked for first.
 
     Returns:
-        For each of them `images` (how many, of points too) and the AUROC of the `energy` (-E(x)), of the `gradient`
-        (s(x) = -||d log p(x)/dx||_2; paper, Section N) and of `max_softmax` (max_y p(y|x)): .5 is chance. Where the
-        paper has it, `published` is its AUROC of the gradient.
+        For each kind `images`, the number of images or points, and the AUROC of the `energy` (-E(x)), of the `gradient`
+        (s(x) = -||d log p(x)/dx||_2; paper, Section N) and of `max_softmax` (max_y p(y|x)): 0.5 is
+        chance. Where the paper has it, `published` is its AUROC of the gradient.
 
     Raises:
         UserError: if there are no such points or images, or points have another number of columns.
@@ -70,6 +70,6 @@ def _load(run: Run, name: str) -> Tensor:
 
 
 def _noise(run: Run, familiar: Tensor) -> Tensor:
-    """As many points, uniform in the box, always the same ones."""
+    """Equally many points, uniform in the box, always the same ones."""
     noise = torch.empty(familiar.shape).uniform_(*run.box, generator=torch.Generator().manual_seed(0))
     return run.scale.to_points(noise.to(run.scale.shift)).cpu()

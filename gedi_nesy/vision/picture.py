@@ -31,8 +31,8 @@ def draw_pictures(
 ) -> None:
     """Write losses.png and report.html.
 
-    For points in the plane clusters.png, density.png and training.png too, for images samples.png if there is an energy
-    model. If it can't be sampled from, `picture_failed` of the summary says why.
+    For points in the plane it also writes clusters.png, density.png and training.png, and for images samples.png, if
+    there is an energy model. If it can't be sampled from, `picture_failed` of the summary says why.
     """
     folder = run.folder
     optima = {name: value for row in history for name, value in row["optimum"].items()}
@@ -59,7 +59,7 @@ def _draw_samples(run: Run, points: Points) -> tuple[Tensor | None, str | None]:
     number, steps = (IMAGES, IMAGE_STEPS) if points.are_images else (SAMPLES, SAMPLE_STEPS)
     try:
         return run.sample(number, steps=steps), None
-    except FloatingPointError as error:  # a finished run is worth keeping without them
+    except FloatingPointError as error:  # a finished run is worth keeping without samples
         return None, str(error)
 
 
@@ -88,7 +88,7 @@ def draw_planes(run: Run, points: Points, snapshots: Sequence[Snapshot], samples
 
 @torch.no_grad()
 def show_plane(networks: AnyNetworks, scale: Scale, grid: Grid, title: str) -> Plane:
-    """What the first of some networks says over a grid of inputs, drawn in the points' units."""
+    """The outputs of the first network over a grid of inputs, drawn in the points' units."""
     centres = grid.centres(scale.shift.device)
     logits = networks(centres.expand(networks.count, -1, -1))[0].unflatten(0, (grid.cells, grid.cells))
     density = logits.logsumexp(-1)

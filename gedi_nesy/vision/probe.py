@@ -1,10 +1,10 @@
-"""How much of the labels frozen features give away: a linear probe and nearest neighbours; labels score only."""
+"""How well frozen features predict labels: a linear probe and nearest neighbours; labels serve to score only."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# The paper's probe: SGD with momentum (of which it does not say how much) at this rate, so many images a batch
+# The paper's probe: SGD with momentum (the paper does not say how much) at this rate, so many images a batch
 EPOCHS, BATCH, LEARNING_RATE, MOMENTUM = 100, 100, 1e-3, 0.9
 NEIGHBOURS = 20
 CHUNK = 1000  # test images whose similarities to all training images are held at once

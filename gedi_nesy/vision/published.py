@@ -1,4 +1,4 @@
-"""What the paper reports.
+"""The figures that the paper reports.
 
 Tables 2 and 3, on toys: mean ± standard deviation of the test NMI over 5 runs. Tables 4, 5 and 10 to 12, on images:
 NMI (almost surely a mean over batches of 64), FID, linear probe, and AUROC of the gradient score.
@@ -64,9 +64,9 @@ AUROC_ON_IMAGES = _by_kind(_AUROC)  # (method, trained on): {foreign data set: v
 def _of_a_comparison(kind: Kind) -> dict[str, Spread]:
     """Single runs, by the keys of evaluation.json."""
     figures, scores = FIGURES_ON_IMAGES[kind], AUROC_ON_IMAGES[kind]
-    found = {("samples.FID" if name == "FID" else name): value for name, value in figures.items()}
-    found |= {f"auroc.{name}.gradient": value for name, value in scores.items()}
-    return {key: Spread(value, None) for key, value in found.items()}
+    values = {("samples.FID" if name == "FID" else name): value for name, value in figures.items()}
+    values |= {f"auroc.{name}.gradient": value for name, value in scores.items()}
+    return {key: Spread(value, None) for key, value in values.items()}
 
 
 ON_IMAGES: dict[Kind, dict[str, Spread]] = {kind: _of_a_comparison(kind) for kind in FIGURES_ON_IMAGES}

@@ -54,9 +54,9 @@ def _read_encoder(value: Any) -> tuple[int, ...] | str:
 class Network(Settings):
     """Encoder, projector and cluster head.
 
-    Of points the encoder is a perceptron, given by its widths after the input. Of images it is "resnet8-F", the paper's
-    with F features, or torchvision's ResNet-18 with a stem for small images, "resnet18" with its batch norm or
-    "resnet18-groupnorm" with groups of 8 channels instead; of 28 x 28 images it can be "mnist_net", DeepProbLog's, or
+    For points the encoder is a perceptron, given by its widths after the input. For images it is "resnet8-F", the
+    paper's with F features, or torchvision's ResNet-18 with a stem for small images, "resnet18" with its batch norm or
+    "resnet18-groupnorm" with groups of 8 channels instead; for 28 x 28 images it can be "mnist_net", DeepProbLog's, or
     "strided", which is smoother, both without their last layer. The projector is a perceptron, given by its widths; it
     can scale its outputs to length 1, and have batch norm after every layer for images. Perceptrons have ReLU inside.
     """
@@ -77,8 +77,8 @@ class Network(Settings):
 class View(Settings):
     """T(x'|x): a walk of so many steps on the graph of nearest neighbours, then Gaussian noise; 0 leaves one out.
 
-    x itself, which L_GEN takes for data, can have noise too, `anchor_noise`, for a smoother density; of images what
-    `Augment` says, and its `anchor`. Walks of images begin with the second stage, on the graph of neighbours by the
+    x itself, which L_GEN takes for data, can have noise too, `anchor_noise`, for a smoother density. Images are changed
+    as `Augment` says, x by its `anchor`. Walks of images begin with the second stage, on the graph of neighbours by the
     features of the stage before. Drawings are warped too, `warp` times as far as `views.drawings.Warp` does.
     """
 
@@ -92,7 +92,7 @@ class View(Settings):
 
 
 class Augment(Settings):
-    """What happens to an image, in this order; the noise of `View` comes last.
+    """The random changes of an image, in this order; the noise of `View` comes last.
 
     Attributes:
         crop: least and greatest share of the image's area that a random crop keeps, scaled back to the whole; its
@@ -135,7 +135,7 @@ class Sampler(recipe.Sampler):
 
 
 class ChainGuard(Guard):
-    """A guard that looks at the chains too.
+    """A guard that also checks the chains.
 
     Attributes:
         largest_sample: absolute value of an input that a chain may reach.
@@ -145,7 +145,7 @@ class ChainGuard(Guard):
 
 
 class Speed(Settings):
-    """How a network on images computes: what of it is quicker on a GPU, at the price of rounding.
+    """How a network on images computes: options that are faster on a GPU, at the price of rounding.
 
     Attributes:
         bf16: the encoder in bfloat16 where torch's autocast sees fit; weights, losses and chains stay float32.
@@ -175,8 +175,23 @@ class Stage(recipe.Stage):
         return self
 
 
+class Student(Stage):
+    """A last stage with a fresh network, which learns from what the networks before it predict.
+
+    Attributes:
+        network: the student's own.
+        views: of each image, over which the teacher's predictions are averaged.
+    """
+
+    network: Network
+    views: PositiveInt = 8
+
+
 class Recipe(recipe.RunRecipe):
     """A complete description of a run: `restarts` networks through `pretrain` and `train`, the best one `refine`d.
+
+    A `student` of images learns from it at last: L_GEN from the first step on gives better energies than L_GEN on a
+    network that knows the clusters already.
 
     Where images walk, one network goes through all, and the restarts are of its projector and head before `train`.
     """
@@ -199,6 +214,7 @@ class Recipe(recipe.RunRecipe):
     pretrain: Stage | None = None
     train: Stage
     refine: Stage | None = None
+    student: Student | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -208,7 +224,7 @@ class Recipe(recipe.RunRecipe):
     @property
     def stages(self) -> dict[str, Stage]:
         """The stages in their order."""
-        stages = {"pretrain": self.pretrain, "train": self.train, "refine": self.refine}
+        stages = {"pretrain": self.pretrain, "train": self.train, "refine": self.refine, "student": self.student}
         return {name: stage for name, stage in stages.items() if stage}
 
     @property
@@ -219,13 +235,23 @@ class Recipe(recipe.RunRecipe):
     @property
     def has_energy_model(self) -> bool:
         """Whether the final networks are trained with L_GEN, so that their energies and samples mean something."""
-        return not (self.refine or self.train).weights.gen.is_zero
+        return not self.last.weights.gen.is_zero
+
+    @property
+    def last(self) -> Stage:
+        """The stage whose network is the run's."""
+        return self.student or self.refine or self.train
+
+    def network_of(self, stage: Stage) -> Network:
+        """What a stage trains: the student a network of its own."""
+        return stage.network if isinstance(stage, Student) else self.network
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":
         self._check_images() if self.track == "images" else self._check_points()
         for stage in self.stages.values():
-            if self.network.has_batch_norm and not stage.weights.gen.is_zero:
+            network = self.network_of(stage)
+            if network.has_batch_norm and not stage.weights.gen.is_zero:
                 raise ValueError("weights.gen needs a network without batch norm, which ties the energies of a batch")
             if self.sampler is None and not stage.weights.gen.is_zero:
                 raise ValueError("weights.gen needs a [sampler]")
@@ -233,11 +259,13 @@ class Recipe(recipe.RunRecipe):
                 if stage.weights.gen.is_zero:
                     raise ValueError(f"weights.{name} goes with weights.gen, which is 0")
             for name in stage.weights.used("prototypes"):
-                if self.network.head != "cosine":
+                if network.head != "cosine":
                     raise ValueError(f'weights.{name} needs network.head = "cosine", whose prototypes it learns')
             for name in stage.weights.used("whitening"):
-                if stage.batch <= self.network.projector[-1]:
+                if stage.batch <= network.projector[-1]:
                     raise ValueError(f"weights.{name} needs a batch of more images than the projector has outputs")
+            if stage is not self.student and stage.weights.used("teacher"):
+                raise ValueError("weights.teacher is for the [student], whose teacher is the network before it")
         self._check_clusters()
         return self
 
@@ -280,8 +308,12 @@ class Recipe(recipe.RunRecipe):
             raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
         if self.view.warp:
             raise ValueError("view.warp is for images; network.encoder is for points")
+        if self.sampler and (self.sampler.reference or self.sampler.warp):
+            raise ValueError("sampler.reference and sampler.warp are for images; network.encoder is for points")
         if self.network.batch_norm:
             raise ValueError("network.batch_norm is for images; network.encoder is for points")
+        if self.student:
+            raise ValueError("[student] is for images; network.encoder is for points")
 
 
 def recipe_names() -> list[str]:
@@ -305,9 +337,9 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
 def recipe_for(method: str, published: bool = False, dataset: str | None = None) -> str:
     """The recipe that trains a method on a data set: ours, or the paper's.
 
-    For images, but for gedi on drawings of 28 x 28, there is the paper's only; what the paper lacks of
-    Section 2's family is laid on top of its SwAV or its Barlow Twins. Images that it does not have get its settings for
-    CIFAR-10, and characters, which mean something else when they are flipped, those for SVHN.
+    For images there is only the paper's, but for gedi on drawings of 28 x 28. Methods of Section 2's family that the
+    paper does not train are laid on top of its SwAV or its Barlow Twins. Images that the paper does not have get its
+    settings for CIFAR-10, and characters, which mean something else when they are flipped, its settings for SVHN.
 
     Raises:
         UserError: if there is no such method, or no such data set, or none of the paper's.
@@ -316,7 +348,7 @@ def recipe_for(method: str, published: bool = False, dataset: str | None = None)
     if published and method not in PUBLISHED:
         raise UserError(f"The paper does not train {method}; leave out --published, or take {', '.join(PUBLISHED)}.")
     if dataset and not holds_images(dataset):
-        load_points(dataset, None, 0, 0.0)  # what is wrong with it is said before anything of a recipe
+        load_points(dataset, None, 0, 0.0)  # so that an error of the data set comes before an error of the recipe
     elif dataset:
         if method == "gedi" and dataset in DRAWINGS and not published:
             return DRAWINGS[dataset]

@@ -12,15 +12,15 @@ from gedi_nesy.vision.certificate import TOLERANCE_OF_WALKS, Choice
 from gedi_nesy.vision.image_network import ImageNetwork, ImageNetworks
 
 STEPS, BATCH = 400, 500
-RATE = 3e-3  # of Adam at its greatest; it rises for a twentieth of the steps and falls like a cosine
+RATE = 3e-3  # Adam's greatest learning rate; it rises for a twentieth of the steps and falls like a cosine
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What restarts on the features of one network came to.
+    """The result of restarts on the features of one network.
 
     Attributes:
-        choice: among them; the others' clusters are of the judged images.
+        choice: the choice among the restarts; the others' clusters are of the judged images.
         network: the best of them, whose projector and head read features as the network gives them.
     """
 

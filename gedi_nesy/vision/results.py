@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gedi_nesy.core import processes
+from gedi_nesy.core.energy_check import EnergyCheck
 from gedi_nesy.core.fit import Training
 from gedi_nesy.data.points import Points
 from gedi_nesy.report.words import SECTIONS, TEST
 from gedi_nesy.runs.folder import RunFolder, provenance
 from gedi_nesy.runs.session import Session
 from gedi_nesy.vision.certificate import Choice, certify
+from gedi_nesy.vision.energies import check_energies
+from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.network import pick_networks
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
@@ -18,6 +21,7 @@ from gedi_nesy.vision.picture import draw_pictures
 from gedi_nesy.vision.recipe import Recipe
 from gedi_nesy.vision.run import Run
 from gedi_nesy.vision.snapshots import Snapshot, Snapshots
+from gedi_nesy.vision.views import ImageInputs
 
 
 class Results:
@@ -40,28 +44,38 @@ class Results:
         """Evaluate, then write models, pictures and, last of all, the summary that marks a run as finished."""
         folder = self.session.folder
         networks, choices = self.learner.result(training)
-        seconds = round(self.session.seconds / len(self.data), 2)  # of seeds side by side each one's share
+        seconds = round(self.session.seconds / len(self.data), 2)  # with seeds side by side, each one's share
         runs = [self._build_run(folder, networks, k) for k in range(len(self.data))]
         if processes.rank() == 0:
             self.session.tell("evaluating")
-            verdicts = certify(networks, self.learner.inputs, choices)
-            for k, (choice, found) in enumerate(zip(choices, verdicts, strict=True)):
-                self._write_results(folder, runs[k], k, choice, {"certificate": found, "seconds": seconds})
+            verdicts = certify(networks, self.learner.inputs, choices, self._check_energies(networks))
+            for k, (choice, verdict) in enumerate(zip(choices, verdicts, strict=True)):
+                self._write_results(folder, runs[k], k, choice, {"certificate": verdict, "seconds": seconds})
             if len(runs) > 1:
                 folder.write_json("summary.json", self._summarise(runs))
         processes.anyone(True)  # the others wait until everything is written
         return runs
 
-    def _write_results(self, folder: RunFolder, run: Run, k: int, choice: Choice, found: Mapping[str, Any]) -> None:
+    def _check_energies(self, networks: AnyNetworks) -> list[EnergyCheck | None]:
+        """Of images, where L_GEN was on."""
+        inputs = self.learner.inputs
+        if not (isinstance(networks, ImageNetworks) and isinstance(inputs, ImageInputs)):
+            return []
+        if not self.recipe.has_energy_model:
+            return []
+        self.session.tell("checking the energies")
+        return check_energies(networks, inputs, self.recipe)
+
+    def _write_results(self, folder: RunFolder, run: Run, k: int, choice: Choice, facts: Mapping[str, Any]) -> None:
         """Everything that the k-th seed's folder holds when it is finished."""
         returns = self.session.rollback.returns
         summary = {
             **self._settings(folder, k),
             **run.score(self.data[k]),
-            "certificate": found["certificate"],
+            "certificate": facts["certificate"],
             "restarts": {"best": choice.best, "D": choice.certificates},
             "steps": sum(phase.steps for phase in self.learner.phases),
-            "seconds": found["seconds"],
+            "seconds": facts["seconds"],
             **({"returns": returns} if returns else {}),
             **provenance(self.learner.device),
         }
@@ -82,7 +96,7 @@ class Results:
             folder = RunFolder(folder / f"seed{recipe.seed}")
         network = new_networks(recipe, 1, self.learner.inputs.shape, self.learner.clusters, 0).to(self.learner.device)
         network.load_state_dict(networks.pick([k]))
-        return Run(folder, recipe, network, self.learner.scales[k], self.learner.box)
+        return Run(folder, recipe, network, self.learner.scales[k], self.learner.box, self.learner.ground)
 
     def _snapshots_of(self, k: int, choice: Choice) -> list[Snapshot]:
         """The snapshots of the network that became the k-th seed's."""

@@ -11,8 +11,8 @@ from gedi_nesy.vision.image_network import ImageNetworks
 class Rounded:
     """A copy that needs no gradient, whose encoders' convolutions and linear layers are bfloat16.
 
-    Autocast would round the same weights to the same values, but anew in each of the chains' steps: it remembers only
-    what is to be differentiated. Layers that autocast leaves in float32, as group norm, stay so.
+    Autocast would round the same weights to the same values, but anew in each of the chains' steps: it caches only
+    weights that need a gradient. Layers that autocast leaves in float32, as group norm, stay so.
 
     Args:
         networks: in training, with `speed.bf16`; without batch norm, as L_GEN needs them.

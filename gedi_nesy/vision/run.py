@@ -1,4 +1,4 @@
-"""A trained run of the vision track: its folder, its network, and what it can be asked."""
+"""A trained run of the vision track: its folder, its network, and the questions that it answers."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,19 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gedi_nesy.core.energy import energy, log_density_gradient
+from gedi_nesy.core.energy import log_density, log_density_gradient
+from gedi_nesy.core.reference import Reference
+from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.data.points import Points, load_points
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.device import find_device, float32_default
 from gedi_nesy.runs.folder import RunFolder
 from gedi_nesy.vision.agreement import score_clusters
 from gedi_nesy.vision.density import Grid, kde_log_likelihood, log_likelihood
-from gedi_nesy.vision.losses import build_sgld
+from gedi_nesy.vision.losses import build_sgld, reference_of
 from gedi_nesy.vision.networks import AnyNetworks, clusters_in, new_networks
 from gedi_nesy.vision.recipe import TRACKS, Recipe, load_recipe
 from gedi_nesy.vision.scale import Scale, find_box
 
-MARGIN = 0.25  # of the range of the training points, on each side of the box on which densities are normalised
+MARGIN = 0.25  # share of the range of the training points, on each side of the box on which densities are normalised
 PART = 500  # images that go through a network at once
 
 
@@ -33,17 +35,25 @@ class Run:
         networks: the trained network, a stack of one, in eval mode.
         scale: how points or images become its inputs.
         box: (low, high) of its inputs, on which the density is normalised and where samples start.
+        ground: what its images are drawn on, as an input, [C, 1, 1]; None of points.
     """
 
     def __init__(
-        self, folder: RunFolder, recipe: Recipe, networks: AnyNetworks, scale: Scale, box: tuple[float, float]
+        self,
+        folder: RunFolder,
+        recipe: Recipe,
+        networks: AnyNetworks,
+        scale: Scale,
+        box: tuple[float, float],
+        ground: Tensor | None = None,
     ) -> None:
-        self.folder, self.recipe, self.scale, self.box = folder, recipe, scale, box
+        self.folder, self.recipe, self.scale, self.box, self.ground = folder, recipe, scale, box, ground
         self.networks = networks.eval().requires_grad_(False)
 
     def __repr__(self) -> str:
-        of = self.recipe
-        return f"Run({self.folder.path}: {of.recipe} on {of.dataset}, {self.clusters} clusters, seed {of.seed})"
+        recipe = self.recipe
+        data, seed = recipe.dataset, recipe.seed
+        return f"Run({self.folder.path}: {recipe.recipe} on {data}, {self.clusters} clusters, seed {seed})"
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -74,21 +84,32 @@ class Run:
         """The most probable cluster of each point, int64 [n]."""
         return self.log_probs(x).argmax(-1)
 
+    @property
+    def reference(self) -> Reference | None:
+        """r(x) of p(x) ∝ exp(-E(x)) r(x); None where it is uniform."""
+        return reference_of(self.recipe.sampler if self.recipe.has_energy_model else None, self.ground)
+
     @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:
-        """E(x) = -logsumexp f(x), [n], in nats."""
-        return energy(self._logits(x))
+        """-log p(x) up to a constant, [n], in nats: E(x) = -logsumexp f(x), with a reference E(x) - log r(x)."""
+        parts = [-log_density(self.networks(part)[0], part[0], self.reference) for part in self._inputs(x)]
+        return torch.cat(parts)
 
     def ood_score(self, x: Tensor) -> Tensor:
         """s(x) = -||d log p(x)/dx||_2 with x in units of the network's inputs, [n] (paper, Section N)."""
-        gradients = [log_density_gradient(self.networks, part)[0] for part in self._inputs(x)]
-        return torch.cat([-gradient.flatten(1).norm(dim=1) for gradient in gradients])
+        scores = []
+        for part in self._inputs(x):
+            gradient = log_density_gradient(self.networks, part)[0]
+            if self.reference:
+                gradient = gradient + self.reference.gradient(part[0])
+            scores.append(-gradient.flatten(1).norm(dim=1))
+        return torch.cat(scores)
 
     def sample(self, n: int, *, steps: int = 1000, seed: int = 0) -> Tensor:
         """Draw points [n, d] or images [n, C, H, W], as float32 pixels that may leave [0, 255] a little.
 
-        SGLD chains start uniformly in the box. Of a run that was trained without L_GEN they show what its classifier
-        is sure of, for its energy has never learned to be low where the data is (the paper samples from it in Table 5).
+        SGLD chains start uniformly in the box. In a run that was trained without L_GEN they show what its classifier is
+        sure of, because its energy has never learned to be low at the data (the paper samples from it in Table 5).
 
         Raises:
             UserError: if the run's recipe has no [sampler], or there is nothing to draw.
@@ -97,22 +118,23 @@ class Run:
             raise UserError(
                 f"The recipe of {self.folder.path} has no [sampler], so nothing can be drawn from its energy."
             )
-        shape = self.scale.shape
         if n < 1 or steps < 1:
             raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
-        return self.scale.to_points(draw_samples(self.recipe, self.networks, shape, self.box, n, steps, seed))
+        sgld = replace(build_sgld(self.recipe.sampler, self.box, self.ground), steps=steps)
+        return self.scale.to_points(sample_inputs(self.networks, sgld, self.scale.shape, self.box, n, seed))
 
     @float32_default()
     def evaluate(self, data_dir: Path | None = None) -> dict[str, Any]:
         """Score on the test points of the data set that the run was trained on; images are looked for in `data_dir`."""
-        of = self.recipe
-        return self.score(load_points(of.dataset, of.examples, of.seed, of.data_noise, data_dir))
+        recipe = self.recipe
+        points = load_points(recipe.dataset, recipe.examples, recipe.seed, recipe.data_noise, data_dir)
+        return self.score(points)
 
     def score(self, points: Points) -> dict[str, Any]:
         """Agreement with labels, and in the plane the log-likelihood of the test points, in nats a point.
 
-        The density is normalised numerically on a box around all points; beside it stands that of a kernel density
-        estimate on the training points. Both are densities of the points in their own units.
+        The density is normalised numerically on a box around all points; a kernel density estimate on the training
+        points stands beside it. Both are densities of the points in their own units.
         """
         figures: dict[str, Any] = {}
         if points.y_test is not None:
@@ -131,8 +153,9 @@ class Run:
         return figures
 
     def save(self) -> None:
-        """Write model.safetensors: the network, the scale and the box."""
+        """Write model.safetensors: the network, the scale, the box and the ground."""
         rest = {"scale.shift": self.scale.shift, "scale.spread": self.scale.spread, "box": torch.tensor(self.box)}
+        rest |= {} if self.ground is None else {"ground": self.ground}
         self.folder.save_model({f"networks.{k}": v for k, v in self.networks.state_dict().items()} | rest)
 
     def _logits(self, x: Tensor) -> Tensor:
@@ -143,7 +166,7 @@ class Run:
         shape = tuple(self.scale.shift.shape)
         if x.shape[1:] != shape:
             kind, wanted = ("images" if len(shape) == 3 else "points"), ", ".join(map(str, shape))
-            raise UserError(f"The run takes {kind} of shape [n, {wanted}], found {list(x.shape)}.")
+            raise UserError(f"The run takes {kind} of shape [n, {wanted}], not {list(x.shape)}.")
         for part in x.split(PART if len(shape) == 3 else max(len(x), 1)):
             yield self.scale.to_inputs(part.to(self.scale.shift))[None]
 
@@ -153,28 +176,21 @@ def plane_around(inputs: Tensor) -> Grid:
     return Grid(*find_box(inputs, MARGIN))
 
 
-def draw_samples(
-    recipe: Recipe,
-    networks: AnyNetworks,
-    shape: tuple[int, ...],
-    box: tuple[float, float],
-    n: int,
-    steps: int,
-    seed: int,
+def sample_inputs(
+    networks: AnyNetworks, sgld: SGLD, shape: tuple[int, ...], box: tuple[float, float], n: int, seed: int
 ) -> Tensor:
-    """Inputs that the energy model of one network draws, [n, *shape]: chains of `steps` steps from noise in the box."""
-    assert recipe.sampler is not None
+    """Inputs that the energy model of one network draws, [n, *shape], by chains from noise in the box."""
     device = next(networks.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     start = torch.empty(1, n, *shape, device=device, dtype=torch.float32).uniform_(*box, generator=generator)
-    return replace(build_sgld(recipe.sampler, box), steps=steps)(networks, start, generator)[0]
+    return sgld(networks, start, generator)[0]
 
 
 def load_run(folder: str | Path, device: str = "cpu") -> Run:
     """Read a finished run of the vision track from its folder.
 
     Raises:
-        UserError: if it is no run folder, or that of several seeds, the run is not finished, or a file is damaged.
+        UserError: if it is no run folder, or it holds several seeds, the run is not finished, or a file is damaged.
     """
     run_folder = RunFolder.open(Path(folder), tracks=TRACKS)
     recipe = load_recipe(str(run_folder / "config.toml"))
@@ -185,6 +201,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
         state = {name: tensor.to(place) for name, tensor in run_folder.load_model().items()}
         scale = Scale(state.pop("scale.shift"), state.pop("scale.spread"))
         low, high = state.pop("box").tolist()
+        ground = state.pop("ground", None)
         weights = {name.removeprefix("networks."): tensor for name, tensor in state.items()}
         networks = new_networks(recipe, 1, scale.shape, clusters_in(weights, recipe), 0)
         networks = networks.to(place, torch.float32)
@@ -193,4 +210,4 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
             raise ValueError(f"the box [{low}, {high}] or the spread {scale.spread} is none")
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{run_folder / 'model.safetensors'} does not fit {run_folder / 'config.toml'}.") from error
-    return Run(run_folder, recipe, networks, scale, (low, high))
+    return Run(run_folder, recipe, networks, scale, (low, high), ground)

@@ -1,4 +1,4 @@
-"""What a run's energy model draws: images as bytes, and a picture of them or of points in the plane."""
+"""Samples of a run's energy model: images as bytes, and a picture of images or of points in the plane."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from gedi_nesy.vision.density import Grid
 from gedi_nesy.vision.picture import CELLS, show_plane
 from gedi_nesy.vision.run import Run, plane_around
 
-CHAINS = 250  # that are run at a time
+CHAINS = 250  # chains that run at a time
 
 
 def draw_images(

@@ -17,7 +17,7 @@ class Scale:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one point or image."""
+        """The shape of one point or image."""
         return tuple(self.shift.shape)
 
     def to_inputs(self, x: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ class Scale:
         return (x - self.shift) / self.spread
 
     def to_points(self, inputs: Tensor) -> Tensor:
-        """The way back, of images too: to float32 pixels, 0 to 255 where nothing left that range."""
+        """From inputs back to points, or to images as float32 pixels, 0 to 255 where nothing left that range."""
         return inputs * self.spread + self.shift
 
 

@@ -25,14 +25,14 @@ class Snapshots(Callback):
     """Takes snapshots at the first and last step of each stage, and between.
 
     Attributes:
-        taken: those of the training so far.
+        taken: the snapshots of the training so far.
     """
 
     def __init__(self) -> None:
         self.taken: list[Snapshot] = []
 
     def on_start(self, state: PhaseState) -> None:
-        """Drop those that will be taken again."""
+        """Drop the snapshots that will be taken again."""
         name, now = state.phase.name, state.training.step
         self.phase = state.phase
         self.taken = [shot for shot in self.taken if shot.stage != name or shot.step <= now]

@@ -78,7 +78,7 @@ def train_seeds(
 
 @float32_default()
 def resume(folder: str | Path, *, data_dir: Path | None = None, progress: Progress = lambda row: None) -> list[Run]:
-    """Continue what was stopped or killed, to the same weights as if it had not been.
+    """Continue a training that was stopped or killed, to the same weights as if it had not been.
 
     Raises:
         UserError: if there is no run to continue, or its checkpoint is damaged.
@@ -91,7 +91,7 @@ def resume(folder: str | Path, *, data_dir: Path | None = None, progress: Progre
 
 
 def settle(recipe: Recipe, data_dir: Path | None = None) -> Recipe:
-    """The recipe as its run's config.toml will hold it: its data found, the path of a file absolute.
+    """The recipe as its run's config.toml will hold it, with the path of a file made absolute.
 
     Raises:
         UserError: for settings or data that can't be used.
@@ -135,14 +135,14 @@ def _check_data(recipe: Recipe, points: Points) -> None:
     if not len(points.x_test):
         raise UserError(f"{points.name} has no test images; give some, or leave x_test out where there are no labels.")
     if points.are_images != (recipe.track == "images"):
-        found, other = ("images", "paper-cifar10-gedi") if points.are_images else ("points", "gedi")
+        kind, other = ("images", "paper-cifar10-gedi") if points.are_images else ("points", "gedi")
         raise UserError(
-            f"{points.name} are {found}, which the recipe {recipe.recipe} is not for; take one like {other}."
+            f"{points.name} are {kind}, which the recipe {recipe.recipe} is not for; take one like {other}."
         )
 
 
 def _clusters(recipe: Recipe, points: Points) -> int:
-    """How many clusters are to be found; UserError where nothing says it, or it is one."""
+    """The number of clusters to find; UserError where nothing says it, or it is one."""
     clusters = recipe.clusters or points.classes
     if clusters is None:
         raise UserError(f"{recipe.dataset} has no labels to count; say how many clusters, as --set clusters=5.")

@@ -9,6 +9,7 @@ from scipy.sparse import identity
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
+from gedi_nesy.core.reference import ground_of
 from gedi_nesy.errors import UserError
 from gedi_nesy.views.choose import DrawingView
 from gedi_nesy.views.drawings import add_noise
@@ -16,10 +17,11 @@ from gedi_nesy.views.pictures import augment
 from gedi_nesy.vision.recipe import Augment, View
 from gedi_nesy.vision.scale import Scale, find_box
 
-WALKS = 128  # that are walked in advance from each point
-# The share of their nearest points, they themselves counted, that two neighbours have in common at least: at .6 the
-# graph of a thin cluster falls apart, at 0 stray points bridge gaps.
+WALKS = 128  # walks in advance from each point
+# Least share of their nearest points, themselves counted, that two neighbours have in common: at 0.6 the graph of a
+# thin cluster falls apart, at 0 stray points bridge gaps.
 SHARED = 0.5
+GROUND = 1000  # images whose median is the ground
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +32,9 @@ class Inputs:
         x: shape [S, n, d].
         walks: for each point the points where random walks from it ended, int64 [S, n, WALKS], or None for no walk.
         noise: standard deviation of the Gaussian noise of a view.
-        anchor_noise: that of what a view is of.
+        anchor_noise: standard deviation of the noise on the points themselves, of which views are made.
         judged: how many points networks are judged on, at most, and how many views of each.
-        part: how many go through a network at once outside of training.
+        part: how many points go through a network at once outside of training.
     """
 
     x: Tensor
@@ -49,7 +51,7 @@ class Inputs:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one point."""
+        """The shape of one point."""
         return tuple(self.x.shape[2:])
 
     def box(self, margin: float) -> tuple[float, float]:
@@ -62,8 +64,11 @@ class Inputs:
             raise UserError("All points are the same, so there is nothing to learn from them; give points that differ.")
         return find_box(self.x, margin)
 
-    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch for each of K networks, S divides K, with a view of each point: two tensors [K, batch, d].
+    def ground(self) -> None:
+        """Points lie on no ground."""
+
+    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch for each of K networks, S divides K: numbers [K, batch], points and a view of each [K, batch, d].
 
         Points are drawn independently, so a small data set makes batches as large as any.
         """
@@ -71,7 +76,7 @@ class Inputs:
         x = self.points(rows)
         if self.anchor_noise:
             x = add_noise(x, self.anchor_noise, generator)
-        return x, self.view(rows, generator)
+        return rows, x, self.view(rows, generator)
 
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the points with these numbers, [K, batch] -> [K, batch, d]."""
@@ -95,12 +100,12 @@ class ImageInputs:
     Attributes:
         x: uint8 [S, n, C, H, W].
         scales: of each data set.
-        how: what makes a view of an image.
+        how: the random changes of an image.
         noise: standard deviation of the Gaussian noise of a view, in units of the inputs.
         warp: how far drawings are warped, as a factor of `Warp`; 0 leaves it out.
         walks: for each image some where random walks from it ended, [L, n, ENDS], L divides K; or None for no walk.
-        judged: as those of `Inputs`.
-        part: likewise.
+        judged: as in `Inputs`.
+        part: as in `Inputs`.
     """
 
     x: Tensor
@@ -119,7 +124,7 @@ class ImageInputs:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one image: C, H, W."""
+        """The shape of one image: C, H, W."""
         return tuple(self.x.shape[2:])
 
     def box(self, margin: float) -> tuple[float, float]:
@@ -127,16 +132,24 @@ class ImageInputs:
         extremes = torch.tensor([0, 255], device=self.x.device).view(2, 1, 1, 1)
         return find_box(torch.stack([scale.to_inputs(extremes) for scale in self.scales]), margin)
 
-    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch for each of K networks, S divides K, with a view of each image: two tensors [K, batch, C, H, W].
+    def ground(self) -> Tensor:
+        """What the images are drawn on, as an input, [C, 1, 1]: the median of each channel."""
+        return ground_of(self.scales[0].to_inputs(self.x[0, :GROUND]))
 
-        What the view is of can itself be noisy, or another view; that one stays where it is.
-        """
+    def draw(self, networks: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch for each of K networks, S divides K: numbers [K, batch], anchors and views [K, batch, C, H, W]."""
         rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
+        return rows, self.anchors(rows, generator), self.view(rows, generator)
+
+    def anchors(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """What views are of, and L_GEN's data, [K, batch] -> [K, batch, C, H, W].
+
+        The image beside its view can itself be noisy, or another view, one that does not walk.
+        """
         if self.how.anchor == "view":
-            return self.changed(rows, generator), self.view(rows, generator)
+            return self.changed(rows, generator)
         x = self.points(rows)
-        return (add_noise(x, self.noise, generator) if self.how.anchor == "noise" else x), self.view(rows, generator)
+        return add_noise(x, self.noise, generator) if self.how.anchor == "noise" else x
 
     def view(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """x' ~ T(x'|x) of the images with these numbers, [K, batch] -> [K, batch, C, H, W]."""
@@ -193,9 +206,9 @@ def build_inputs(data: Sequence[Tensor], view: View, generator: torch.Generator)
 def random_walks(x: Tensor, steps: int, neighbours: int, generator: torch.Generator) -> Tensor:
     """Where WALKS random walks from each point end, int64 [n, WALKS].
 
-    A walk stays at each step or goes to a neighbour, all with equal probabilities. Two points are neighbours when each
-    is among the nearest of the other, and they have enough of them in common (Jarvis & Patrick 1973): few stray points
-    bridge a gap between clusters then, and a walk hardly ever crosses it, however long it is.
+    At each step a walk stays or goes to a neighbour, all with equal probabilities. Two points are neighbours when each
+    is among the other's nearest points, and they have enough nearest points in common (Jarvis & Patrick 1973): few
+    stray points bridge a gap between clusters then, and a walk hardly ever crosses it, however long it is.
     Walks of twice the length are made of two shorter ones, so that a walk costs the logarithm of its length.
 
     Args:
@@ -234,5 +247,5 @@ def _one_step(x: Tensor, neighbours: int, generator: torch.Generator) -> Tensor:
 
 
 def _go_on(ends: Tensor, walks: Tensor, generator: torch.Generator) -> Tensor:
-    """From where walks ended, [n, WALKS], one walk more, drawn from those that were walked from there."""
+    """The ends of walks, [n, WALKS], after one more walk from each end, drawn from the walks that began there."""
     return walks[ends, torch.randint(WALKS, ends.shape, generator=generator, device=ends.device)]

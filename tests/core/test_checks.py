@@ -64,7 +64,7 @@ def diverging_at(bad, watch=lambda *_: None):
         return {"square": model.weight.square().sum() * (math.inf if step == bad else 1.0)}
 
     with pytest.raises(DivergedError, match=f"step {bad}: square = inf"):
-        fit(training, Objective({"square": 1.0}), losses, steps=5, learning_rate=Schedule.of(0.1), watchers=[watch])
+        fit(training, Objective({"square": 1.0}), losses, steps=5, learning_rate=Schedule.of(0.1), callbacks=[watch])
     return begun
 
 

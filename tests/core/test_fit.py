@@ -30,8 +30,8 @@ def losses_of(training):
     return compute
 
 
-def run(training, steps, watchers=()):
-    fit(training, OBJECTIVE, losses_of(training), steps=steps, learning_rate=Schedule.of(0.1), watchers=watchers)
+def run(training, steps, callbacks=()):
+    fit(training, OBJECTIVE, losses_of(training), steps=steps, learning_rate=Schedule.of(0.1), callbacks=callbacks)
 
 
 def weights(training):
@@ -69,7 +69,7 @@ def test_the_learning_rate_follows_its_schedule():
     def watch(training, losses, total):
         seen.append(training.optimizer.param_groups[0]["lr"])
 
-    fit(training, OBJECTIVE, losses_of(training), steps=4, learning_rate=rate, watchers=[watch])
+    fit(training, OBJECTIVE, losses_of(training), steps=4, learning_rate=rate, callbacks=[watch])
     assert seen == [1.0, 0.75, 0.5, 0.25]
 
 

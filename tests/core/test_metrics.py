@@ -2,7 +2,7 @@ import pytest
 import torch
 from sklearn.metrics import normalized_mutual_info_score
 
-from gedi_nesy.core.metrics import batch_nmi, chance_batch_nmi, score
+from gedi_nesy.core.metrics import BINS, batch_nmi, calibrate, chance_batch_nmi, score
 from gedi_nesy.errors import UserError
 
 
@@ -61,3 +61,20 @@ def test_chance_explains_the_papers_level_and_knows_collapse():
 def test_too_few_images_for_a_batch_are_refused():
     with pytest.raises(UserError, match="batches of 64 needs"):
         batch_nmi(torch.zeros(63, dtype=torch.int64), torch.zeros(63, dtype=torch.int64), 64)
+
+
+def test_the_calibration_error_by_hand():
+    # three predictions of .9, two of them right, in bin 13 of 15, (13/15, 14/15]; two of .5, both right, in bin 7
+    p = torch.tensor([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.5, 0.49], [0.5, 0.49]])
+    found = calibrate(p.log(), torch.tensor([0, 1, 1, 0, 0]))
+    assert found.counts.tolist() == [0] * 7 + [2] + [0] * 5 + [3, 0]
+    assert found.accuracy[[7, 13]].tolist() == pytest.approx([1, 2 / 3])
+    assert found.confidence[[7, 13]].tolist() == pytest.approx([0.5, 0.9])
+    assert found.ece == pytest.approx((2 * 0.5 + 3 * (0.9 - 2 / 3)) / 5)
+
+
+def test_certainty_that_is_always_right_is_calibrated_and_always_wrong_is_not():
+    certain = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).log()
+    assert calibrate(certain, torch.tensor([0, 0])).ece == 0
+    assert calibrate(certain, torch.tensor([1, -1])).ece == 1
+    assert calibrate(certain, torch.tensor([0, 0])).counts.tolist() == [0] * (BINS - 1) + [2]

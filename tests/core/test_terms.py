@@ -31,7 +31,7 @@ def test_optima_of_a_run_take_the_place_of_the_tables():
 
 def test_what_needs_a_rule_is_in_one_track_only():
     assert set(terms_with(rule=True)) == set(TERMS)
-    assert set(TERMS) - set(terms_with(rule=False)) == {"nesy", "teacher", "labels", "distorted"}
+    assert set(TERMS) - set(terms_with(rule=False)) == {"nesy", "labels", "distorted"}
 
 
 def test_a_new_row_has_a_weight_in_both_tracks(monkeypatch):

@@ -47,7 +47,7 @@ def test_paths_and_floats(tmp_path):
         (None, "not NoneType"),
         ({"x": 1}, "not dict"),
         (np.array(["a"]), "not ndarray"),
-        (np.array([0, 256]), "bytes, 0 to 255, found 0 to 256"),
+        (np.array([0, 256]), "bytes, 0 to 255, not 0 to 256"),
         ([torch.zeros(2, 2), torch.zeros(3, 3)], "one shape and type"),
         ("nowhere.png", "There is no image file"),
     ],

@@ -40,7 +40,7 @@ def alone(tmp_path, monkeypatch):
 
     monkeypatch.delenv("GEDI_NESY_DATA", raising=False)
     monkeypatch.setattr("gedi_nesy.data.places.cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(mnist, "_fetch", dead)
+    monkeypatch.setattr(mnist, "fetch", dead)
     return tmp_path
 
 

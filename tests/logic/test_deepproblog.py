@@ -155,16 +155,16 @@ def test_reference_engine_warns_of_what_is_impossible_and_names_wrong_arguments(
         rule.log_prob(inputs, {"T": [6, 7]})
 
 
-def test_the_reference_engine_has_a_budget() -> None:
+def test_the_reference_engine_has_a_budget(no_grace) -> None:
     names = ",".join(f"X{i}" for i in range(8))
     text = "nn(net,[X],Y,[0,1,2,3,4,5]) :: digit(X,Y). total([],0). total([X|L],S) :- total(L,T), digit(X,D), S is T+D."
-    rule = Constraint(text, query=f"total([{names}],20)", engine="deepproblog", seconds=4)  # quick for our own engine
+    rule = Constraint(text, query=f"total([{names}],20)", engine="deepproblog", seconds=2)  # quick for our own engine
     inputs = {v.key: torch.zeros(1, 6).log_softmax(1) for v in rule.variables}
     with pytest.raises(UserError, match=r"total\(.*,20\), .* by DeepProbLog, takes more than its budget"):
         rule.log_prob(inputs)
 
 
-def test_a_query_has_a_budget() -> None:
+def test_a_query_has_a_budget(no_grace) -> None:
     model = deepproblog_model("p(X) :- p(f(X)). q :- p(0).", {})
     with pytest.raises(UserError, match="q, grounded and compiled by DeepProbLog, takes more than its budget"):
         query(model, "q", seconds=0.5)

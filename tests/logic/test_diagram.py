@@ -38,7 +38,7 @@ def random_program(seed: int) -> str:
 
 
 @pytest.mark.filterwarnings("ignore:q is impossible")
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9))
 def test_random_programs_agree_with_problog(seed: int) -> None:
     program = random_program(seed)
@@ -58,18 +58,7 @@ def random_neural_program(seed: int) -> tuple[str, list, list, tuple]:
     makes true; for each rule its head, the choice it depends on or None, and its signed body; the evidence or ().
     """
     draw = random.Random(seed)
-    lines, choices = [], []
-    for i in range(draw.randint(1, 2)):
-        lines.append(f"nn(net, [x{i}]) :: f{i}.")
-        choices.append((("net", f"x{i}"), 2, [None, f"f{i}"]))
-    lines.append("nn(tri, [z], Y, [a,b,c]) :: t(Y).")
-    choices.append((("tri", "z"), 3, ["t(a)", "t(b)", "t(c)"]))
-    for i, p in enumerate(draw.sample([0.3, 0.5, 1.0, 0.0], draw.randint(0, 2))):
-        lines.append(f"{p} :: g{i}.")
-        choices.append((None, [p, 1 - p], [f"g{i}", None]))
-    if draw.random() < 0.5:
-        lines.append("0.2 :: h0; 0.5 :: h1.")
-        choices.append((None, [0.2, 0.5, 0.3], ["h0", "h1", None]))
+    lines, choices = random_choices(draw)
     atoms = [atom for _, _, made in choices for atom in made if atom]
     rules, below = [], list(atoms)
     for layer in range(3):
@@ -89,6 +78,23 @@ def random_neural_program(seed: int) -> tuple[str, list, list, tuple]:
     evidence = (draw.choice(below), draw.random() < 0.5) if draw.random() < 0.4 else ()
     lines += [f"evidence({evidence[0]}, {str(evidence[1]).lower()})."] if evidence else []
     return "\n".join([*lines, "query(r2_0)."]), choices, rules, evidence
+
+
+def random_choices(draw: random.Random) -> tuple[list[str], list]:
+    """The neural and the plain choices of a random program, and their text."""
+    lines, choices = [], []
+    for i in range(draw.randint(1, 2)):
+        lines.append(f"nn(net, [x{i}]) :: f{i}.")
+        choices.append((("net", f"x{i}"), 2, [None, f"f{i}"]))
+    lines.append("nn(tri, [z], Y, [a,b,c]) :: t(Y).")
+    choices.append((("tri", "z"), 3, ["t(a)", "t(b)", "t(c)"]))
+    for i, p in enumerate(draw.sample([0.3, 0.5, 1.0, 0.0], draw.randint(0, 2))):
+        lines.append(f"{p} :: g{i}.")
+        choices.append((None, [p, 1 - p], [f"g{i}", None]))
+    if draw.random() < 0.5:
+        lines.append("0.2 :: h0; 0.5 :: h1.")
+        choices.append((None, [0.2, 0.5, 0.3], ["h0", "h1", None]))
+    return lines, choices
 
 
 def brute_force(choices: list, rules: list, evidence: tuple, inputs: dict) -> torch.Tensor:
@@ -114,7 +120,7 @@ def brute_force(choices: list, rules: list, evidence: tuple, inputs: dict) -> to
 
 
 @pytest.mark.filterwarnings("ignore:r2_0 is impossible")
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9))
 def test_random_neural_programs_agree_with_brute_force(seed: int) -> None:
     text, choices, rules, evidence = random_neural_program(seed)

@@ -164,7 +164,7 @@ def test_align_names_noisy_clusters(seed: int) -> None:
         noisy = torch.rand(100, generator=generator) < 0.2
         cluster = torch.where(noisy, torch.randint(10, (100,), generator=generator), cluster_of[drawn[key]])
         log_probs[key] = (5.0 * torch.nn.functional.one_hot(cluster, 10)).log_softmax(1)
-    alignment = rule.align(log_probs, seconds=20)
+    alignment = rule.align(log_probs)
     assert [alignment.symbols["digits"][cluster] for cluster in cluster_of] == list(range(10))
     assert alignment.exact
     assert alignment.margin > 0

@@ -64,15 +64,15 @@ def slips(images):
     return text + "ok(X,N) :- slip(N), bit(X,_). ok(X,N) :- \\+slip(N), bit(X,1).", f"q([{names}],0)"
 
 
-def test_worlds_have_a_budget_of_seconds(monkeypatch):
+def test_worlds_have_a_budget_of_seconds(no_grace, monkeypatch):
     monkeypatch.setattr("gedi_nesy.logic.worlds.WORLDS", 10**9)
-    rule = Constraint(*slips(30), seconds=3, max_nodes=10**9)
-    with pytest.raises(UserError, match=r"with 30 random variables of its own, takes more than its budget of 3 s"):
+    rule = Constraint(*slips(30), seconds=2, max_nodes=10**9)
+    with pytest.raises(UserError, match=r"with 30 random variables of its own, takes more than its budget of 2 s"):
         rule.sample(1)
 
 
-def test_probabilities_that_take_too_long_are_told_apart_by_what_is_possible():
-    rule = Constraint(*slips(30), seconds=3, max_nodes=10**9)  # 2^30 values
+def test_probabilities_that_take_too_long_are_told_apart_by_what_is_possible(no_grace):
+    rule = Constraint(*slips(30), seconds=2, max_nodes=10**9)  # 2^30 values
     with pytest.warns(UserWarning, match="takes too many values to tell symbols apart"):
         assert rule.diagnose().total == 4  # both may be anything: every map of two symbols
 

@@ -16,6 +16,8 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.train import resume
 from gedi_nesy.runs.callbacks import Interrupted
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 RULE = "nn(shape, [X], Y, [0, 1]) :: shape(X, Y).\nsum(X, Y, S) :- shape(X, A), shape(Y, B), S is A + B.\n"
 TINY = {
     "matching.chains": 4,
@@ -35,11 +37,11 @@ TINY = {
 }
 OWN = """
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import mobilenet_v3_small
 
 def network(shape, classes):
-    net = resnet18(num_classes=classes)
-    net.conv1 = nn.Conv2d(shape[0], 64, 3)
+    net = mobilenet_v3_small(num_classes=classes)
+    net.features[0][0] = nn.Conv2d(shape[0], 16, 3, padding=1)
     return net
 """
 TABLE = "X,Y,S\n" + "".join(f"{k}.png,{(k + 1) % 8}.png,1\n" for k in range(8))

@@ -114,6 +114,7 @@ def test_learned_probabilities_are_saved_and_used(noisy):
     assert list(answers.values()) == [pytest.approx(loaded.constraint.log_prob(inputs, {"S": [7]}).exp().item(), 1e-5)]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(noisy, tmp_path):
     def stop_in_the_student(row):
         if row["stage"] == "student":
@@ -132,6 +133,7 @@ def test_a_stopped_run_repeats_its_probabilities_though_the_program_has_changed(
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_folder_holds_what_its_program_loads_and_its_program_loads_nothing_else(tmp_path):
     (tmp_path / "facts").mkdir()
     (tmp_path / "facts" / "odd.pl").write_text("odd(1). odd(3).")
@@ -163,6 +165,7 @@ def test_a_damaged_program_of_a_run(noisy, tmp_path, content, message):
         load_run(folder)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_that_loads_code_needs_trust_each_time(tmp_path):
     code = (
         "from problog.extern import problog_export\n@problog_export('+int', '-int')\ndef twice(x):\n    return 2 * x\n"
@@ -197,6 +200,7 @@ def test_only_what_labels_name_is_scored(three):
     assert set(three.summary["certificate"]["networks"]) == {"digits", "odd", "less"}
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_formula_of_digits_and_operators_trains(tmp_path):
     settings = TINY | {"program": "formula", "arguments": ["V"], "dataset": "digits+operators"}
     run = train(RECIPE, out=tmp_path / "run", **settings)

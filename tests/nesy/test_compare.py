@@ -23,6 +23,7 @@ def invoke(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_compare_trains_resumes_and_keeps(tmp_path):
     out = tmp_path / "out"
     (out / "nesy-digits-100-seed0").mkdir(parents=True)  # and program.pl is all that a start killed at once has left
@@ -50,6 +51,7 @@ def test_compare_trains_resumes_and_keeps(tmp_path):
     assert "holds a run with train.epochs = 1" in " ".join(refused.output.split())
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_failed_run_is_reported_and_the_command_fails(tmp_path):
     (tmp_path / "nesy-digits-100-seed0").mkdir()
     (tmp_path / "nesy-digits-100-seed0" / "mine.txt").write_text("not a run")

@@ -11,13 +11,10 @@ import gedi_nesy as gn
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.demo import Reading, as_picture, build_page, read_pictures, reading_html
 
-TINY = {"restarts": 1, "views": 1, "train.steps": 2, "student.steps": 2, "sampler.steps": 1}
-
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    out = tmp_path_factory.mktemp("demo") / "run"
-    return gn.train(dataset="digits", examples=30, out=out, progress=False, **TINY)
+def run(trained):
+    return gn.load_run(trained[0])
 
 
 def sketch(stroke):

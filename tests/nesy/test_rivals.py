@@ -40,10 +40,12 @@ def kill_at_20(row):
 def runs(request, tmp_path_factory):
     """The rival's name, a run of it, and the same run killed at step 20 and resumed."""
     recipe, folder = f"{request.param}-nesy-addition-100", tmp_path_factory.mktemp(request.param)
-    whole = train(recipe, out=folder / "whole", **SHORT)
-    with pytest.raises(Killed):
-        train(recipe, out=folder / "killed", progress=kill_at_20, **SHORT)
-    return request.param, whole, resume(folder / "killed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gedi_nesy.nesy.results.draw_pictures", lambda *of_the_run: None)
+        whole = train(recipe, out=folder / "whole", **SHORT)
+        with pytest.raises(Killed):
+            train(recipe, out=folder / "killed", progress=kill_at_20, **SHORT)
+        return request.param, whole, resume(folder / "killed")
 
 
 def test_losses_are_finite_and_fall(runs):

@@ -17,15 +17,17 @@ GUARDED = SMALL | {
     "checkpoint_seconds": 0,
 }
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 class Wild(Chains):
     """Chains that once, after their twelfth call, leave the finite numbers."""
 
     calls = 0
 
-    def _advance(self):
+    def advance(self):
         Wild.calls += 1
-        indices, samples = super()._advance()
+        indices, samples = super().advance()
         return indices, samples * torch.nan if Wild.calls == 12 else samples
 
 

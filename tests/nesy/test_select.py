@@ -1,7 +1,7 @@
 import torch
 
 from gedi_nesy.nesy.recipe import load_recipe
-from gedi_nesy.nesy.select import choose, judge
+from gedi_nesy.nesy.select import score_restarts, select_restart
 from tests.nesy.readers import readers
 
 RIGHT = list(range(10))
@@ -13,7 +13,7 @@ RECIPE = load_recipe(
 
 
 def select(candidates, rule, loader):
-    return choose(judge(candidates, rule, loader, RECIPE), RECIPE)
+    return select_restart(score_restarts(candidates, rule, loader, RECIPE), RECIPE)
 
 
 def test_the_restart_that_satisfies_the_rule_is_chosen_and_the_trapped_one_dropped(addition, loader):

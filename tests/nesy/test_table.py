@@ -7,6 +7,8 @@ from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.cards import show_examples
+from gedi_nesy.nesy.evaluate import fit_to_rule
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table
@@ -20,11 +22,15 @@ def given_sum():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Flat images 0.png ... 9.png of brightness 20 k."""
-    (tmp_path / "images").mkdir()
+    return with_images(tmp_path)
+
+
+def with_images(folder):
+    """The folder, with flat images 0.png ... 9.png of brightness 20 k."""
+    (folder / "images").mkdir()
     for k in range(10):
-        Image.new("L", (28, 28), 20 * k).save(tmp_path / "images" / f"{k}.png")
-    return tmp_path
+        Image.new("L", (28, 28), 20 * k).save(folder / "images" / f"{k}.png")
+    return folder
 
 
 def write(folder, text):
@@ -100,20 +106,26 @@ def test_what_is_missing_is_named(text, sentence, folder, given_sum):
         read_table(write(folder, text), given_sum)
 
 
-def test_a_run_trains_on_a_table_without_any_label(folder):
-    lines = [f"images/{a}.png,images/{b}.png,{a + b}" for a in range(10) for b in range(10)]
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of a few steps in a folder beside its table and images."""
+    folder = with_images(tmp_path_factory.mktemp("table"))
+    lines = [f"images/{a}.png,images/{b}.png,{a + b}" for a in range(10) for b in range(3)]
     table = write(folder, "\n".join(["X,Y,S", *lines]) + "\n")
-    tiny = {"restarts": 1, "views": 1, "train.steps": 3, "student.steps": 3, "sampler.steps": 1}
-    run = train(out=folder / "run", program="addition_sum", arguments=["S"], data=str(table), **tiny)
-    assert run.summary["examples"] == 100
-    assert run.summary["train_constraint_log_likelihood"] < 0
+    tiny = {"matching.chains": 8, "matching.sweeps": 5, "train.steps": 2, "student.steps": 2, "sampler.steps": 1}
+    return train(out=folder / "run", program="addition_sum", arguments=["S"], data=str(table), **tiny)
+
+
+def test_a_run_trains_on_a_table_without_any_label(run):
+    assert run.summary["examples"] == 30
     assert "accuracy" not in run.summary
-    assert not (folder / "run" / "confusion.png").exists()
-    assert len(load_run(folder / "run").predict(torch.zeros(2, 28, 28, dtype=torch.uint8))) == 2
+    assert not (run.folder / "confusion.png").exists()
+    assert len(load_run(run.folder.path).predict(torch.zeros(2, 28, 28, dtype=torch.uint8))) == 2
     assert run.summary["recipe"] == "gedi-nesy-few"  # as for so many examples of a data set
     assert run.summary["dataset"] == "table"
-    report = (folder / "run" / "report.html").read_text()
-    for words in ("<h1>GEDI-NeSy on table, 100 examples</h1>", "Rule satisfied", "Images by symbol", "Rows to look at"):
+    report = (run.folder / "report.html").read_text()
+    title = "<h1>GEDI-NeSy on table, 30 examples</h1>"
+    for words in (title, "Rule satisfied", "Images by symbol", "Examples of the rule"):
         assert words in report
 
 
@@ -142,6 +154,20 @@ def test_rows_that_break_the_rule_come_first_then_the_least_likely(folder, dark_
     assert found["doubtful_rows"][2]["log_prob"] == pytest.approx((p**2).sum().log().item(), abs=1e-5)
 
 
+def test_a_report_shows_the_doubtful_rows_first_then_others(folder, dark_and_light):
+    rule, networks = dark_and_light
+    lines = ["X,Y", "images/0.png,images/9.png", *["images/0.png,images/0.png"] * 20]
+    examples = read_table(write(folder, "\n".join(lines) + "\n"), rule)
+    loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
+    least, others = show_examples(fit_to_rule(networks, rule, loader), rule, loader).values()
+    assert (least[0].facts, least[0].breaks) == ("line 2", True)
+    assert least[0].head.startswith("breaks the rule, P = 0.")
+    assert [(shown.symbol, shown.is_wrong) for shown in least[0].images] == [("0", False), ("1", False)]
+    assert least[0].images[1].image.max().item() == pytest.approx(180 / 255)
+    assert not {card.facts for card in least} & {card.facts for card in others}
+    assert len(least) + len(others) == 21
+
+
 def test_the_most_probable_answer_is_summed_over_symbols(folder, dark_and_light):
     _, networks = dark_and_light
     text = "nn(bits,[X],Y,[0,1]) :: bit(X,Y). q(X,Y,[S]) :- bit(X,A), bit(Y,B), S is A+B."
@@ -164,23 +190,19 @@ def test_an_argument_that_the_rule_never_looks_at_is_always_answered(folder, dar
     assert found["answer_accuracy"] == 1
 
 
-def test_a_run_on_a_table_is_scored_on_its_table_or_on_another(folder):
-    lines = [f"images/{a}.png,images/{b}.png,{a + b}" for a in range(10) for b in range(3)]
-    table = write(folder, "\n".join(["X,Y,S", *lines]) + "\n")
-    tiny = {"restarts": 1, "views": 1, "train.steps": 2, "student.steps": 2, "sampler.steps": 1}
-    run = train(out=folder / "run", program="addition_sum", arguments=["S"], data=table, **tiny)
+def test_a_run_on_a_table_is_scored_on_its_table_or_on_another(run):
+    folder = run.folder.path.parent
     assert run.evaluate() == {key: run.summary[key] for key in run.evaluate()}
     (folder / "test.csv").write_text("X,Y,S\nimages/3.png,images/4.png,7\n")
     for result in (run.evaluate(test=folder / "test.csv"), load_run(folder / "run").evaluate(test=folder / "test.csv")):
         assert [row["line"] for row in result["doubtful_rows"]] == [2]
-        assert result["test_constraint_log_likelihood"] < 0
     assert run.own_images().shape == (10, 1, 28, 28)  # 0.png to 9.png, each once
     (answer,) = run.query("digit(tensor(y(4)), 2)").items()  # line 4 has images 0 and 2
     expected = run.log_probs(folder / "images" / "2.png").exp()[0, 2].item()
     assert answer == ("digit(tensor(y(4)),2)", pytest.approx(expected, rel=1e-4))
     with pytest.raises(UserError, match=r"y has no 1: it has 30 tensors"):  # the heading
         run.query("digit(tensor(y(1)), 2)")
-    table.unlink()
+    (folder / "table.csv").unlink()
     with pytest.raises(UserError, match=r"table.csv can't be read"):
         run.evaluate()
 

@@ -71,9 +71,9 @@ class Wild(Chains):
 
     calls = 0
 
-    def _advance(self):
+    def advance(self):
         Wild.calls += 1
-        indices, samples = super()._advance()
+        indices, samples = super().advance()
         return indices, samples * torch.nan if Wild.calls == 6 and processes.rank() == 1 else samples
 
 

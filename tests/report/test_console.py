@@ -1,6 +1,7 @@
 """What the terminal shows while a run trains."""
 
 import io
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -25,7 +26,7 @@ ROW = {
 def screen(display):
     """The lines that the screen shows now."""
     console = Console(width=100, file=io.StringIO(), force_terminal=True, color_system=None)
-    console.print(display._render())
+    console.print(display.render())
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -79,7 +80,7 @@ def test_a_script_without_a_terminal_shows_nothing(progress, capsys):
 
 
 def test_a_notebook_has_one_line_that_is_written_over(monkeypatch, capsys):
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("gedi_nesy.report.console.Console", partial(Console, force_jupyter=True))
     with shown_progress(True) as tell:
         tell(sign_of_life("matching", 1, 40))
         tell(ROW)

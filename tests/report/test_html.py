@@ -86,6 +86,18 @@ def test_doubt_and_the_notice_are_seen(tmp_path):
     assert " NOT MNIST" in found.texts
 
 
+def test_the_verdict_stands_before_the_headline_and_charts_are_dark_on_a_dark_page(tmp_path):
+    pictures = [tmp_path / "losses.png", tmp_path / "examples.png"]
+    for picture in pictures:
+        picture.write_bytes(b"")
+    found = page(tmp_path, {"certificate": {"certified": False}, "accuracy": 0.5}, "", pictures)
+    place = next(k for k, text in enumerate(found.texts) if "withheld: nothing confirms" in text)
+    assert place < found.texts.index("Accuracy")
+    assert ("class", "verdict in-doubt") in found.attributes
+    plots = [value for name, value in found.attributes if name == "class" and value.startswith("plot")]
+    assert plots == ["plot chart", "plot"]
+
+
 def test_everything_is_escaped(tmp_path):
     evil = '<script>alert("x")</script>&amp;'
     (tmp_path / "<b>.png").write_bytes(b"")

@@ -7,9 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
+from gedi_nesy.core.metrics import calibrate
 from gedi_nesy.files import write_atomically
 from gedi_nesy.report.confusion import confusion_png
+from gedi_nesy.report.energies import energies_png
+from gedi_nesy.report.examples import Card, Shown, examples_png
 from gedi_nesy.report.losses import losses_png, running_mean, split_stages
+from gedi_nesy.report.neighbours import neighbours_png
+from gedi_nesy.report.reliability import reliability_png
 from gedi_nesy.report.samples import samples_png
 
 
@@ -17,7 +22,7 @@ from gedi_nesy.report.samples import samples_png
 def figure(monkeypatch):
     """Where the figure that was last drawn is kept instead of being written."""
     kept = {}
-    for module in ("losses", "confusion"):
+    for module in ("losses", "confusion", "energies", "examples", "neighbours", "reliability"):
         monkeypatch.setattr(f"gedi_nesy.report.{module}.save", lambda figure, path: kept.update(last=figure))
     return kept
 
@@ -70,6 +75,18 @@ def test_a_loss_that_is_in_no_nats_does_not_say_so(figure, tmp_path):
 def test_three_panels_leave_the_fourth_place_empty(figure, tmp_path):
     losses_png(tmp_path / "x.png", [row(1, gen=1.0, inv=1.0, prior=1.0)], {})
     assert [axes.axison for axes in figure["last"].axes] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("weights", [(400.0, 40.0), (0.00594, 0.000745)])
+def test_the_facts_of_a_panel_stay_within_it(weights, figure, tmp_path):
+    rows = [row(i, weight={"energy_l2": weights[i], "gen": 1.0}, energy_l2=-123456.789, gen=1.0) for i in (0, 1)]
+    losses_png(tmp_path / "x.png", rows, {"energy_l2": 0.0})
+    figure["last"].draw_without_rendering()
+    panel = figure["last"].axes[0]
+    assert panel.texts[0].get_window_extent().x1 < figure["last"].bbox.width / 2
+    assert panel.texts[0].get_text().split() == [
+        "weight", f"{weights[0]:.3g}", "→", f"{weights[1]:.3g}", "end", "-123456.789", "optimum", "0.000", "(dashed)",
+    ]  # fmt: skip
 
 
 def test_no_losses_are_an_error(tmp_path):
@@ -150,6 +167,57 @@ def test_confusion_of_many_classes_and_of_a_wrong_shape(figure, tmp_path):
     assert not figure["last"].axes[0].texts
     with pytest.raises(ValueError, match=r"of 3 classes is not \[2, 2\]: give"):
         confusion_png(tmp_path / "x.png", torch.eye(2), "abc")
+
+
+def test_examples_stand_below_their_headings_with_what_was_read(figure, tmp_path):
+    grey, colour = torch.zeros(1, 28, 28), torch.ones(3, 16, 20)
+    broken = Card("breaks the rule, P = 0.01", "line 3", True, [Shown(grey, "7, not 9", True), Shown(colour, "+")])
+    examples_png(tmp_path / "x.png", {"the least likely": [broken], "others": [broken] * 4})
+    axes = figure["last"].axes[0]
+    texts = [text.get_text() for text in axes.texts]
+    assert texts[:5] == ["the least likely", "breaks the rule, P = 0.01", "line 3", "7, not 9", "+"]
+    assert texts.count("7, not 9") == 5
+    assert len(axes.images) == 10
+    colours = {text.get_text(): text.get_color() for text in axes.texts}
+    assert colours["7, not 9"] == colours["breaks the rule, P = 0.01"] != colours["+"]
+    left, right, bottom, top = axes.images[0].get_extent()
+    assert (right - left, bottom - top) == (56, 56)  # 28 pixels twice as large
+
+
+def test_samples_stand_above_their_nearest_images_the_nearest_pair_first(figure, tmp_path):
+    samples, images = greys([10.0, 20, 30]), greys([11.0, 22, 33])
+    neighbours_png(tmp_path / "x.png", samples, images, torch.tensor([3.0, 1.0, 2.0]))
+    drawn = figure["last"].axes[0].images
+    assert [round(float(image.get_array()[0, 0, 0]) * 255) for image in drawn] == [20, 22, 30, 33, 10, 11]
+    assert [text.get_text() for text in figure["last"].axes[0].texts] == ["sample", "nearest", "1.0", "2.0", "3.0"]
+
+
+def test_energies_of_each_kind_are_shares_with_their_median(figure, tmp_path):
+    kinds = {"training images": torch.tensor([0.0, 1.0, 2.0, 3.0]), "noise": torch.tensor([8.0, 9.0, 10.0])}
+    energies_png(tmp_path / "x.png", kinds)
+    axes = figure["last"].axes[0]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["training images, median 1.5", "noise, median 9.0"]
+    assert "nats" in axes.get_xlabel()
+    with pytest.raises(ValueError, match="no finite energies of noise"):
+        energies_png(tmp_path / "x.png", {"noise": torch.tensor([math.nan])})
+
+
+def test_reliability_by_hand(figure, tmp_path):
+    p = torch.tensor([[0.9, 0.1], [0.9, 0.1]])
+    reliability_png(tmp_path / "x.png", calibrate(p.log(), torch.tensor([0, 1])))
+    above, below = figure["last"].axes
+    assert above.get_title(loc="left") == "ECE 0.4000"
+    (point,) = [line for line in above.lines if line.get_marker() == "o"]
+    assert point.get_xydata().tolist() == [[pytest.approx(0.9), 0.5]]
+    assert below.patches[0].get_data().values.tolist() == [0] * 13 + [2, 0]
+
+
+def test_nothing_to_draw_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no examples to draw"):
+        examples_png(tmp_path / "x.png", {"others": []})
+    with pytest.raises(ValueError, match="no samples to draw"):
+        neighbours_png(tmp_path / "x.png", *[torch.zeros(0, 1, 28, 28)] * 2, torch.zeros(0))
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ def call(*arguments):
     return CliRunner().invoke(main, ["vision", *map(str, arguments)])
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_train_prints_the_summary_and_refuses_a_second_run_in_the_folder(tmp_path):
     done = call("train", "--dataset", "blobs", "--out", tmp_path / "run", "--json", *FEW)
     assert done.exit_code == 0
@@ -51,6 +52,7 @@ def test_what_cannot_be_used_is_one_sentence(options, code, sentence):
     assert sentence in result.output
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_compare_puts_methods_beside_the_paper(tmp_path):
     few = ["--set", "train.steps=3", "--set", "examples=60", "--set", "sampler.chains=10", "--set", "sampler.buffer=20"]
     options = ["--methods", "gedi,swav", "--datasets", "moons", "--seeds", 1, "--jobs", 1, "--published", *few]
@@ -64,6 +66,7 @@ def test_compare_puts_methods_beside_the_paper(tmp_path):
     assert table[0]["published"]["nmi"]["centre"] == 0.94
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_other_points_than_the_paper_s_have_no_figures_of_the_paper_beside_them(tmp_path):
     few = ["--set", "train.steps=1", "--set", "examples=60", "--set", "data_noise=0.1"]
     options = ["--methods", "swav", "--datasets", "moons", "--seeds", 1, "--jobs", 1, "--published", *few]
@@ -193,41 +196,52 @@ def test_samples_of_a_run_without_gen_are_called_so(on_images, monkeypatch):
     assert "Trained without L_GEN" in drawn.stderr
 
 
-def test_compare_evaluates_images_in_full_and_again_when_asked_otherwise(cifar, tmp_path, monkeypatch):
+@pytest.fixture
+def compare_images(cifar, tmp_path, monkeypatch):
+    """A comparison of two methods on images, whose lines it returns; called again it goes on from what there is."""
     monkeypatch.setattr("gedi_nesy.vision.classifier.cache_folder", lambda: tmp_path)
-    monkeypatch.setattr("gedi_nesy.vision.picture.IMAGE_STEPS", 1)
-    draw = "gedi_nesy.vision.evaluate.draw_images"
-    monkeypatch.setattr(draw, lambda run, n, steps, **kind: draw_images(run, n, 1))
+    monkeypatch.setattr("gedi_nesy.vision.evaluate.draw_images", lambda run, n, steps, **kind: draw_images(run, n, 1))
     settings = {"network.encoder": "resnet8-4", "train.steps": 1, "sampler.steps": 1, "examples": 20}
     few = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     wanted = ["compare", "--methods", "gedi,swav", "--datasets", "cifar10", "--data-dir", cifar, "--seeds", 1]
     wanted += ["--jobs", 1, "--out", tmp_path / "out", "--json", *few]
-    first = call(*wanted, "--samples", 30, "--against", "noise")
-    assert first.exit_code == 0, first.output
-    for line in json.loads(first.stdout)["table"]:
+
+    def compare(*options):
+        done = call(*wanted, *options)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)["table"]
+
+    return compare
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_compare_evaluates_images_in_full(compare_images, tmp_path):
+    lines = compare_images("--samples", 30, "--against", "noise")
+    for line in lines:
         keys = {"nmi", "linear_probe", "knn", "samples.FD(classifier)", "samples.recall", "auroc.noise.energy"}
         assert keys <= set(line["figures"])
-    assert json.loads(first.stdout)["table"][0]["published"]["linear_probe"]["centre"] == 0.63
+    assert lines[0]["published"]["linear_probe"]["centre"] == 0.63
     text = (tmp_path / "out" / "comparison.md").read_text()
     assert "Features and samples" in text
     assert "noise, max softmax" in text
 
-    monkeypatch.setattr(draw, None)  # from now on there are no samples
-    again = json.loads(call(*wanted, "--samples", 30, "--against", "noise").stdout)
-    assert again["table"] == json.loads(first.stdout)["table"]
-    without = json.loads(call(*wanted, "--samples", 0).stdout)["table"][0]["figures"]
+
+@pytest.mark.usefixtures("no_pictures")
+def test_compare_evaluates_what_is_new_when_asked_otherwise(compare_images, monkeypatch):
+    first = compare_images("--samples", 30, "--against", "noise")
+    monkeypatch.setattr("gedi_nesy.vision.evaluate.draw_images", None)  # from now on there are no samples
+    without = compare_images("--samples", 0)[0]["figures"]
     assert "linear_probe" in without
     assert not [key for key in without if key.startswith(("samples", "auroc"))]
-    first_again = json.loads(call(*wanted, "--samples", 30, "--against", "noise").stdout)
-    assert first_again["table"] == again["table"]  # one evaluation has not cost the other
+    assert compare_images("--samples", 30, "--against", "noise") == first  # one evaluation has not cost the other
     asked = []
     monkeypatch.setattr(
         "gedi_nesy.vision.evaluation.ood_auroc",
         lambda run, names, data: asked.extend(names) or ood_auroc(run, names, data),
     )
-    more = json.loads(call(*wanted, "--samples", 30, "--against", "noise,rotated").stdout)
+    more = compare_images("--samples", 30, "--against", "noise,rotated")
     assert asked == ["rotated", "rotated"]
-    for line, known in zip(more["table"], first_again["table"], strict=True):
+    for line, known in zip(more, first, strict=True):
         assert {"auroc.rotated.energy", "samples.recall"} <= set(line["figures"])  # nothing was drawn for it
         assert known["figures"].items() <= line["figures"].items()
 
@@ -275,7 +289,7 @@ def test_a_wrong_option_is_refused_before_any_work(arguments, sentence):
         (["evaluate", "RUN", "--inception", "weights.pth"], "is a run on points; leave its weights out"),
         (["ood", "RUN", "--against", "mooons"], "no data set 'mooons'"),
         (["sample", "nowhere"], "not a run folder"),
-        (["train", "--dataset", "own.npz", "--noise", "0.1"], "--noise is that of a toy, and own.npz is none"),
+        (["train", "--dataset", "own.npz", "--noise", "0.1"], "--noise is for toys, and own.npz is none"),
         (["train", "--dataset", "own.npz", "--set", "network.encoder=resnet8-4"], "own.npz can't be read"),
         (["train", "--dataset", "cifar11", "--set", "network.encoder=resnet8-4"], "no data set 'cifar11'"),
         (["train", "--set", "train.steps={a=1}"], "train.steps = {'a': 1}"),

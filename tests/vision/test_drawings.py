@@ -1,27 +1,34 @@
 """The vision track on 28 x 28 drawings: warps, and walks among images of like features."""
 
+import math
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
+from gedi_nesy.core.fit import Training
 from gedi_nesy.core.metrics import score
 from gedi_nesy.errors import UserError
 from gedi_nesy.runs.callbacks import Interrupted
-from gedi_nesy.vision import picture
+from gedi_nesy.vision import restarts
 from gedi_nesy.vision.certificate import Choice, certify, judged_rows
 from gedi_nesy.vision.image_network import ImageNetworks
-from gedi_nesy.vision.neighbours import ENDS, mean_features, walks_by_features
+from gedi_nesy.vision.losses import StepLosses
+from gedi_nesy.vision.neighbours import ENDS, walks_by_features
+from gedi_nesy.vision.networks import new_networks
 from gedi_nesy.vision.recipe import Augment, Network, Speed, View, load_recipe
 from gedi_nesy.vision.restarts import cluster_features
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.train import resume, train
+from gedi_nesy.vision.view_means import mean_features
 from gedi_nesy.vision.views import ImageInputs
 from tests.vision.test_images import assert_same_weights, stop_at
 
 FEW = {"dataset": "digits", "examples": 60, "view.neighbours": 5, "sampler.steps": 2, "log_every": 2} | {
-    f"{stage}.{key}": value for stage in ("pretrain", "train", "refine") for key, value in (("steps", 4), ("batch", 16))
+    f"{stage}.{key}": value
+    for stage in ("pretrain", "train", "student")
+    for key, value in (("steps", 4), ("batch", 16))
 }
 FEW["train.steps"] = 8
 
@@ -78,12 +85,13 @@ def test_restarts_on_features_find_what_walks_stay_in():
 
 def test_a_view_is_where_a_walk_ended_and_its_anchor_stays():
     walks = torch.arange(40).flip(0).view(1, 40, 1).int()  # the first to the last
-    anchor, view = halves(40, walks=walks).draw(2, 30, generator())
+    rows, anchor, view = halves(40, walks=walks).draw(2, 30, generator())
     assert torch.equal(anchor.flip(-1), view)
+    assert torch.equal(rows < 20, anchor[..., 0, 0, 4] > 0)
 
 
 def test_warps_move_what_is_drawn_and_bring_in_the_ground():
-    x, y = halves(40, warp=1.0).draw(1, 40, generator())
+    _, x, y = halves(40, warp=1.0).draw(1, 40, generator())
     assert not torch.equal(x, y)
     assert x.mean().item() == pytest.approx(8 / 14 - 1, abs=0.1)  # black comes in from outside, not grey
     assert x.amax() > 0.9
@@ -114,8 +122,28 @@ def test_small_networks_for_drawings_give_what_their_last_layer_would_see(encode
     assert all(parameter.grad is not None for parameter in networks.parameters())
 
 
+def test_a_student_learns_what_its_teacher_says():
+    """At the optimum its predictions are the targets, and CE(teacher, student) is their entropy."""
+    targets = torch.tensor([[0.9, 0.1], [0.2, 0.8]])[(torch.arange(40) >= 20).long()][None]
+    recipe = load_recipe("gedi-drawings", FEW | {"student.weights.gen": 0.0, "student.weights.energy_l2": 0.0})
+    networks = new_networks(recipe, 1, (1, 28, 28), 2, seed=0)
+    training = Training(networks, torch.optim.Adam(networks.parameters(), lr=3e-3), generator())
+    losses = StepLosses(recipe, recipe.student, halves(40), training, 2, targets)
+    for _ in range(60):
+        training.optimizer.zero_grad()
+        losses(0)["teacher"].sum().backward()
+        training.optimizer.step()
+    entropy = 0.5 * (-0.9 * math.log(0.9) - 0.1 * math.log(0.1) - 0.2 * math.log(0.2) - 0.8 * math.log(0.8))
+    assert losses.objective.optima["teacher"] == pytest.approx(entropy)
+    assert networks(halves(40).points(torch.tensor([[0, 39]]))).softmax(-1)[0].flatten().tolist() == pytest.approx(
+        [0.9, 0.1, 0.2, 0.8], abs=0.05
+    )
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_that_walks_resumes_to_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture, "IMAGE_STEPS", 2)
+    monkeypatch.setattr(restarts, "STEPS", 20)
+    monkeypatch.setattr(restarts, "BATCH", 50)
     train("gedi-drawings", out=tmp_path / "whole", **FEW)
     begin, go_on = partial(train, "gedi-drawings", out=tmp_path / "run", **FEW), partial(resume, tmp_path / "run")
     for step, start in ((6, begin), (7, go_on)):  # in the second stage, the only one of so many steps
@@ -132,6 +160,8 @@ def test_a_run_that_walks_resumes_to_the_same_weights(tmp_path, monkeypatch):
     [
         ("paper-cifar10-gedi", {"view.walk": 3}, "by the features of a stage before"),
         ("gedi", {"view.warp": 1.0}, "view.warp is for images"),
+        ("gedi", {"sampler.reference": 50.0}, "sampler.reference and sampler.warp are for images"),
+        ("gedi-drawings", {"train.weights.teacher": 1.0}, "weights.teacher is for the"),
     ],
 )
 def test_what_has_no_meaning_is_refused(recipe, settings, message):

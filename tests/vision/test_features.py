@@ -34,7 +34,7 @@ def begin(images, seed=0, **settings):
 
 def train(training, losses, steps=STEPS, watch=lambda *_: None):
     rate = Schedule.of([[0.0, 1.0], [1.0, 0.1]])
-    fit(training, losses.objective, losses, steps=steps, learning_rate=rate, watchers=[watch])
+    fit(training, losses.objective, losses, steps=steps, learning_rate=rate, callbacks=[watch])
 
 
 def test_the_losses_fall_and_the_features_do_not_collapse(images):

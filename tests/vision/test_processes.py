@@ -16,7 +16,7 @@ from gedi_nesy.runs.device import how_started, joined_processes
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.train import resume
-from tests.vision.two_processes import CASES, TINY, first_losses, main
+from tests.vision.two_processes import CASES, TINY, first_losses, from_the_shell, main
 
 
 def test_one_gpu_can_not_be_that_of_all_processes(monkeypatch):
@@ -43,7 +43,7 @@ def test_what_was_stopped_says_how_it_goes_on(sizes, words, monkeypatch):
 def out(cifar, tmp_path_factory):
     """What the two processes left behind."""
     folder = tmp_path_factory.mktemp("two")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(7)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(8)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
@@ -59,10 +59,11 @@ def test_their_gradient_is_that_of_one_process_on_the_joined_batch(case, out, ci
 
     class Joined:
         def draw(self, networks, batch, generator):
-            return tuple(torch.cat(pair, 1) for pair in zip(one["batch"], other["batch"], strict=True))
+            x, views = (torch.cat(pair, 1) for pair in zip(one["batch"], other["batch"], strict=True))
+            return None, x, views  # the numbers of the points are for a student
 
     losses.inputs = Joined()
-    losses._advance_chains = lambda: torch.cat([one["chains"], other["chains"]], 1)
+    losses.advance_chains = lambda: torch.cat([one["chains"], other["chains"]], 1)
     values = losses(0)
     losses.objective(values, 0.0).backward()
     assert set(values) == set(one["losses"])
@@ -105,15 +106,23 @@ def test_each_keeps_its_own_chains(out):
     assert not torch.equal(*chains)
 
 
+def test_their_command_prints_once_and_trains_the_same_run(out):
+    assert json.loads((out / "printed0").read_text())["steps"] == 8
+    assert (out / "printed1").read_text() == ""
+    assert_same_model(out / "shell", out / "calm" / "whole")
+
+
+@pytest.mark.slow  # three processes that import all there is take half a minute
 def test_torchrun_starts_them_from_the_shell(out, cifar, tmp_path):
-    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
-    command = ["-m", "gedi_nesy", "vision", "train", "--dataset", "cifar10", "--data-dir", cifar, "--json", *settings]
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    ended = subprocess.run([*start, *command, "--out", tmp_path / "run"], capture_output=True, check=True)
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gedi_nesy"]
+    command = [*start, *from_the_shell(cifar, tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, check=True)
     assert json.loads(ended.stdout)["steps"] == 8  # the first process prints, and no other
-    started, spawned = (
-        load_file(folder / "model.safetensors") for folder in (tmp_path / "run", out / "calm" / "whole")
-    )
+    assert_same_model(tmp_path / "run", out / "calm" / "whole")
+
+
+def assert_same_model(first, second):
+    started, spawned = (load_file(folder / "model.safetensors") for folder in (first, second))
     assert all(torch.equal(started[name], spawned[name]) for name in spawned)
 
 

@@ -39,7 +39,7 @@ def test_walks_from_many_equal_points_stay_with_them():
 def test_two_data_sets_side_by_side_see_their_own_points_only():
     near, far = torch.zeros(20, 2), torch.full((20, 2), 100.0)
     inputs = build_inputs([near, far], View(noise=1.0), generator())
-    x, views = inputs.draw(6, 50, generator())  # networks 0-2 on the first, 3-5 on the second
+    _, x, views = inputs.draw(6, 50, generator())  # networks 0-2 on the first, 3-5 on the second
     assert (x[:3] == 0).all()
     assert (x[3:] == 100).all()
     assert views[:3].mean().item() == pytest.approx(0, abs=0.2)
@@ -48,7 +48,7 @@ def test_two_data_sets_side_by_side_see_their_own_points_only():
 
 def test_what_a_view_is_of_can_have_noise_too():
     zeros = [torch.zeros(20, 2)]
-    x, views = build_inputs(zeros, View(noise=0.5, anchor_noise=2.0), generator()).draw(1, 4000, generator())
+    _, x, views = build_inputs(zeros, View(noise=0.5, anchor_noise=2.0), generator()).draw(1, 4000, generator())
     assert x.std().item() == pytest.approx(2, rel=0.05)
     assert views.std().item() == pytest.approx(0.5, rel=0.05)  # of the point, not of its noisy copy
 

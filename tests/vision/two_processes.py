@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import torch
+from click.testing import CliRunner
 
+from gedi_nesy.cli import main as cli
 from gedi_nesy.core import processes
 from gedi_nesy.data.points import load_points
 from gedi_nesy.runs import session
@@ -51,6 +53,15 @@ def main(rank: int, ports: list[int], data: Path, out: Path) -> None:
         torch.save([record(*case, data) for case in CASES], out / f"gradients{rank}.pt")
     train_twice(out / "calm", data, {}, ports[1:4])
     train_twice(out / "wild", data, WILD, ports[4:7])
+    with_port(ports[7])
+    (out / f"printed{rank}").write_text(CliRunner().invoke(cli, from_the_shell(data, out / "shell")).stdout)
+
+
+def from_the_shell(data: Path, out: Path) -> list[str]:
+    """The arguments of the command that trains the calm run."""
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    options = ["--dataset", "cifar10", "--data-dir", str(data), "--out", str(out), "--json"]
+    return ["vision", "train", *options, *settings]
 
 
 def train_twice(out: Path, data: Path, settings: dict, ports: list[int]) -> None:
@@ -103,18 +114,19 @@ def in_doubles(losses):
 def record(name: str, overrides: dict, data: Path) -> dict:
     """Of the first step: what was drawn, the losses, and the gradients."""
     losses, drawn = first_losses(name, overrides, data), {}
-    advance, networks = losses._advance_chains, losses.networks
+    advance, networks = losses.advance_chains, losses.networks
 
     class Recording:
         def draw(self, *arguments):
-            drawn["batch"] = tuple(part.double() for part in inputs.draw(*arguments))
-            return drawn["batch"]
+            rows, *parts = inputs.draw(*arguments)
+            drawn["batch"] = tuple(part.double() for part in parts)
+            return rows, *drawn["batch"]
 
     def record_chains():
         drawn["chains"] = advance()
         return drawn["chains"]
 
-    inputs, losses.inputs, losses._advance_chains = losses.inputs, Recording(), record_chains
+    inputs, losses.inputs, losses.advance_chains = losses.inputs, Recording(), record_chains
     values = losses(0)
     losses.objective(values, 0.0).backward()
     processes.average_gradients(networks)

@@ -1,1 +1,1 @@
-"""The compiled form of `core.sgld` on CPU; without it SGLD computes the same with torch, several times slower."""
+"""SGLD chains compiled for the CPU; without this folder `core.sgld` computes the same with torch, but slower."""

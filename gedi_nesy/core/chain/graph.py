@@ -1,7 +1,7 @@
 """Whole SGLD chains as one CUDA graph: Python launches them once, and not each of some thousand operations.
 
-The steps are those of `SGLD`, recorded while they run, and so are the samples. What is recorded reads the model's
-weights where they lie: they may change, but not move.
+The graph records the steps of `SGLD` while they run, so its samples are the same. It reads the model's weights where
+they lie: their values may change, but not their places in memory.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from gedi_nesy.errors import UserError
 
 Loop = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
-_WARM_UPS = 2  # cuDNN and cuBLAS choose kernels and take their memory before a recording, which could not have it
+_WARM_UPS = 2  # cuDNN and cuBLAS choose kernels and allocate memory in these runs, which a recording does not allow
 
 
 class Recording(NamedTuple):
-    """A graph, and what it reads and writes."""
+    """A recorded graph, with the tensors that it reads and writes."""
 
     graph: torch.cuda.CUDAGraph
     start: Tensor
@@ -30,14 +30,14 @@ _RECORDINGS: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], Recording]] =
 
 
 def replay_chains(loop: Loop, settings: object, model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-    """What `loop` computes, recorded at the first call for such a model, x and generator.
+    """Run `loop` by a CUDA graph, which the first call with such a model, x and generator records.
 
     Args:
-        loop: from model, x and generator to where the chains end; without a look at any value.
-        settings: of the loop; others are another recording.
-        model: as for `SGLD`; the mode that it is in is recorded too.
+        loop: from model, x and generator to where the chains end; it must not branch on any value.
+        settings: the loop's; other settings need another recording.
+        model: as for `SGLD`; the recording keeps the mode (train or eval) that it is in.
         x: on a GPU, [chains, ...].
-        generator: on the same.
+        generator: on the same GPU.
 
     Raises:
         UserError: if x is not on a GPU.
@@ -51,18 +51,18 @@ def replay_chains(loop: Loop, settings: object, model: nn.Module, x: Tensor, gen
     recording = recordings[key]
     recording.start.copy_(x)
     recording.graph.replay()
-    return recording.end.clone()  # the next replay writes there
+    return recording.end.clone()  # the next replay overwrites the tensor
 
 
 def recording_key(settings: object, model: nn.Module, x: Tensor, generator: torch.Generator) -> tuple[object, ...]:
-    """What a recording holds for: the settings, the shape of x, whose noise, and where the weights lie."""
+    """What a recording is valid for: the settings, the shape of x, the generator, and the addresses of the weights."""
     weights = tuple(part.data_ptr() for part in (*model.parameters(), *model.buffers()))
     rounding = (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
     return (settings, x.shape, x.dtype, x.device, x.stride(), id(generator), model.training, weights, rounding)
 
 
 def _record(loop: Loop, model: nn.Module, x: Tensor, generator: torch.Generator) -> Recording:
-    """Run the loop beside everything else, then record it; the generator stays where it was."""
+    """Run the loop on a stream of its own, then record it; the generator's state is put back."""
     start, state = x.clone(), generator.get_state()
     stream = torch.cuda.Stream(x.device)
     stream.wait_stream(torch.cuda.current_stream(x.device))

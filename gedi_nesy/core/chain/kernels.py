@@ -1,8 +1,8 @@
 """The compiled side of a whole SGLD chain (numba): executes a `chain.plan.Plan` on sixteen images at a time.
 
 Sixteen images lie side by side in a vector register, so that a convolution is one fused multiply-add for each weight
-and pixel, with its sums in registers, and all that sixteen images need stays in the cache from step to step.
-The code is kept in numba's cache folder where there is one to write to, and compiled anew in each process otherwise.
+and pixel, with its sums in registers, and the memory of sixteen images stays in the cache from step to step.
+numba keeps the compiled code in its cache folder; without a folder that it can write to, each process compiles anew.
 """
 
 from collections.abc import Callable
@@ -34,10 +34,11 @@ _FLOAT, _VECTOR = ir.FloatType(), ir.VectorType(ir.FloatType(), LANES)
 _CELL = 4 * LANES  # bytes
 
 
-def _compiled(function: Callable[..., None]) -> Any:
+def compiled(function: Callable[..., None]) -> Any:
+    """The function as machine code, kept on disk for other processes where there is a folder for it."""
     try:
         return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba found no folder for its cache
+    except RuntimeError:  # numba has no folder for its cache
         return njit(nogil=True)(function)
 
 
@@ -135,7 +136,7 @@ def _route(builder: Any, a: Any, b: Any, c: Any, d: Any, gradient: Any) -> list[
 
 
 def _exponential(builder: Any, x: Any) -> Any:
-    """exp(x) for x in [-80, 80], to a few units in the last place: 2^n times a polynomial for what is left of x."""
+    """exp(x) for x in [-80, 80], to a few units in the last place: 2^n times a polynomial of the remainder."""
 
     def constant(number: float) -> Any:
         return _VECTOR([number] * LANES)
@@ -178,7 +179,7 @@ _maximum = _cellwise(4, lambda builder, a, b, c, d: [_larger(builder, _larger(bu
 _backward_maximum = _cellwise(5, _route)
 
 
-@_compiled
+@compiled
 def _convolve(op: Any, memory: Any, offsets: Any, weights: Any) -> None:
     step, shape = op.height * op.width, (op.tile_channels, op.tile_pixels)
     for block in range(op.channels // op.tile_channels):
@@ -212,7 +213,7 @@ def _convolve(op: Any, memory: Any, offsets: Any, weights: Any) -> None:
                     _tile_1x1(source, offset, taps, weight, bias, target, step)
 
 
-@_compiled
+@compiled
 def _pool(op: Any, memory: Any, back: bool) -> None:
     """Pools of 2 x 2 cells; back, their gradients."""
     below = _CELL * 2 * op.width
@@ -232,7 +233,7 @@ def _pool(op: Any, memory: Any, back: bool) -> None:
                 _maximum((a, a + _CELL, a + below, a + below + _CELL, target))
 
 
-@_compiled
+@compiled
 def _relu(op: Any, memory: Any, back: bool) -> None:
     for cell in range(op.channels * op.height * op.width):
         value, gradient = memory + _CELL * (op.source + cell), memory + _CELL * (op.gradient + cell)
@@ -242,7 +243,7 @@ def _relu(op: Any, memory: Any, back: bool) -> None:
             _clip((value, value))
 
 
-@_compiled
+@compiled
 def _activate(op: Any, memory: Any, back: bool) -> None:
     """SiLU in place, its derivative beside it; back, the gradient times the derivative."""
     for cell in range(op.channels * op.height * op.width):
@@ -255,7 +256,7 @@ def _activate(op: Any, memory: Any, back: bool) -> None:
             _silu((value, value, slope))
 
 
-@_compiled
+@compiled
 def _split(op: Any, memory: Any, back: bool) -> None:
     """[channels, rows, columns] to [channels, 2, 2, rows / 2, columns / 2], even ones before odd ones; or back."""
     size = op.height * op.width
@@ -268,7 +269,7 @@ def _split(op: Any, memory: Any, back: bool) -> None:
                 _copy((memory + _CELL * (op.source + source), memory + _CELL * (op.target + target)))
 
 
-@_compiled
+@compiled
 def _spread(op: Any, memory: Any) -> None:
     """Copy rows of cells, `margin` cells before each of them."""
     for row in range(op.channels * op.height):
@@ -278,7 +279,7 @@ def _spread(op: Any, memory: Any) -> None:
             _copy((source + _CELL * column, target + _CELL * column))
 
 
-@_compiled
+@compiled
 def _softmax(op: Any, memory: Any) -> None:
     for lane in range(LANES):
         largest = memory[op.source, lane]
@@ -292,7 +293,7 @@ def _softmax(op: Any, memory: Any) -> None:
             memory[op.target + c, lane] /= total
 
 
-@_compiled
+@compiled
 def advance(
     operations: Any,
     offsets: Any,

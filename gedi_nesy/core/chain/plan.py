@@ -46,7 +46,7 @@ TILES = ((6, 4), (4, 4), (2, 4), (1, 7), (8, 1), (4, 1), (2, 1), (1, 1))  # best
 class Plan:
     """What `kernels.advance` reads; the input lies at cell 0 and its gradient right behind it.
 
-    It holds no weights, only where among the model's parameters each of them stands, and so outlives a training step.
+    A plan holds no weights but their places among the model's parameters, so it outlives a training step.
     """
 
     operations: np.ndarray  # of OPERATION
@@ -144,29 +144,14 @@ class _Planner:
 
     def add(self, layer: nn.Module, following: nn.Module | None) -> None:
         if isinstance(layer, nn.Conv2d) and not self.flat:
-            settings = (layer.dilation, layer.padding, layer.groups)
-            if settings != ((1, 1), (0, 0), 1) or layer.kernel_size[0] != layer.kernel_size[1]:
-                raise _unknown(layer, "A Conv2d must have a square kernel, no padding, and stride 1 or 2.")
-            weight, bias = self._places(layer)
-            if layer.stride != (1, 1):
-                weight = self._split(layer, weight)
-            self._convolution(weight, bias, in_place=isinstance(following, nn.MaxPool2d))
+            self._conv2d(layer, in_place=isinstance(following, nn.MaxPool2d))
         elif isinstance(layer, nn.Linear) and self.flat:
             weight, bias = self._places(layer)
             self._convolution(weight[:, :, None, None], bias, in_place=False)
         elif isinstance(layer, nn.MaxPool2d) and not self.flat:
             self._pool(layer)
-        elif isinstance(layer, nn.ReLU):
-            channels, height, width = self.value.shape
-            cells = {"channels": channels, "height": height, "width": width, "source": self.value.at}
-            self.forward.append({"kind": RELU, **cells, "target": self.value.at})
-            self.backward.append({"kind": RELU_BACK, **cells, "gradient": self.value.gradient})
-        elif isinstance(layer, nn.SiLU):
-            channels, height, width = self.value.shape
-            slope = self._allocate(channels * height * width)
-            cells = {"channels": channels, "height": height, "width": width, "slope": slope}
-            self.forward.append({"kind": SILU, **cells, "target": self.value.at})
-            self.backward.append({"kind": SILU_BACK, **cells, "gradient": self.value.gradient})
+        elif isinstance(layer, nn.ReLU | nn.SiLU):
+            self._activation(layer)
         elif isinstance(layer, nn.Flatten):
             channels, height, width = self.value.shape
             self.value = _Value((channels * height * width, 1, 1), self.value.at, self.value.gradient)
@@ -175,6 +160,25 @@ class _Planner:
             raise _unknown(
                 layer, "It knows Conv2d, MaxPool2d(2), ReLU and SiLU on images, then Flatten, Linear, ReLU and SiLU."
             )
+
+    def _conv2d(self, layer: nn.Conv2d, in_place: bool) -> None:
+        settings = (layer.dilation, layer.padding, layer.groups)
+        if settings != ((1, 1), (0, 0), 1) or layer.kernel_size[0] != layer.kernel_size[1]:
+            raise _unknown(layer, "A Conv2d must have a square kernel, no padding, and stride 1 or 2.")
+        weight, bias = self._places(layer)
+        if layer.stride != (1, 1):
+            weight = self._split(layer, weight)
+        self._convolution(weight, bias, in_place)
+
+    def _activation(self, layer: nn.ReLU | nn.SiLU) -> None:
+        channels, height, width = self.value.shape
+        cells = {"channels": channels, "height": height, "width": width}
+        if isinstance(layer, nn.ReLU):
+            cells["source"], kinds = self.value.at, (RELU, RELU_BACK)
+        else:
+            cells["slope"], kinds = self._allocate(channels * height * width), (SILU, SILU_BACK)
+        self.forward.append({"kind": kinds[0], **cells, "target": self.value.at})
+        self.backward.append({"kind": kinds[1], **cells, "gradient": self.value.gradient})
 
     def _places(self, layer: nn.Conv2d | nn.Linear) -> tuple[Tensor, Tensor]:
         """Where the layer's weight and bias stand; a bias that is not there is 0."""
@@ -222,7 +226,7 @@ class _Planner:
         return halves.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
 
     def _convolution(self, weight: Tensor, bias: Tensor, in_place: bool) -> None:
-        """Convolve; back, that of its gradient with the turned kernel. In place, the gradient replaces the value."""
+        """Convolve; back, convolve the gradient with the turned kernel. In place, the gradient replaces the value."""
         outputs, inputs, side, _ = weight.shape
         channels, height, width = self.value.shape
         if inputs != channels or min(height, width) < side:

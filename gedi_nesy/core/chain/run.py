@@ -21,7 +21,7 @@ _PLANS: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Plan]] = WeakKeyDicti
 
 
 def run_chains(model: nn.Module, x: Tensor, generator: torch.Generator, settings: "SGLD") -> Tensor:
-    """What `SGLD` computes step by step, with the same noise: equal up to rounding, on any number of threads.
+    """Compute with the same noise what `SGLD` computes step by step: equal up to rounding, on any number of threads.
 
     Args:
         model: an nn.Sequential of the layers that `chain.plan` knows, or a module whose `as_sequential()` is one.

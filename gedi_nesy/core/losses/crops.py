@@ -14,8 +14,8 @@ def crops_loss(log_probs: Tensor) -> Tensor:
         log_probs: log p(y|x_v) of the views of each image, shape [..., views, batch, classes].
 
     Returns:
-        Shape [...], in nats; its optimum is that of L_INV, 0, where predictions are certain and the same for all views.
-        With one view it is the mean entropy of a prediction.
+        Shape [...], in nats; its optimum is 0, as L_INV's, where predictions are certain and the same for all views.
+        With one view the loss is the mean entropy of a prediction.
     """
     mean = log_probs.logsumexp(-3, keepdim=True) - math.log(log_probs.shape[-3])
     return invariance_loss(mean.expand_as(log_probs), log_probs).mean(-1)

@@ -6,7 +6,7 @@ from gedi_nesy.core.energy import energy
 
 
 def generative_loss(data_logits: Tensor, sample_logits: Tensor) -> Tensor:
-    """Difference of mean energies, whose gradient is that of the negative log-likelihood -E[log p(x)].
+    """Difference of mean energies, which has the gradient of the negative log-likelihood -E[log p(x)].
 
     The samples come from SGLD chains and are constants: no gradient flows into the chain that made them.
 

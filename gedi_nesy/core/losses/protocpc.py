@@ -19,7 +19,7 @@ def protocpc_loss(
 
     Args:
         scores: cosines of one view's normalised features and the prototypes, shape [..., batch, prototypes].
-        view_scores: the same of another view of the same images.
+        view_scores: the same for another view of these images.
         temperature: of the predictions.
         teacher_temperature: of the codes, lower so that they are sharper.
 

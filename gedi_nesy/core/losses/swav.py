@@ -13,7 +13,7 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     Args:
         scores: cosines of normalised features and prototypes, shape [..., batch, prototypes].
         epsilon: weight of the codes' entropy; the smaller, the more certain they are.
-        iterations: how often the shares of the prototypes and then those of the images are made equal.
+        iterations: how often first the prototypes' shares and then the images' are made equal.
 
     Returns:
         Shape [..., batch, prototypes]; each image's code sums to 1. No gradient flows into it.
@@ -34,10 +34,10 @@ def swav_loss(
 
     Args:
         scores: cosines of one view's normalised features and the prototypes, shape [..., batch, prototypes].
-        view_scores: the same of another view of the same images.
+        view_scores: the same for another view of these images.
         temperature: p(y|x) = softmax(scores / temperature).
-        epsilon: as the next those of `sinkhorn`.
-        iterations: of Sinkhorn-Knopp.
+        epsilon: as for `sinkhorn`.
+        iterations: as for `sinkhorn`.
 
     Returns:
         Shape [...], in nats. It is never below the codes' entropy, and invariant under renaming the prototypes.

@@ -1,4 +1,4 @@
-"""One comparison, whatever the track: what it refuses, how a cell is trained, and what is recorded in the end."""
+"""A comparison of either track: the settings it refuses, the training of a cell, and the record of all outcomes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +59,7 @@ def run_comparison(
         out: a folder with a run folder for each cell.
         train: trains a cell in its folder.
         read_config: gives the complete TOML of a run's config.toml.
-        record: writes what the outcomes come to, and returns it.
+        record: writes a summary of the outcomes, and returns it.
         how: `jobs`, `cluster` and `watch` of `scheduler.run_cells`.
 
     Raises:

@@ -25,11 +25,11 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a comparison stands.
+    """The progress of a comparison.
 
     Attributes:
         outcome: the cell that has just ended, or None at the start.
-        done: cells that are finished or failed, the ones kept from before too.
+        done: cells that are finished or failed, in this call or an earlier one.
         total: cells of the comparison.
         seconds_left: an estimate from the cells finished so far; None before there is one.
     """
@@ -64,10 +64,10 @@ def run_cells(
         watch: told once at the start, and after every cell.
 
     Returns:
-        The outcome of each cell. One that failed does not stop the rest, and is tried again by the next call. Once a
-        process here was killed, what is not finished goes on one cell at a time, each in a new process, so that a cell
-        whose process is killed again has failed and the others finish. On a cluster a cell has failed when so many of
-        its workers died as the scheduler's setting `distributed.scheduler.allowed-failures` says, and one more.
+        The outcome of each cell. A failed cell does not stop the rest, and the next call tries it again. Once a process
+        here was killed, the other cells go on one at a time, each in a new process; a cell whose process is killed
+        again has failed, and the rest finishes. On a cluster a cell has failed when more of its workers died than the
+        scheduler's setting `distributed.scheduler.allowed-failures` allows.
 
     Raises:
         UserError: if the folder can't be written or holds the same cells with other settings, or the scheduler is lost.
@@ -104,7 +104,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _check_settings(cells: Sequence[Cell], out: Path, read_config: ReadConfig) -> None:
-    """Refuse to take a run for a cell that has other settings."""
+    """Refuse a run folder whose settings are not the cell's."""
     for cell in cells:
         config = out / cell.name / "config.toml"
         changed = changed_settings(read_config(config), cell.config) if config.is_file() else {}
@@ -123,7 +123,7 @@ def changed_settings(old: str, new: str) -> dict[str, tuple[Any, Any]]:
 
 
 def _progress(outcome: Outcome | None, outcomes: Iterable[Outcome], workers: int) -> Progress:
-    """The time left is what cells of the same kind took, or where there is none yet, what cells take on average."""
+    """Estimate the time left by finished cells of the same kind, or by the average of all where there is none yet."""
     outcomes = list(outcomes)
     took: dict[tuple[str, int | str], list[float]] = {}
     for done in outcomes:

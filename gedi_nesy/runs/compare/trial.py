@@ -1,4 +1,4 @@
-"""A cell of a comparison: one run, what becomes of it, and how a failure is written down."""
+"""A cell of a comparison: one run, its outcome, and the record of a failure."""
 
 import traceback
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ Train = Callable[[Cell, Path], object]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: its figures, or the sentence it failed with, or neither while it is not finished."""
+    """The outcome of a cell: its figures, or the sentence it failed with, or neither while it is not finished."""
 
     cell: Cell
     summary: Mapping[str, Any] | None = None
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def read_outcome(cell: Cell, out: Path) -> Outcome:
-    """What has become of a cell so far, read from the folder of the comparison."""
+    """The outcome of a cell so far, read from the folder of the comparison."""
     folder, failure = RunFolder(out / cell.name), _failure_file(cell, out)
     if folder.has(cell.result):
         try:
@@ -68,7 +68,7 @@ def read_outcome(cell: Cell, out: Path) -> Outcome:
 
 
 def train_cell(cell: Cell, out: Path, train: Train) -> Outcome:
-    """Train a cell in this process; whatever goes wrong with it is written down beside its folder."""
+    """Train a cell in this process; a failure is written down beside its folder."""
     failure = _failure_file(cell, out)
     failure.unlink(missing_ok=True)
     try:
@@ -83,7 +83,7 @@ def train_cell(cell: Cell, out: Path, train: Train) -> Outcome:
 
 
 def note_killed(cell: Cell, out: Path) -> Outcome:
-    """Write down that a cell failed since its process was killed, which could not do so itself."""
+    """Write down that a cell failed because its process was killed, which could not do so itself."""
     if read_outcome(cell, out).is_open:  # else it had just ended
         write_atomically(_failure_file(cell, out), f"{KILLED}\n".encode())
     return read_outcome(cell, out)

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 STOPPED = 75  # exit status of a process whose run was asked to stop
-Outcomes = Generator[Outcome, None, None]  # to be closed by whoever leaves before its end
+Outcomes = Generator[Outcome, None, None]  # whoever leaves before its end must close it
 TrainAll = Callable[[Sequence[Cell], Path, Train], Outcomes]
 
 
 @contextlib.contextmanager
 def workers(jobs: int | None, cluster: str | None) -> Iterator[tuple[int, TrainAll]]:
-    """How many cells are trained at a time, and what trains them: processes of one thread here, or a Dask cluster."""
+    """How many cells train at a time, and who trains them: processes of one thread here, or a Dask cluster."""
     if cluster is None:
         jobs = jobs or joblib.cpu_count()
         yield jobs, _train_in_turn if jobs == 1 else partial(_train_here, jobs)
@@ -65,10 +65,10 @@ def _train_in_turn(cells: Sequence[Cell], out: Path, train: Train) -> Outcomes:
 
 
 def _train_here(jobs: int, cells: Sequence[Cell], out: Path, train: Train) -> Outcomes:
-    """Train each cell in a process of its own, after one was killed one at a time; the outcomes in their order.
+    """Train each cell in a process of its own, one at a time once a process was killed; the outcomes in their order.
 
-    Which process the system kills for lack of memory does not say which cell took it: all that were running are tried
-    again, and one that is killed alone has failed.
+    The process that the system kills for lack of memory need not be the one that took it: all cells that were running
+    are tried again, and a cell that is killed alone has failed.
     """
     waiting, running = list(cells), dict[Cell, SpawnProcess]()
     try:
@@ -100,13 +100,13 @@ def _start(cell: Cell, out: Path, train: Train) -> SpawnProcess:
 
 
 def _train_and_exit(cell: Cell, out: Path, train: Train) -> None:
-    """What a process does; it ends with its parent, however that ends."""
+    """Train a cell in this process, which ends with its parent, however the parent ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         train_cell(cell, out, train)
     except KeyboardInterrupt:
         sys.exit(STOPPED)
-    except OSError:  # it could not even write down that it failed
+    except OSError:  # the failure could not even be written down
         sys.exit(1)
 
 

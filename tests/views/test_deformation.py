@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional as F
 
-from gedi_nesy.nesy.deformation import affinity, deformation_distance, normalise_shape
+from gedi_nesy.views.deformation import affinity, deformation_distance, normalise_shape
 
 
 def bar(slant=0.0, down=0, right=0, size=28):

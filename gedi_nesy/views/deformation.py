@@ -52,8 +52,8 @@ def normalise_shape(images: Tensor) -> Tensor:
 def deformation_distance(images: Tensor, reach: int = 2) -> Tensor:
     """The distance between every two images when each pixel may be matched with one nearby.
 
-    At each place the gradients of a small patch are compared with those of every patch of the other image that is at
-    most `reach` pixels away in each direction; the least squared difference counts. The sum over places is made
+    At each place the gradients of a small patch are compared with every patch of the other image that is at most
+    `reach` pixels away in each direction; the least squared difference counts. The sum over places is made
     symmetric by the mean of both directions.
 
     Args:
@@ -105,14 +105,14 @@ def _gradient_patches(images: Tensor) -> Tensor:
 def affinity(distances: Tensor, neighbours: int, same: float, repulsion: float) -> Tensor:
     """How much two images want to share a symbol: above 0 for near ones, below for far ones.
 
-    A distance is measured in those of the two images' neighbours (Zelnik-Manor & Perona 2004), so that a sprawling
-    class counts like a tight one.
+    The unit of a distance is the two images' distances to a neighbour each (Zelnik-Manor & Perona 2004), so that a
+    sprawling class counts like a tight one.
 
     Args:
         distances: [images, images], symmetric.
         neighbours: the number of the neighbour whose distance is an image's unit.
         same: the share of pairs that attract; about the share of pairs with one symbol.
-        repulsion: the affinity of the farthest pairs is no lower than minus this, in standard deviations of the pairs.
+        repulsion: minus the least affinity, for the farthest pairs, in standard deviations of the pairs.
 
     Returns:
         [images, images], with 0 on the diagonal.
@@ -122,7 +122,7 @@ def affinity(distances: Tensor, neighbours: int, same: float, repulsion: float) 
     """
     n = len(distances)
     if n <= neighbours:
-        raise ValueError(f"The affinity of {n} images needs fewer than {n} neighbours, found {neighbours}.")
+        raise ValueError(f"The affinity of {n} images needs fewer than {n} neighbours, not {neighbours}.")
     unit = distances.sort(1).values[:, neighbours]  # the first is the image itself
     scaled = distances / (unit.unsqueeze(1) * unit).sqrt().clamp_min(1e-12)
     row, column = torch.triu_indices(n, n, 1)

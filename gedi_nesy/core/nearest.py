@@ -1,0 +1,19 @@
+"""The nearest example of some data, by Euclidean distance."""
+
+import torch
+from torch import Tensor
+
+
+def nearest(x: Tensor, data: Tensor, itself: bool = False) -> tuple[Tensor, Tensor]:
+    """The distance of each x to the nearest of the data, [n], and that one's row, int64 [n].
+
+    Args:
+        x: [n, ...].
+        data: [m, ...].
+        itself: x is the beginning of the data, and of each another one is asked for.
+    """
+    distances = torch.cdist(x.flatten(1), data.flatten(1))
+    if itself:
+        distances[torch.arange(len(x)), torch.arange(len(x))] = torch.inf
+    found = distances.min(1)
+    return found.values, found.indices
