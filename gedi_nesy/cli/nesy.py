@@ -83,9 +83,10 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
     "--data", help="Your own examples: a CSV table with a column for each variable of the query, or an .npz file."
 )
 @click.option("--features", help="An .npz file of vectors that say which images are alike, or that are the inputs.")
+@click.option("--features-from", type=FOLDER, help="A vision run on images, whose encoder makes these features.")
 @click.option("--labels", help="A CSV table with columns image and symbol: a few labels that settle what is meant.")
-@click.option("--size", type=Size(), help="Side, or HEIGHTxWIDTH, to which a table's images are resized.")
-@click.option("--channels", type=click.Choice(["1", "3"]), help="A table's images become grey, 1, or colour, 3.")
+@click.option("--size", type=Size(), help="Side, or HEIGHTxWIDTH, to which images are resized.")
+@click.option("--channels", type=click.Choice(["1", "3"]), help="Images become grey, 1, or colour, 3.")
 @click.option(
     "--network",
     "networks",
@@ -163,15 +164,24 @@ def _read_networks(texts: Sequence[str]) -> str | dict[str, str]:
     return texts[0]
 
 
+def _make_features(run: Path, overrides: dict[str, Any], shared: dict[str, Any]) -> str:
+    from gedi_nesy.cli.features_from import write_features
+
+    shared["notify"](f"The images are matched by the features of {run}.")
+    return str(write_features(run, overrides.get("data"), overrides.get("dataset"), shared["data_dir"]))
+
+
 def _start(options: dict[str, Any], shared: dict[str, Any]) -> Run:
     from gedi_nesy.nesy.train import train as train_run
 
-    names = ("method", "recipe", "quick", "out", "settings", "networks")
-    method, recipe, quick, out, settings, networks = (options.pop(name) for name in names)
+    names = ("method", "recipe", "quick", "out", "settings", "networks", "features_from")
+    method, recipe, quick, out, settings, networks, features_from = (options.pop(name) for name in names)
     recipe = QUICK if quick else recipe
     overrides = {key: value for key, value in options.items() if value not in (None, ())}
     if "channels" in overrides:
         overrides["channels"] = int(overrides["channels"])
+    if features_from:
+        overrides["features"] = _make_features(features_from, overrides, shared)
     if networks:
         overrides["network"] = _read_networks(networks)
     if "epochs" in overrides:

@@ -150,8 +150,14 @@ def refuse_other_settings(ctx: click.Context) -> None:
 
 def refuse_pairs(ctx: click.Context) -> None:
     """Refuse two options of which one would silently win over the other."""
-    pairs = ({"--recipe", "--method"}, {"--recipe", "--published"}, {"--data", "--examples"}, {"--data", "--dataset"})
-    for pair in (*pairs, {"--quick", "--recipe"}, {"--quick", "--method"}, {"--data", "--support"}):
+    recipes = [{"--recipe", "--method"}, {"--recipe", "--published"}, {"--quick", "--recipe"}, {"--quick", "--method"}]
+    data = [
+        {"--data", "--examples"},
+        {"--data", "--dataset"},
+        {"--data", "--support"},
+        {"--features", "--features-from"},
+    ]
+    for pair in recipes + data:
         if pair <= _given(ctx):
             raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
 

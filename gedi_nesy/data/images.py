@@ -1,11 +1,16 @@
 """An image data set in memory: all its images and labels, as tensors on one device."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gedi_nesy.errors import UserError
+
+CHUNK = 1000  # images that are resized at a time
+GREY = (0.299, 0.587, 0.114)  # red, green and blue in a grey level, as in PIL (ITU-R 601)
 
 
 class DataUnavailable(UserError):
@@ -42,10 +47,41 @@ class Images:
         train, test, classes = len(self.x_train), len(self.x_test), len(self.classes)
         return f"Images({self.name}: {train:,} train, {test:,} test, {shape}, {classes} classes)"
 
+    def at(self, size: tuple[int, int] | None, channels: int | None) -> "Images":
+        """The same images resized to (height, width), and grey, 1, or in colour, 3; None leaves either as it is.
+
+        Raises:
+            UserError: these are vectors.
+        """
+        if not size and not channels:
+            return self
+        if self.x_train.ndim != 4:
+            raise UserError(f"{self.name} holds vectors, which have no size or colour; leave out --size and --channels")
+        change = partial(_change, size=size, channels=channels)
+        return replace(self, x_train=change(self.x_train), x_test=change(self.x_test))
+
     def to(self, device: torch.device | str) -> "Images":
         """The same images with every tensor on `device`."""
         names = ("x_train", "y_train", "x_test", "y_test")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+
+def _change(x: Tensor, size: tuple[int, int] | None, channels: int | None) -> Tensor:
+    """Images, uint8 [n, C, H, W], at another size or with other channels."""
+    return torch.cat([_change_few(some, size, channels) for some in x.split(CHUNK)])
+
+
+def _change_few(x: Tensor, size: tuple[int, int] | None, channels: int | None) -> Tensor:
+    if channels and channels != x.shape[1]:
+        x = x.expand(-1, 3, -1, -1) if channels == 3 else _grey(x)
+    if size and tuple(x.shape[2:]) != size:
+        x = F.interpolate(x.float(), size, mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+    return x
+
+
+def _grey(x: Tensor) -> Tensor:
+    """Colour images, uint8 [n, 3, H, W], as grey ones, [n, 1, H, W]."""
+    return torch.tensordot(x.float(), torch.tensor(GREY), ([1], [0])).unsqueeze(1).round().byte()
 
 
 def _check_split(name: str, split: str, x: Tensor, y: Tensor, classes: int) -> None:

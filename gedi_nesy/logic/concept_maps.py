@@ -9,13 +9,14 @@ one is coNP-complete, and counting them is #P-complete, so the search has a budg
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import factorial, prod
 
 import numpy as np
 import torch
 
+from gedi_nesy.logic.fewest_labels import fewest_labels
 from gedi_nesy.logic.ground import Value
 from gedi_nesy.logic.renaming import SAME, Map, Renamings, Symbol
 from gedi_nesy.logic.solutions import Row
@@ -37,6 +38,8 @@ class ConceptMaps:
         examples: some of them, the balanced ones first: for each network, symbol to symbol; the identity left out.
         confused: for each network the sets of symbols that the rule and balanced marginals can't tell apart; where
             "balanced" is a lower bound, the sets known so far.
+        labels: for each network the fewest symbols of which one labelled input each leaves a single bijective or
+            balanced map; where these are lower bounds, of those known so far.
     """
 
     total: int
@@ -45,6 +48,7 @@ class ConceptMaps:
     bounds: tuple[str, ...]
     examples: tuple[dict[str, dict[Value, Value]], ...]
     confused: dict[str, tuple[tuple[Value, ...], ...]]
+    labels: dict[str, tuple[Value, ...]] = field(default_factory=dict)
 
     @property
     def exact(self) -> bool:
@@ -128,6 +132,7 @@ class _Tally:
 
     def __init__(self, swaps: list[Map], alike: _Groups) -> None:
         self.alike, self.confused, self.kept = alike, _Groups(alike), list(swaps)
+        self.apart = list(swaps)  # maps that keep symbols apart, or as common
         self.counts: dict[str, int] = {}
         self.bounds: list[str] = []
 
@@ -137,6 +142,7 @@ class _Tally:
         for number, found in enumerate(search.maps()):
             count += self.alike.orderings(found)
             self.kept += [found] if number < KEPT else []
+            self.apart += [found] if number < KEPT and kind != "total" else []
             if kind == "balanced":
                 for (network, source), target in found.items():
                     self.confused.join((network, source), (network, target))
@@ -154,8 +160,9 @@ class _Tally:
         others = [found for found in different if any(s[1] != t for s, t in found.items())]
         examples = tuple(_named(found, renamings) for found in others[:SHOWN])
         confused = _confused(self.confused, renamings)
+        labels = _of_networks(fewest_labels(self.apart, self.alike.sets()), renamings)
         most = max(counts.values())
-        return ConceptMaps(most, counts["bijective"], counts["balanced"], tuple(bounds), examples, confused)
+        return ConceptMaps(most, counts["bijective"], counts["balanced"], tuple(bounds), examples, confused, labels)
 
 
 def _swaps(renamings: Renamings, deadline: float) -> tuple[list[Map], _Groups]:
@@ -202,6 +209,14 @@ def _confused(groups: _Groups, renamings: Renamings) -> dict[str, tuple[tuple[Va
     for members in sorted(map(sorted, groups.sets())):
         network = members[0][0]
         named[network] = (*named.get(network, ()), tuple(renamings.domains[network][i] for _, i in members))
+    return named
+
+
+def _of_networks(symbols: Iterable[Symbol], renamings: Renamings) -> dict[str, tuple[Value, ...]]:
+    """Symbols as values, by network."""
+    named: dict[str, tuple[Value, ...]] = {}
+    for network, value in symbols:
+        named[network] = (*named.get(network, ()), renamings.domains[network][value])
     return named
 
 

@@ -14,9 +14,9 @@ from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.support import Support
 
-# Matching, tuning seeds: wrong symbols led all others by 0.08 at most (20 and 30 examples), right ones by 0.06 to 0.23
-# with 30 examples, so that some go without a certificate, and by 0.16 and more with 100.
-MARGIN = 0.1
+# Matching, tuning seeds: wrong symbols led all others by 0.03 at most (20 examples), right ones by 0.01 to 0.05 of 20
+# examples and by 0.02 to 0.07 of 30, so that some go without a certificate, and by 0.05 and more of 100.
+MARGIN = 0.04
 SECONDS = 3.0  # for the search for a second reading of the rule
 
 
@@ -27,6 +27,7 @@ def certificate(
     readings: int | None,
     energies: Mapping[str, EnergyCheck],
     seen: int | None = 1,
+    separation: float = 0.0,
 ) -> dict[str, Any]:
     """The triad diagnosis of each network, and whether the search for symbols had one clear result, and could have one.
 
@@ -37,7 +38,8 @@ def certificate(
     single reading, and matching had a clear result or, without matching, another restart agrees with the chosen one.
     Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only a
     clear lead of matching will do. `failures` names the reasons for doubt. A single restart is neither a reason for
-    doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason.
+    doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason, and
+    so are matched symbols that likeness separates by less than `separation`.
     """
     failures = sorted({failure for diagnosis in diagnoses.values() for failure in diagnosis.failures})
     failures += sorted({failure for check in energies.values() for failure in check.failures})
@@ -51,6 +53,8 @@ def certificate(
         )
     support = selection.support if selection else None
     failures += _unclear(matched, selection)
+    if matched and matched.separation is not None and max(matched.separation, 0.0) < separation:
+        failures.append(f"{matched.likeness} that hardly separate the symbols")
     return {
         "certified": not failures and bool(matched or support is not None),
         "failures": failures,

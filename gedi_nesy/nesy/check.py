@@ -116,4 +116,5 @@ def _concept_maps(maps: ConceptMaps) -> dict[str, Any]:
             network: [[str(symbol) for symbol in group] for group in groups]
             for network, groups in maps.confused.items()
         },
+        "settled_by_labels": {network: [str(symbol) for symbol in labels] for network, labels in maps.labels.items()},
     }

@@ -20,11 +20,24 @@ def explain(maps: ConceptMaps) -> list[str]:
         return [
             alone,
             f"So training also asks each symbol to occur as often as the rule's solutions have it: {settled}.",
+            *_labels(maps),
         ]
     return [
         f"{alone} That each symbol must occur as often as in the rule's solutions does not settle it, either.",
         *_confused(maps),
+        *_labels(maps),
     ]
+
+
+def _labels(maps: ConceptMaps) -> list[str]:
+    """Which labels would settle it, the fewest."""
+    if not maps.labels:
+        return []
+    number = sum(map(len, maps.labels.values()))
+    one = [f"{', '.join(map(str, symbols))} of {network}" for network, symbols in maps.labels.items()]
+    least = "at least " * bool({"balanced", "bijective"} & set(maps.bounds))
+    many = "one labelled image, of" if number == 1 else f"{least}{number} labelled images, one each of"
+    return [f"{many.capitalize()} {_and(one)}, would settle it (--labels)."]
 
 
 def _confused(maps: ConceptMaps) -> list[str]:
@@ -34,12 +47,11 @@ def _confused(maps: ConceptMaps) -> list[str]:
     named = "; ".join(f"{network}: {_join(group)}" for network, group in groups)
     if not groups:
         return ["Ask with a larger --seconds which symbols it leaves open."]
-    first = groups[0][1][0]
     return [
         f"These it can't tell apart{known}: {named}. Images of the same symbol still come together, but which name a "
         "group gets is chance.",
-        "To settle it, say something about them that is true of one only: a further condition in the rule, or "
-        f"examples in which an image is known to show {first}.",
+        "To settle it, say something about them that is true of one only: a further condition in the rule, or a "
+        "second query.",
     ]
 
 
@@ -65,6 +77,10 @@ def _join(symbols: Sequence[Value]) -> str:
     texts = [str(symbol) for symbol in symbols]
     if len(texts) > FEW:
         texts = [*texts[:3], "...", texts[-1]]
+    return _and(texts)
+
+
+def _and(texts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
 
 

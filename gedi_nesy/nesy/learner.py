@@ -114,7 +114,7 @@ class Learner:
         if student and before:
             best = self._choose_teacher(candidates_of(before))
         elif self.recipe.matching and self.matched is None:
-            self._match()
+            self.search()
         model = self._new_candidates(phase, None if student else before)
         for own in model.own_rules:
             own.load_state_dict(best or self.constraint.state_dict())
@@ -166,14 +166,15 @@ class Learner:
         self.matched = Matched(**search["matching"]) if search["matching"] else None
         self.selection = Selection(**search["restarts"]) if search["restarts"] else None
 
-    def _match(self) -> None:
-        """The first teacher: the images' shapes."""
+    def search(self) -> Matched:
+        """Match the inputs by their likeness: the first teacher."""
         self.tell("matching", 0, 0)
 
         def swept(sweep: int, sweeps: int) -> None:
             self.tell("matching", sweep, sweeps)
 
         self.matched, self.targets = match(self.constraint, self.loader, self.recipe, swept, labels=self.labels)
+        return self.matched
 
     def _choose_teacher(self, restarts: Candidates) -> Mapping[str, Any]:
         """The student's teacher: the restarts that the best one agrees with.

@@ -137,6 +137,7 @@ class Matching(Settings):
     sweeps: PositiveInt
     neighbours: PositiveInt
     repulsion: PositiveFloat
+    separation: Probability = 0.0  # the least that the symbols found must have (`Matched.separation`), of three images
 
 
 class Recipe(recipe.RunRecipe):
@@ -153,8 +154,8 @@ class Recipe(recipe.RunRecipe):
     data: str | None = None
     examples: PositiveInt = DEFAULT_EXAMPLES
     each_once: bool = False  # the data set is shuffled and cut: each image is in one example at most (`nesy.cut`)
-    size: tuple[PositiveInt, PositiveInt] | None = None  # height and width that a table's images are resized to
-    channels: Literal[1, 3] | None = None  # a table's images become grey or colour
+    size: tuple[PositiveInt, PositiveInt] | None = None  # height and width that images are resized to
+    channels: Literal[1, 3] | None = None  # images become grey or colour
     features: str | None = None  # a file of vectors: which inputs are alike, or the inputs themselves (`nesy.table`)
     labels: str | None = None  # a file of a few labelled images (`nesy.labels`)
     network: str | dict[str, str] | None = None  # of all stages, or for some of the rule's networks, by their names
@@ -168,6 +169,7 @@ class Recipe(recipe.RunRecipe):
     agreement: Probability = 0.8
     sampler: Sampler | None = None
     matching: Matching | None = None
+    unmatched: Probability | None = None  # the separation of symbols that were matched before restarts took their place
     train: Stage
     student: Stage | None = None
 

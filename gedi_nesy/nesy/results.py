@@ -11,6 +11,7 @@ from gedi_nesy.nesy.energies import check_energies
 from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_to_rule
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.learner import Learner, candidates_of
+from gedi_nesy.nesy.matching import least_separation
 from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import row_figures
@@ -63,10 +64,12 @@ class Results:
         energies = check_energies(run.networks, learner.loader, self.recipe)
         support = predicted_support(run.networks, run.constraint, learner.loader)
         seen = readings_seen(learner.constraint, support, learner.labels)
+        matching = self.recipe.matching
+        least = least_separation(matching, learner.constraint) if matching else 0.0
         learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
         return {
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, seen),
+            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, seen, least),
             **learner.findings(),
             "familiarity": familiarity_quantiles(run, learner.loader),
             **({"returns": returns} if returns else {}),
@@ -86,6 +89,7 @@ class Results:
             "examples": self.recipe.examples,
             "images_reused": self.learner.loader.examples.reused,
             "seed": self.recipe.seed,
+            **({} if self.recipe.unmatched is None else {"unmatched": self.recipe.unmatched}),
             "steps": self.session.time.steps,
             **self.session.time.figures(),
         }

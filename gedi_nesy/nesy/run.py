@@ -318,7 +318,7 @@ class Run:
         """The data set that the run was trained on; UserError if it was trained on a table of one's own."""
         if self.recipe.dataset is None:
             raise UserError(f"{self.folder.path} was trained on a table, {self.recipe.data}, without test images.")
-        return load_images(self.recipe.dataset, data_dir)
+        return load_images(self.recipe.dataset, data_dir).at(self.recipe.size, self.recipe.channels)
 
     def own_images(self, data_dir: Path | None = None, network: str | None = None) -> Tensor:
         """Images of a network's own kind, uint8 [n, C, H, W]: the test images, or the images of its training table.

@@ -1,8 +1,9 @@
 """Start a run, or continue one."""
 
+import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gedi_nesy.nesy.cut import cut_examples, cut_test_examples
 from gedi_nesy.nesy.evaluate import draw_test_examples
 from gedi_nesy.nesy.examples import Examples, draw_examples
 from gedi_nesy.nesy.learner import Learner
-from gedi_nesy.nesy.matching import NoLikeness
+from gedi_nesy.nesy.matching import NoLikeness, least_separation
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.results import Results
 from gedi_nesy.nesy.run import ALL, Run, build_constraint, copied_files, saved_program
@@ -29,8 +30,8 @@ from gedi_nesy.nesy.settle import as_it_was, own_networks, say_networks
 from gedi_nesy.nesy.table import count_rows, examples_of, read_own
 from gedi_nesy.networks.own import Network, describe
 from gedi_nesy.report.console import shown_progress
-from gedi_nesy.runs.callbacks import Progress, sign_of_life
-from gedi_nesy.runs.device import float32_default, is_first_process, joined_processes
+from gedi_nesy.runs.callbacks import Interrupted, Progress, sign_of_life
+from gedi_nesy.runs.device import cpu_threads, float32_default, is_first_process, joined_processes
 from gedi_nesy.runs.folder import RunFolder
 from gedi_nesy.runs.logs import check_logs
 from gedi_nesy.runs.session import Session
@@ -38,7 +39,8 @@ from gedi_nesy.runs.start import new_folder, open_unfinished
 
 Notify = Callable[[str], None]
 EXAMPLES = "examples.npz"  # a run's own copy of the arrays that it was given
-RESTARTS = "gedi-nesy-restarts"  # the recipe where matching has nothing to compare by
+RESTARTS = "gedi-nesy-restarts"  # the recipe where matching has nothing to compare by, or too little
+VECTORS = "gedi-nesy-vectors"  # the recipe where all inputs are vectors
 
 
 @float32_default()
@@ -99,18 +101,64 @@ def train(
     program = read_source(find_program(settings.program))
     own = Own(given, _functions(network), Path(data_dir) if data_dir else None, notify)
     with joined_processes(settings.device), shown_progress(is_first_process() and progress) as tell:
-        try:
-            prepared = _prepare(settings, program, own, tell)
-        except NoLikeness:
-            if recipe or settings.method != OURS:
-                raise
-            settings = load_recipe(RESTARTS, overrides)
-            notify(f"Nothing says before training which inputs are alike, so this run takes the recipe {RESTARTS}.")
+        chosen = recipe is None and settings.method == OURS
+        if chosen:
+            prepared = _prepare_ours(settings, overrides, program, own, tell)
+        else:
             prepared = _prepare(settings, program, own, tell)
         folder = new_folder(out, prepared.name, prepared.files(program))
         if given is not None and is_first_process():
             folder.write_arrays(EXAMPLES, given)
+        if chosen and prepared.recipe.matching:
+            prepared = _search(prepared, overrides, program, own, folder, tell)
         return prepared.train(folder, tell)
+
+
+def _prepare_ours(
+    settings: Recipe, overrides: Mapping[str, Any], program: Source, own: "Own", tell: Progress
+) -> "_Prepared":
+    """With the recipe of ours that fits the inputs: another one for vectors, and where nothing says what is alike."""
+    try:
+        prepared = _prepare(settings, program, own, tell)
+    except NoLikeness:
+        own.notify(f"Nothing says before training which inputs are alike, so this run takes the recipe {RESTARTS}.")
+        return _prepare(load_recipe(RESTARTS, _without_matching(overrides)), program, own, tell)
+    if any(read.kind != "vector" for read in prepared.recipe.inputs.values()):
+        return prepared
+    return _prepare(load_recipe(VECTORS, overrides), program, replace(own, notify=lambda text: None), tell)
+
+
+def _search(
+    prepared: "_Prepared", overrides: Mapping[str, Any], program: Source, own: "Own", folder: RunFolder, tell: Progress
+) -> "_Prepared":
+    """Match; where that separates the symbols too badly, the run becomes one of restarts, and its folder says so.
+
+    Raises:
+        Interrupted: on Ctrl-C; the run can be continued.
+    """
+    started = time.monotonic()
+    try:
+        with cpu_threads(prepared.recipe.threads):
+            matched = prepared.learner.search()
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(folder.path) from stopped
+    assert prepared.recipe.matching is not None
+    least = least_separation(prepared.recipe.matching, prepared.learner.constraint)
+    separation = max(matched.separation or 0.0, 0.0)
+    if separation < least:
+        own.notify(
+            f"Symbols matched by {matched.likeness} separate {separation:.2f}, less than the {least:.2f} they "
+            f"should, so this run takes the recipe {RESTARTS}."
+        )
+        restarts = load_recipe(RESTARTS, {**_without_matching(overrides), "unmatched": separation})
+        prepared = _prepare(restarts, program, replace(own, notify=lambda text: None), tell)
+        if is_first_process():
+            folder.write("config.toml", prepared.recipe.to_toml())
+    return replace(prepared, seconds=time.monotonic() - started)
+
+
+def _without_matching(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in overrides.items() if key.partition(".")[0] != "matching"}
 
 
 def _own_settings(data: str | Path | Mapping[str, Any] | None, network: Any) -> dict[str, Any]:
@@ -229,6 +277,7 @@ class _Prepared:
     recipe: Recipe
     learner: Learner
     images: Images | None
+    seconds: float = 0.0  # that were spent on it so far
 
     @property
     def name(self) -> str:
@@ -242,7 +291,7 @@ class _Prepared:
 
     def train(self, folder: RunFolder, progress: Progress) -> Run:
         """Train what is left of the run in this folder, and write its results."""
-        session = Session(self.learner, self.recipe, folder, progress)
+        session = Session(self.learner, self.recipe, folder, progress, before=self.seconds)
         return session.run(Results(session, self.recipe, self.learner, self.images).write)
 
 
@@ -278,8 +327,6 @@ def _prepare(recipe: Recipe, program: Source, own: Own, progress: Progress) -> _
 
 def _draw(recipe: Recipe, constraint: Constraint, images: Images, notify: Notify) -> Examples:
     """Examples from a data set's training images."""
-    if recipe.size or recipe.channels:
-        raise UserError(f"--size and --channels go with --data; the images of {images.name} stay as they are.")
     generator = torch.Generator().manual_seed(recipe.seed)
     x, y, classes = images.x_train, images.y_train, images.classes
     features = _features_of(recipe.features, len(x)) if recipe.features else None
@@ -318,8 +365,8 @@ def _own_files(recipe: Recipe) -> dict[str, str]:
 
 def _find_images(recipe: Recipe, own: Own) -> Images:
     if recipe.dataset:
-        return load_images(recipe.dataset, own.data_dir)
+        return load_images(recipe.dataset, own.data_dir).at(recipe.size, recipe.channels)
     images, notice = default_images(own.data_dir)
     if notice:
         own.notify(notice)
-    return images
+    return images.at(recipe.size, recipe.channels)

@@ -183,7 +183,8 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
             "Agreement of restarts", "share of the examples with the same symbol or cluster in another restart", _share
         ),
         "certificate.matching_margin": Figure(
-            "Margin of matching", "lead of the symbols found by matching over all others", _share
+            "Margin of matching", "lead of the symbols found over all others, as a share of that over random ones",
+            _share,
         ),
         "certificate.readings_seen": Figure(
             "Readings of the examples",
@@ -193,6 +194,9 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
         "matching.separation": Figure(
             "Separation", "how often the likest inputs of other examples vote for symbols that satisfy the rule, 0 as "
             "by chance and 1 always", _share
+        ),
+        "unmatched": Figure(
+            "Separation, unmatched", "of the symbols that matching found, where restarts took its place", _share
         ),
         "certificate.energy_gap": Figure(
             "Energy gap", "mean energy of images minus mean energy of samples; best near 0", _nats

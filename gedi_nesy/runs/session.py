@@ -33,6 +33,7 @@ class Session:
         folder: the run's.
         progress: told the row of each logged step, and signs of life: `callbacks.sign_of_life`.
         callbacks: the track's own; their state goes into the checkpoint.
+        before: seconds that were spent on the run before, where no checkpoint says it.
 
     Attributes:
         rollback: the returns to an earlier state so far.
@@ -46,10 +47,11 @@ class Session:
         folder: RunFolder,
         progress: Progress,
         callbacks: Sequence[Callback] = (),
+        before: float = 0.0,
     ):
         self.learner, self.recipe, self.folder, self.progress = learner, recipe, folder, progress
         self.rollback, self.stop, self.own = Rollback(recipe.guard), Event(), callbacks
-        self.before = 0.0  # seconds that earlier processes spent on this run
+        self.before = before  # seconds that earlier processes spent on this run
         self.started = time.monotonic()
         self.time = TimeBudget(recipe.seconds, learner.phases, lambda: self.seconds, self._save)
 

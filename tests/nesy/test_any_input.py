@@ -23,6 +23,7 @@ TINY = {
     "matching.chains": 4,
     "matching.sweeps": 2,
     "matching.neighbours": 2,
+    "matching.separation": 0.0,
     "train.steps": 2,
     "student.steps": 2,
     "train.batch": 4,
@@ -111,6 +112,7 @@ def test_vectors_are_learned_from_arrays_that_the_run_keeps(folder):
     data = {"X": x[:20], "Y": x[20:], "S": (labels[:20] + labels[20:]).tolist()}
     run = teach(folder, data=data, network="mlp-8", **{"train.prior": "learned"})
     assert run.summary["matching"]["likeness"] == "features"
+    assert run.summary["recipe"] == "gedi-nesy-vectors"
     loaded = gn.load_run(folder / "run")
     assert torch.equal(run.log_probs(x), loaded.log_probs(x))
     assert loaded.evaluate()["train_constraint_satisfaction"] == run.summary["train_constraint_satisfaction"]
@@ -158,6 +160,19 @@ def test_pictures_that_nothing_compares_are_learned_by_restarts_or_matched_by_fe
         gn.train("gedi-nesy-few", data=data, program=str(folder / "sum.pl"), query="sum(X,Y,S)", arguments=("S",))
     with pytest.raises(UserError, match=r"There are no features of Y"):
         teach(folder, data=data | {"X_features": features[:8]})
+
+
+def test_restarts_take_the_place_of_symbols_that_likeness_hardly_separates(folder):
+    x = torch.randn(24, 6, generator=torch.Generator().manual_seed(0))
+    data, said = {"X": x[:12], "Y": x[12:], "S": [0, 1, 2] * 4}, []
+    rule = {"program": str(folder / "sum.pl"), "query": "sum(X,Y,S)", "arguments": ("S",)}
+    settings = rule | TINY | {"matching.separation": 1.0}
+    run = gn.train(data=data, out=folder / "run", progress=False, notify=said.append, **settings)
+    assert run.summary["recipe"] == gn.load_run(folder / "run").recipe.recipe == "gedi-nesy-restarts"
+    assert run.summary["unmatched"] < 1
+    assert "this run takes the recipe gedi-nesy-restarts" in said[-1]
+    kept = gn.train("gedi-nesy-vectors", data=data, out=folder / "kept", progress=False, notify=said.append, **settings)
+    assert "features that hardly separate the symbols" in kept.summary["certificate"]["failures"]
 
 
 def test_a_network_that_the_rule_does_not_have_is_refused(folder):

@@ -230,8 +230,8 @@ def test_a_search_for_readings_that_was_cut_short_settles_nothing(monkeypatch):
 @pytest.mark.parametrize(
     ("margin", "agreement", "reason"),
     [
-        (0.11, None, None),
-        (0.09, [1.0, 1.0], "no clear lead of the symbols found by shape"),  # restarts taught by matching prove nothing
+        (0.05, None, None),
+        (0.03, [1.0, 1.0], "no clear lead of the symbols found by shape"),  # restarts taught by matching prove nothing
         (None, [1.0, 1.0], "matching found no alternative to compare with"),
         ("no matching", [1.0, 0.98], None),
         ("no matching", [0.9, 1.0], "restarts that disagree"),
@@ -244,6 +244,14 @@ def test_a_run_that_is_not_certified_says_what_speaks_against_it(margin, agreeme
     selection = Selection([1.0, 1.0], best, agreement, [0, 1]) if agreement else None
     found = certificate(good, matched, selection, 1, {})
     assert (found["certified"], found["failures"]) == (reason is None, [reason] if reason else [])
+
+
+def test_symbols_that_likeness_hardly_separates_are_doubted():
+    good = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}
+    matched = Matched(energy=-1.0, margin=0.5, chains=3, likeness="features", separation=0.3)
+    assert certificate(good, matched, None, 1, {}, separation=0.2)["certified"]
+    doubted = certificate(good, matched, None, 1, {}, separation=0.4)
+    assert doubted["failures"] == ["features that hardly separate the symbols"]
 
 
 def test_a_single_restart_without_matching_is_no_evidence():

@@ -49,8 +49,17 @@ def test_one_label_a_class_says_which_reading_is_meant(rule, loader, centres, na
     meant = torch.tensor(names)[loader.examples.symbols["X"]]
     assert targets["X"].argmax(1).tolist() == meant.tolist()
     assert matched.separation > 0.9
+    assert 0.2 < matched.margin < 1  # others chains are trapped
     assert readings(rule, recipe, labels) == 1
     assert readings(rule, recipe) == 2
+
+
+def test_where_all_chains_agree_the_lead_is_that_over_random_symbols_and_a_single_chain_has_none(rule, loader, centres):
+    labels = {"bit": Labelled(centres, torch.tensor([0, 1]), 2)}
+    for chains, margin in ((3, 1.0), (1, None)):
+        recipe = load_recipe("gedi-nesy-few", {"matching.chains": chains, "matching.sweeps": 15})
+        matched, _ = match(rule, loader, recipe, labels=labels)
+        assert (matched.chains, matched.margin) == (chains, margin)
 
 
 def test_labels_are_read_from_arrays_and_wrong_ones_are_named(rule, loader, tmp_path):

@@ -59,14 +59,14 @@ def test_ink_is_the_difference_to_the_border():
     assert ink(picture[:, :1])[0, 2, 2].item() == pytest.approx(102 / 255)
 
 
-def matched_by(features, symbols):
+def matched_by(features, symbols, **settings):
     rule = Constraint(RULE, query="sums(X,Y,S)", arguments=("S",))
     n = symbols.shape[1]
     rows = {"X": torch.arange(n), "Y": torch.arange(n, 2 * n)}
     pool = torch.zeros(2 * n, 1, 28, 28, dtype=torch.uint8)
     examples = Examples(Inputs.of_pool(pool, rows), rule.number_arguments({"S": symbols.sum(0)}), {}, False)
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
-    recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15})
+    recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15} | settings)
     return match(rule, loader, recipe, likeness=dict.fromkeys(loader.calls, by_cosine(features)))
 
 
@@ -81,6 +81,17 @@ def test_features_name_the_symbols_and_say_how_well_they_separate_them():
     assert matched.separation > 0.9
     of_noise, _ = matched_by(noise, symbols)
     assert of_noise.separation < 0.35
+
+
+def test_symbols_of_which_one_is_much_more_common_are_found_where_the_recipe_learns_how_common_they_are():
+    shares = torch.tensor([0.7, 0.14, 0.1, 0.06])
+    symbols = torch.multinomial(shares, 120, replacement=True, generator=generator()).view(2, 60)
+    features = 3 * torch.randn(4, 16, generator=generator(1))[symbols.flatten()]
+    features += torch.randn(120, 16, generator=generator(2))
+    matched, targets = matched_by(features, symbols, **{"train.prior": "learned"})
+    right = [(targets[key].argmax(1) == own).float().mean() for key, own in zip("XY", symbols, strict=True)]
+    assert min(right) > 0.95
+    assert matched.separation > matched_by(features, symbols)[0].separation
 
 
 def test_features_that_are_no_numbers_are_refused():

@@ -42,7 +42,7 @@ def test_shapes_and_the_rule_name_the_symbols():
     assert targets["X"].argmax(1).tolist() == symbols[0].tolist()
     assert targets["Y"].argmax(1).tolist() == symbols[1].tolist()
     assert matched.chains >= 1
-    assert matched.margin is None or matched.margin > 0
+    assert 0 < matched.margin <= 1
 
 
 def test_images_without_a_shape_tell_nothing_and_break_nothing():
