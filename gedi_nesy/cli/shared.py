@@ -151,13 +151,8 @@ def refuse_other_settings(ctx: click.Context) -> None:
 def refuse_pairs(ctx: click.Context) -> None:
     """Refuse two options of which one would silently win over the other."""
     recipes = [{"--recipe", "--method"}, {"--recipe", "--published"}, {"--quick", "--recipe"}, {"--quick", "--method"}]
-    data = [
-        {"--data", "--examples"},
-        {"--data", "--dataset"},
-        {"--data", "--support"},
-        {"--features", "--features-from"},
-    ]
-    for pair in recipes + data:
+    data = [{"--data", other} for other in ("--examples", "--dataset", "--support")]
+    for pair in [*recipes, *data, {"--features", "--features-from"}]:
         if pair <= _given(ctx):
             raise click.UsageError(f"{' and '.join(sorted(pair))} exclude each other; leave one out.")
 
