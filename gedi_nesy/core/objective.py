@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import chi2
+from scipy.special import chdtri
 from torch import Tensor
 
 from gedi_nesy.core.losses import invariance_loss, prior_divergence, prior_loss
@@ -108,7 +108,7 @@ def diagnose(log_probs: Tensor, view_log_probs: Tensor, log_prior: Tensor) -> Di
     uncertainty = certificate - imbalance - inconsistency  # the mean entropy of a view's prediction
     # Twice n times the divergence of a sample of n from its prior follows a chi-squared distribution: a rare label that
     # a few images happen not to have is no collapse.
-    chance = chi2.ppf(0.999, log_probs.shape[-1] - 1) / (2 * len(log_probs))
+    chance = chdtri(log_probs.shape[-1] - 1, 0.001) / (2 * len(log_probs))
     significant = prior_divergence(log_probs, log_prior) > chance
     failures = {
         # Half of the prior's entropy: far above the noise of a batch, far below what a working classifier carries.

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,7 +13,9 @@ from gedi_nesy.logic.concept_maps import ConceptMaps
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.candidates import network_shapes
 from gedi_nesy.nesy.explain import explain
-from gedi_nesy.nesy.support import Support, listed_support, table_support
+
+if TYPE_CHECKING:
+    from gedi_nesy.nesy.support import Support
 
 
 def check_rule(
@@ -43,7 +45,7 @@ def check_rule(
     started = time.monotonic()
     constraint = Constraint.from_file(program, query, arguments, seconds=seconds, trust=trust)
     compiled = time.monotonic() - started
-    held = table_support(data, constraint) if data else listed_support(support, constraint) if support else None
+    held = _held(data, support, constraint)
     maps = constraint.diagnose(held, seconds=seconds)
     return {
         "query": str(constraint.query.goal),
@@ -59,7 +61,16 @@ def check_rule(
     }
 
 
-def _of_what(data: Path | None, support: Path | None, held: Support | None) -> list[str]:
+def _held(data: Path | None, support: Path | None, constraint: Constraint) -> "Support | None":
+    """What examples hold of the rule's solutions, where a table says so."""
+    if not (data or support):
+        return None
+    from gedi_nesy.nesy.support import listed_support, table_support  # here, because data sets take a second to load
+
+    return table_support(data, constraint) if data else listed_support(support, constraint) if support else None
+
+
+def _of_what(data: Path | None, support: Path | None, held: "Support | None") -> list[str]:
     """A sentence on what concept maps were counted on, where it is not the whole rule."""
     if held is None:
         return []
