@@ -241,3 +241,10 @@ def test_the_list_of_commands_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0
     assert "Train a network from a rule" in done.stdout
+
+
+def test_check_loads_no_data_sets_and_no_statistics():
+    code = "import sys; from gedi_nesy.cli import main; main(['check', 'xor'], standalone_mode=False); "
+    code += "sys.exit(bool({'sklearn', 'scipy.stats', 'torchvision', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
