@@ -16,6 +16,8 @@ import click
 from common import WHERE, command, figures_of, out_option, runs_option, seeds_option, settings_option, write_json
 from once import run_once
 
+from gedi_nesy.errors import UserError
+
 OURS = "gedi-nesy-few"
 RESTARTS = "gedi-nesy-restarts"  # finds the symbols by restarts under a strong prior, not by matching
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -57,13 +59,20 @@ def main(
     for name in cells or CELLS:
         recipe, changed = CELLS[name]
         slug = name.lower().replace(" ", "-").replace(",", "").replace("%", "")
-        summaries = []
+        summaries: list[dict[str, Any]] = []
+        failed: dict[int, str] = {}
         for seed in seeds:
             folder = runs / f"{slug}-{dataset}-{examples}-seed{seed}"
-            summaries.append(run_once(recipe, folder, shared | changed | {"seed": seed}).summary)
-            print(f"{name}, seed {seed}: {json.dumps(row(summaries[-1]))}", flush=True)
+            try:
+                summaries.append(run_once(recipe, folder, shared | changed | {"seed": seed}).summary)
+            except UserError as stopped:  # a run that fails counts
+                failed[seed] = str(stopped)
+            print(f"{name}, seed {seed}: {failed.get(seed) or json.dumps(row(summaries[-1]))}", flush=True)
+        if len(summaries) < 2:
+            print(f"{name}: no spread, for {len(failed)} of {len(seeds)} runs failed", flush=True)
+            continue
         about = {key: summaries[0][key] for key in ("dataset", "examples", *WHERE)}
-        how = {"command": command(), "recipe": recipe, "changed": changed}
+        how = {"command": command(), "recipe": recipe, "changed": changed, "failed": failed}
         found[name] = how | summarise(summaries) | about
         write_json(out, {"cells": {name: found[name] for name in CELLS if name in found}})
 
