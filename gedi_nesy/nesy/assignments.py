@@ -79,6 +79,12 @@ class Assignments:
                 total -= (self.fields[network].unsqueeze(1) * symbols).sum((0, 2))
         return total
 
+    def like(self, energies: Tensor, least: float) -> tuple[int, Tensor]:
+        """The assignment of the least of these energies, and which ones agree with it on this share of inputs, [R]."""
+        best = int(energies.argmin())
+        symbols = torch.cat([one_hot.argmax(-1) for one_hot in self.symbols.values()])  # [calls * examples, R]
+        return best, (symbols == symbols[:, best : best + 1]).float().mean(0) >= least
+
     def best_shares(self) -> dict[str, float]:
         """The share of pairs that show one symbol, of each network's inputs, in the assignment of the least energy."""
         best = int(self.energy().argmin())

@@ -67,7 +67,8 @@ def matched_by(features, symbols, **settings):
     examples = Examples(Inputs.of_pool(pool, rows), rule.number_arguments({"S": symbols.sum(0)}), {}, False)
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
     recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15} | settings)
-    return match(rule, loader, recipe, likeness=dict.fromkeys(loader.calls, by_cosine(features)))
+    matched, (targets, *_) = match(rule, loader, recipe, likeness=dict.fromkeys(loader.calls, by_cosine(features)))
+    return matched, targets
 
 
 def test_features_name_the_symbols_and_say_how_well_they_separate_them():
