@@ -253,6 +253,7 @@ def _even_odd(data_dir: Path | None) -> Task:
         listed(rows, "XY"),
         "addition_sum",
         arguments=("S",),
+        settings=LEARNED,  # of the sums that are seen
         labelled=1,
     )
 
