@@ -16,7 +16,7 @@ from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import row_figures
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.nesy.support import predicted_support
+from gedi_nesy.nesy.support import hardly_seen, predicted_support
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.session import Session
 
@@ -66,10 +66,15 @@ class Results:
         seen = readings_seen(learner.constraint, support, learner.labels)
         matching = self.recipe.matching
         least = least_separation(matching, learner.constraint) if matching else 0.0
+        learned = "learned" in (self.recipe.train.prior, self.recipe.last.prior)
+        rare = hardly_seen(run.networks, run.constraint, learner.loader) if learned else []
         learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
+        matched, selection = learner.matched, learner.selection
         return {
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, seen, least),
+            "certificate": certificate(
+                diagnoses, learner.matched, learner.selection, left, energies, seen, least, rare
+            ),
             **learner.findings(),
             "familiarity": familiarity_quantiles(run, learner.loader),
             **({"returns": returns} if returns else {}),
