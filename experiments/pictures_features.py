@@ -65,8 +65,8 @@ def small_images(path: Path) -> Images:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = load_images("cifar10")
-        x = {"x_train": halved(whole.x_train), "x_test": halved(whole.x_test)}
-        np.savez(path, **x, y_train=whole.y_train.numpy(), y_test=whole.y_test.numpy())
+        x_train, x_test = halved(whole.x_train), halved(whole.x_test)
+        np.savez(path, x_train=x_train, x_test=x_test, y_train=whole.y_train.numpy(), y_test=whole.y_test.numpy())
     return load_images(str(path))
 
 

@@ -30,8 +30,7 @@ class Rounded:
         self._copy.speed_up()
         self._own: list[Tensor] = [*self._copy.parameters()]
         self._theirs: list[Tensor] = [*networks.parameters()]
-        pairs = zip(self._copy.modules(), networks.modules(), strict=True)
-        self._spectral = [(own, its) for own, its in pairs if isinstance(its, SpectralConv2d)]
+        self._spectral = list(zip(_spectral(self._copy), _spectral(networks), strict=True))
         for own, _ in self._spectral:
             own.is_normed = True
 
@@ -42,3 +41,7 @@ class Rounded:
         for own, its in self._spectral:
             own.weight.copy_(its.normed())
         return self._copy
+
+
+def _spectral(networks: ImageNetworks) -> list[SpectralConv2d]:
+    return [layer for layer in networks.modules() if isinstance(layer, SpectralConv2d)]
