@@ -27,7 +27,7 @@ from gedi_nesy.vision.certificate import diagnose_networks
 from gedi_nesy.vision.learner import Learner, networks_of
 from gedi_nesy.vision.losses import build_sgld
 from gedi_nesy.vision.networks import AnyNetworks, in_parts
-from gedi_nesy.vision.probe import knn_accuracy, linear_probe
+from gedi_nesy.vision.probe import knn_accuracy, linear_probe, standardised
 from gedi_nesy.vision.recipe import Recipe, load_recipe
 from gedi_nesy.vision.run import sample_inputs
 from gedi_nesy.vision.views import ImageInputs
@@ -131,6 +131,7 @@ class Look(Callback):
                 figures |= self.clusters(networks, new, y_test)
         if self.phase.name == "features" and train is None:
             with torch.enable_grad():
+                known, new = standardised(known, new)
                 figures["linear probe"] = linear_probe(known, y_train, new, y_test)
         about = {"step": training.step, "seconds": round(time.monotonic() - self.began, 1)}
         means = {key: loss.mean().item() for key, loss in losses.items()}

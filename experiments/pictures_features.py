@@ -5,8 +5,8 @@
 Each recipe trains a `resnet8-32` for as many steps as take --seconds of CPU time here, by a measurement that is kept
 beside the runs (--runs): a stopped run is resumed, a finished one is kept. Ours is the stage `features` of
 `gedi-pictures`, whose clusters come from the restarts on its features, with nothing trained after them. Labels serve to
-score only: a linear probe, nearest neighbours and the clusters, on the whole test set. The result goes to
-experiments/results/pictures-features.json.
+score only: nearest neighbours, a linear probe of the features as they are, as the paper has it, and standardised, and
+the clusters, on the whole test set. The result goes to experiments/results/pictures-features.json.
 """
 
 import json
@@ -26,7 +26,7 @@ from torch.nn.functional import avg_pool2d
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.data.images import Images
 from gedi_nesy.data.load import load_images
-from gedi_nesy.vision.evaluate import score_features
+from gedi_nesy.vision.probe import knn_accuracy, linear_probe, standardised
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.run import load_run
 
@@ -95,7 +95,14 @@ def scores(folder: Path, images: Images) -> dict[str, Any]:
     run = load_run(folder)
     summary = run.summary
     about = {key: summary[key] for key in ("certificate", "steps", "seconds", *WHERE)}
-    return score_features(run, images) | figures_of(summary) | about
+    train, test = run.features(images.x_train), run.features(images.x_test)
+    even, even_test = standardised(train, test)
+    probes = {
+        "knn": knn_accuracy(train, images.y_train, test, images.y_test),
+        "linear_probe": linear_probe(train, images.y_train, test, images.y_test),
+        "linear_probe_standardised": linear_probe(even, images.y_train, even_test, images.y_test),
+    }
+    return probes | figures_of(summary) | about
 
 
 if __name__ == "__main__":
