@@ -37,7 +37,9 @@ TOY = PLAIN | {"device": "cpu", "network.encoder": "resnet8-4", "network.project
 TOY |= {"features.projector": [8, 8], "features.atoms": 16, "view.neighbours": 5, "sampler.steps": 2}
 TOY |= {"sampler.chains": 8, "sampler.buffer": 16, "student.network.encoder": "resnet8-4-spectral", "student.views": 2}
 TOY |= {f"{stage}.{key}": 8 for stage in ("features", "train", "refine", "student") for key in ("batch", "steps")}
-SHARES = {"features": 0.48, "train": 0.04, "refine": 0.1, "student": 0.3}  # of the time, the rest is for looks
+# of the time; the rest is for what lies between the stages, and for the last look
+SHARES = {"features": 0.45, "train": 0.04, "refine": 0.1, "student": 0.3}
+LAST = 0.07
 EVERY = 30  # seconds between two looks
 SLACK = 0.85  # of the steps that fit by their measured time
 
@@ -46,9 +48,9 @@ def train(job: Job) -> dict[str, Any]:
     """All stages, each for its share of the time that is left; labels judge only."""
     points = pictures(job)
     job.note("train", {"data": repr(points)})
-    recipe, ends = planned(job, points)
+    recipe = planned(job, points)
     learner = Learner(recipe, [points.x_train], 10)
-    training = train_phases(learner, Rollback(recipe.guard), [Look(job, points, learner, ends)])
+    training = train_phases(learner, Rollback(recipe.guard), [Look(job, points, learner)])
     _, (choice,) = learner.result(training)
     job.note("train", {"D of the restarts": choice.certificates})
     save_samples(job, learner, training)
@@ -60,19 +62,16 @@ def recipe_of(job: Job, settings: Mapping[str, Any] | None = None) -> Recipe:
     return load_recipe(RECIPE, (TOY if job.dry else {"device": str(job.device)}) | dict(settings or {}))
 
 
-def planned(job: Job, points: Points) -> tuple[Recipe, dict[str, float]]:
-    """The recipe with as many steps as fit into each stage's share of the time, and when each stage has to end."""
+def planned(job: Job, points: Points) -> Recipe:
+    """The recipe with as many steps as fit into each stage's share of the time."""
     recipe = recipe_of(job)
     if job.dry:
-        return recipe, dict.fromkeys(recipe.stages, math.inf)
+        return recipe
     rates = {stage: steps_a_second(job, recipe, points, stage) for stage in recipe.stages}
-    now, left = time.monotonic(), job.left
-    steps = {f"{stage}.steps": max(10, int(SLACK * rates[stage] * SHARES[stage] * left)) for stage in rates}
-    ends, end = {}, now
-    for stage in rates:
-        end += SHARES[stage] * left
-        ends[stage] = end
-    return recipe_of(job, steps), ends
+    left = job.left
+    return recipe_of(
+        job, {f"{stage}.steps": max(10, int(SLACK * rate * SHARES[stage] * left)) for stage, rate in rates.items()}
+    )
 
 
 def steps_a_second(job: Job, recipe: Recipe, points: Points, stage: str) -> float:
@@ -94,13 +93,18 @@ def steps_a_second(job: Job, recipe: Recipe, points: Points, stage: str) -> floa
 class Look(Callback):
     """Judges the networks every so many seconds and at a stage's end, which comes when its time is over."""
 
-    def __init__(self, job: Job, points: Points, learner: Learner, ends: Mapping[str, float]) -> None:
-        self.job, self.points, self.learner, self.ends = job, points, learner, ends
+    def __init__(self, job: Job, points: Points, learner: Learner) -> None:
+        self.job, self.points, self.learner = job, points, learner
         self.began = self.clock = time.monotonic()
+        self.last = self.began + (1 - LAST) * job.left  # when the last stage has to end
+        self.ends: dict[str, float] = {}
 
     def on_start(self, state: PhaseState) -> None:
         """A stage begins, or goes on from an earlier state."""
         self.phase = state.phase
+        now, later = time.monotonic(), list(SHARES)[list(SHARES).index(self.phase.name) :]
+        share = SHARES[self.phase.name] / sum(SHARES[name] for name in later)
+        self.ends.setdefault(self.phase.name, math.inf if self.job.dry else now + share * (self.last - now))
         self.figures = self.job.report["steps"]["train"].setdefault(self.phase.name, {})
         self.figures |= {"steps": self.phase.steps, "looks": self.figures.get("looks", [])}
 
