@@ -160,7 +160,7 @@ def _new_encoder(name: str, channels: int) -> tuple[nn.Module, int]:
     if name == "mnist_net":
         return _without_head(MNIST_Net(images=channels)), FEATURES
     if name == "strided":
-        return _without_head(StridedNet(images=channels)), STRIDED_FEATURES
+        return _without_head(StridedNet(channels=channels)), STRIDED_FEATURES
     return resnet18(channels, group_norm=name == "resnet18-groupnorm"), 512
 
 
