@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 import torch
-from common import FILE, out_option, seeds_option, write_result
+from common import FILE, add_run, finished_runs, is_finished, mean_cell, out_option, seeds_option
 from torch import Tensor
 
 import gedi_nesy as gn
@@ -114,35 +114,16 @@ def run(images: Images, n: int, seed: int, warps: bool) -> dict[str, Any]:
     return {"digits": n, "seed": seed, "warps": warps, "epochs": EPOCHS[n], "sums": len(sums.digits)} | scores | seconds
 
 
-def add_run(path: Path, new: dict[str, Any]) -> None:
-    """Write the result again with one run more."""
-    keys = ("digits", "warps", "seed")
-    runs = sorted([*finished(path), new], key=lambda run: [run[key] for key in keys])
-    write_result(path, {"batch": BATCH, "learning_rate": LEARNING_RATE, "runs": runs})
-
-
-def finished(path: Path) -> list[dict[str, Any]]:
-    """The runs in a result, of which there may be none."""
-    return json.loads(path.read_text())["runs"] if path.exists() else []
-
-
 def table(runs: Sequence[dict[str, Any]]) -> str:
     """Mean sum accuracy in percent, as Markdown, with the number of runs, above the published figures."""
     lines = [f"| | {' | '.join(f'N = {n}' for n in EPOCHS)} |", f"| --- {'| --- ' * len(EPOCHS)}|"]
     for name, warps in {"gedi-nesy, field's protocol": False, "gedi-nesy, with warps": True}.items():
-        cells = [_cell([run for run in runs if run["digits"] == n and run["warps"] == warps]) for n in EPOCHS]
+        of = {n: [run for run in runs if run["digits"] == n and run["warps"] == warps] for n in EPOCHS}
+        cells = [mean_cell(of[n], "sum_accuracy") for n in EPOCHS]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     for name, known in PUBLISHED.items():
         lines.append(f"| {name} | {' | '.join(str(known.get(n, '')) for n in EPOCHS)} |")
     return "\n".join(lines)
-
-
-def _cell(runs: Sequence[dict[str, Any]]) -> str:
-    if not runs:
-        return ""
-    values = torch.tensor([100 * run["sum_accuracy"] for run in runs])
-    spread = f" ± {values.std():.2f}" if len(runs) > 1 else ""
-    return f"{values.mean():.2f}{spread} ({len(runs)})"
 
 
 class Lengths(click.ParamType):
@@ -169,11 +150,12 @@ def main(digits: list[int], seeds: range, warps: bool, data_dir: Path | None, ou
     torch.set_num_threads(1)
     images = load_images("mnist", data_dir)
     for seed, n in product(seeds, digits):
-        if not any((run["digits"], run["seed"], run["warps"]) == (n, seed, warps) for run in finished(out)):
+        here = {"digits": n, "warps": warps, "seed": seed}
+        if not is_finished(out, here):
             new = run(images, n, seed, warps)
-            add_run(out, new)
+            add_run(out, new, list(here), {"batch": BATCH, "learning_rate": LEARNING_RATE})
             click.echo(json.dumps(new))
-    click.echo(table(finished(out)))
+    click.echo(table(finished_runs(out)))
 
 
 if __name__ == "__main__":

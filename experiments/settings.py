@@ -252,6 +252,7 @@ def _even_odd(data_dir: Path | None) -> Task:
         listed(rows, "XY"),
         "addition_sum",
         arguments=("S",),
+        settings=LEARNED,  # digits are not as common as in all pairs with these sums
         labelled=1,
     )
 
