@@ -120,8 +120,9 @@ class Pairs:
 
 
 def draw(x: Tensor, y: Tensor, worlds: Sequence[tuple[int, int]], each: int, generator: torch.Generator) -> Pairs:
-    """Each pair of digits so many times, with images drawn with replacement, as rsbench does."""
-    digits = torch.tensor(worlds).repeat_interleave(each, 0)
+    """Each pair of digits so many times, in a random order, with images drawn with replacement, as rsbench does."""
+    digits = torch.tensor(worlds).repeat(each, 1)
+    digits = digits[torch.randperm(len(digits), generator=generator)]  # the first ones are matched
     rows = torch.empty_like(digits)
     for digit in digits.unique():
         pool, places = (y == digit).nonzero().flatten(), digits == digit
