@@ -50,8 +50,8 @@ class Training:
 
     epochs: int = 30
     images: int = 128
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.1
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.3
     averaged: float = 0.5
 
 
