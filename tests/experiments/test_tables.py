@@ -1,11 +1,14 @@
-"""The boards of the sudoku experiment and the pairs of rsbench's."""
+"""The examples that the tables of the field are measured on."""
 
 import random
 
+import mnist_addition
 import pytest
 import rsbench
 import sudoku
 import torch
+
+from gedi_nesy.data import Images
 
 LABELS = torch.arange(10).repeat(900)
 
@@ -47,3 +50,21 @@ def test_pairs_are_as_many_as_rsbench_has(name, sizes):
     for pairs in drawn:
         assert all(torch.equal(LABELS[pairs.images[image]], pairs.digits[image]) for image in "XY")
         assert torch.equal(torch.tensor(pairs.sums), pairs.digits["X"] + pairs.digits["Y"])
+
+
+def test_held_out_images_are_not_trained_on(monkeypatch):
+    monkeypatch.setattr(mnist_addition, "HELD_OUT", 40)
+    x = torch.arange(100).view(-1, 1, 1, 1).byte()
+    images = Images("numbers", x, torch.arange(100) % 10, x[:5] + 200, torch.arange(5), tuple("0123456789"))
+    held = mnist_addition.held_out(images)
+    assert (len(held.x_train), len(held.x_test)) == (60, 40)
+    assert sorted([*held.x_train.flatten().tolist(), *held.x_test.flatten().tolist()]) == list(range(100))
+    assert torch.equal(held.x_test.flatten() % 10, held.y_test)
+
+
+def test_sums_use_each_image_once():
+    x = torch.arange(25).view(-1, 1, 1, 1).byte()
+    sums = mnist_addition.draw_sums(x, torch.arange(25) % 10, n=2, seed=0)
+    assert sums.images.shape == (6, 4, 1, 1, 1)
+    assert sums.images.unique().numel() == 24
+    assert sums.totals() == [10 * a + b + 10 * c + d for a, b, c, d in sums.digits.tolist()]
