@@ -85,8 +85,9 @@ def cells(page, name):
     return row.locator("td").all_inner_texts()
 
 
-def choose(page, number, file):
-    page.locator("input[type=file]").nth(number).set_input_files(file)
+def choose(page, name, file):
+    block = page.locator(".block", has_text=f"{name} from a file").last
+    block.locator("input[type=file]").set_input_files(file)
 
 
 def test_a_line_on_each_pad_is_read_and_answers_the_rule(page, run):
@@ -109,7 +110,7 @@ def test_a_file_is_read_instead_of_a_drawing(page, run, tmp_path):
     ImageDraw.Draw(picture).line([(6, 6), (20, 6), (12, 22)], 255, 3)
     picture.save(file)
     for name in "XYZ":
-        choose(page, 0, file)  # a pad with a file has no input for another
+        choose(page, name, file)
         row = read_pictures(run, {name: file}).images[name]
         assert cells(page, name)[0] == f"{row['symbol']} ({row['probability']:.1%})"
     answer = read_pictures(run, dict.fromkeys("XYZ", file)).answers["addition(X,Y,Z)"]
@@ -120,9 +121,9 @@ def test_a_file_that_cant_be_read_is_one_sentence(page, tmp_path):
     large, broken = tmp_path / "large.png", tmp_path / "broken.png"
     large.write_bytes(bytes(TOO_LARGE))
     broken.write_bytes(b"no image")
-    choose(page, 0, large)
+    choose(page, "X", large)
     page.get_by_text('exceed the maximum allowed size of 8.0 Mb: "large.png"').wait_for()
-    choose(page, 1, broken)
+    choose(page, "Y", broken)
     assert cells(page, "Y") == [
         "broken.png is not an image that can be read; give a PNG, JPEG, WebP, BMP, TIFF or GIF file."
     ]
