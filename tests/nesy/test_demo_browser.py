@@ -38,7 +38,7 @@ def address(run):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         yield re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline()).group()
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE / 1000) == 0
 
 
 @pytest.fixture(scope="module")
