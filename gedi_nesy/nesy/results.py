@@ -1,18 +1,20 @@
 """What a finished training on a rule leaves behind: a run with its figures, model and pictures."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.data import Images
-from gedi_nesy.nesy.certificate import certificate, readings, readings_seen
+from gedi_nesy.nesy.certificate import certificate, over_queries, readings, readings_seen
 from gedi_nesy.nesy.energies import check_energies
-from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_to_rule
+from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_all
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.learner import Learner, candidates_of
 from gedi_nesy.nesy.matching import least_separation
 from gedi_nesy.nesy.picture import draw_pictures
+from gedi_nesy.nesy.queries import parts_of
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import row_figures
 from gedi_nesy.nesy.run import Run
@@ -39,7 +41,7 @@ class Results:
     def write(self, training: Training) -> Run:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         learner, trained, seconds = self.learner, candidates_of(training), round(self.session.seconds, 2)
-        rule, networks = trained.rules(learner.constraint)[0], trained.networks(0)
+        rule, networks = trained.rules(learner.rule)[0], trained.networks(0)
         run = Run(self.session.folder, self.recipe, rule, networks, learner.device, learner.loader.readings)
         if processes.rank() == 0:
             self._write(run, seconds)
@@ -62,11 +64,10 @@ class Results:
         learner, returns = self.learner, self.session.rollback.returns
         diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
-        support = predicted_support(run.networks, run.constraint, learner.loader)
-        seen = readings_seen(learner.constraint, support, learner.labels)
+        left, seen = self._readings(run)
         matching = self.recipe.matching
-        least = least_separation(matching, learner.constraint) if matching else 0.0
-        learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
+        least = least_separation(matching, learner.matchable[0]) if matching else 0.0
+        learnt = run.probabilities
         return {
             **({"probabilities": learnt} if learnt else {}),
             "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, seen, least),
@@ -74,6 +75,14 @@ class Results:
             "familiarity": familiarity_quantiles(run, learner.loader),
             **({"returns": returns} if returns else {}),
         }
+
+    def _readings(self, run: Run) -> tuple[int | None, int | None]:
+        """How many readings the rule leaves open, and what the run sees in its examples."""
+        rule, labels = self.learner.rule, self.learner.labels
+        left = [readings(part, self.recipe, labels) for part in parts_of(rule)]
+        supports = map(partial(predicted_support, run.networks), parts_of(run.rule), self.learner.loader.parts)
+        seen = [readings_seen(*own, labels) for own in zip(parts_of(rule), supports, strict=True)]
+        return over_queries(rule, left), over_queries(rule, seen)
 
     def _settings(self) -> dict[str, Any]:
         """What was run, for summary.json."""
@@ -87,7 +96,7 @@ class Results:
             **({"table": self.recipe.data} if self.recipe.data else {}),
             "program": self.recipe.program,
             "examples": self.recipe.examples,
-            "images_reused": self.learner.loader.examples.reused,
+            "images_reused": any(part.examples.reused for part in self.learner.loader.parts),
             "seed": self.recipe.seed,
             **({} if self.recipe.unmatched is None else {"unmatched": self.recipe.unmatched}),
             "steps": self.session.time.steps,
@@ -98,7 +107,6 @@ class Results:
         """On the test images; without labelled images only how the rule fares on the training examples."""
         if self.images:
             once = self.recipe.each_once
-            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device, once)
-        loader = self.learner.loader
-        fit = fit_to_rule(run.networks, run.constraint, loader)
-        return Evaluation(row_figures(fit, run.constraint, loader, "train_"), {}, loader, fit)
+            return evaluate_networks(run.networks, run.rule, self.images, run.readings, run.device, once)
+        parts = fit_all(run.networks, run.rule, self.learner.loader)
+        return Evaluation(row_figures(parts, "train_"), {}, parts)
