@@ -1,13 +1,15 @@
-"""Hand-written formulas of which only the values are known: lengths 1, 3 and 5 train one run, 1 to 7 test it.
+"""Hand-written formulas of 1, 3, 5 and 7 symbols, of which only the values are known, in one run.
 
-    python experiments/formulas.py --seeds 700-704
-    python experiments/formulas.py --hwf DATA/hwf --seeds 700-704
+    python experiments/formulas.py hwf --seeds 700-704
+    python experiments/formulas.py whole --seeds 700-704
+    python experiments/formulas.py hwf --files DATA/hwf --seeds 700-704
 
-Without --hwf, formulas are made of MNIST's digits 1 to 9 and of operators drawn by a program. With it, they are read in
-the format of HWF (Li et al., ICML 2020): expr_train.json and expr_test.json, and the images, 45x45 and grey, in
-Handwritten_Math_Symbols. The rule has every length as a query of its own. A formula of 7 symbols has 8,268 values, and
-its query outgrows the engine's budget; so none trains. The figures of each run are added to the result when it ends; a
-seed that is there is not run again.
+`hwf` has HWF's symbols (Li et al., ICML 2020), digits 1 to 9 and +, -, *, /; `whole` has digits 0 to 9 and no
+division. Without --files, formulas are made of MNIST's digits and of operators drawn by a program. With it, they are
+read in HWF's format: expr_train.json and expr_test.json, and the images, 45x45 and grey, in Handwritten_Math_Symbols.
+The rule has every length as a query of its own. With division a formula of 7 symbols has 8,268 values, and its query
+outgrows the engine's budget; so none trains, and all lengths are tested. The figures of each run are added to the
+result when it ends; a seed that is there is not run again.
 """
 
 import json
@@ -30,9 +32,7 @@ from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.operators import SLASH, STROKES, with_operators
 from gedi_nesy.nesy.train import resume
 
-RULE = Path(__file__).parent / "rules" / "hwf.pl"
-TRAINED, TESTED = (1, 3, 5), (1, 3, 5, 7)  # symbols of a formula
-DIGITS, OPERATORS = "123456789", "+-*/"
+LENGTHS = 1, 3, 5, 7  # symbols of a formula
 OPERATOR_IMAGES = 5000, 1000  # of each operator, for training and for tests
 TEST = 500  # formulas of each length
 NEAR = Fraction(1, 1000)  # a value that is nearer than this is right (NGS)
@@ -43,6 +43,26 @@ PUBLISHED: dict[
     "DeepProbLog": {1: 90.8, 3: 85.6},
     "DeepStochLog": {1: 92.8, 3: 87.5, 5: 92.1},
     "ABL": {1: 94.0, 3: 89.7, 5: 96.5, 7: 97.2, "all": 99.2},
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of formulas: its rule, its symbols, and the lengths that train."""
+
+    program: str
+    digits: str
+    operators: str
+    trained: tuple[int, ...]
+
+    def written(self, value: Fraction) -> int | str:
+        """A value as the rule has it."""
+        return f"{value.numerator}/{value.denominator}" if "/" in self.operators else int(value)
+
+
+KINDS = {
+    "hwf": Kind(str(Path(__file__).parent / "rules" / "hwf.pl"), "123456789", "+-*/", (1, 3, 5)),
+    "whole": Kind("formula", "0123456789", "+-*", LENGTHS),
 }
 
 
@@ -78,11 +98,12 @@ def value_of(text: str) -> Fraction:
 
 
 def draw_formulas(
-    images: Tensor, labels: Tensor, classes: Sequence[str], counts: Mapping[int, int], seed: int
+    kind: Kind, images: Tensor, labels: Tensor, classes: Sequence[str], counts: Mapping[int, int], seed: int
 ) -> dict[int, Formulas]:
     """Formulas of random symbols by their length; an image serves again only when all of its class have.
 
     Args:
+        kind: whose symbols.
         images: uint8 [n, 1, H, W].
         labels: class of each image, int64 [n].
         classes: the name of each class.
@@ -95,7 +116,7 @@ def draw_formulas(
     used = dict.fromkeys(classes, 0)
     drawn = {}
     for length, n in counts.items():
-        columns = [OPERATORS if place % 2 else DIGITS for place in range(length)]
+        columns = [kind.operators if place % 2 else kind.digits for place in range(length)]
         picks = torch.stack([torch.randint(len(own), (n,), generator=generator) for own in columns], 1)
         texts = ["".join(own[k] for own, k in zip(columns, row, strict=True)) for row in picks.tolist()]
         rows = torch.empty(n, length, dtype=torch.long)
@@ -130,21 +151,21 @@ def names(length: int) -> list[str]:
     return [f"{'O' if place % 2 else 'X'}{place // 2 + 1}" for place in range(length)]
 
 
-def as_data(formulas: Formulas) -> dict[str, Any]:
+def as_data(kind: Kind, formulas: Formulas) -> dict[str, Any]:
     """What `gn.train` takes: the images of each place, and the values."""
     columns = dict(zip(names(formulas.images.shape[1]), formulas.images.unbind(1), strict=True))
-    return columns | {"V": [f"{value.numerator}/{value.denominator}" for value in formulas.values]}
+    return columns | {"V": list(map(kind.written, formulas.values))}
 
 
-def trained(formulas: Mapping[int, Formulas], seed: int, settings: dict[str, Any], folder: Path) -> gn.Run:
+def trained(kind: Kind, formulas: Mapping[int, Formulas], seed: int, settings: dict[str, Any], folder: Path) -> gn.Run:
     """The run in the folder: trained, resumed or kept."""
     if (folder / "summary.json").exists():
         return gn.load_run(folder)
     if (folder / "config.toml").exists():
         return resume(folder, progress=False)
-    rule: dict[str, Any] = {"program": str(RULE), "arguments": ["V"]}
+    rule: dict[str, Any] = {"program": kind.program, "arguments": ["V"]}
     rule["query"] = [f"formula([{','.join(names(length))}],V)" for length in formulas]
-    data = [as_data(own) for own in formulas.values()]
+    data = [as_data(kind, own) for own in formulas.values()]
     return gn.train(data=data, out=folder, seed=seed, progress=False, notify=click.echo, **rule | settings)
 
 
@@ -178,7 +199,7 @@ def finished(out: Path) -> list[dict[str, Any]]:
 
 def table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Mean accuracy in percent by length, as Markdown, above the published figures, which are of real HWF."""
-    columns: list[int | str] = [*TESTED, "all"]
+    columns: list[int | str] = [*LENGTHS, "all"]
     keys = {n: "accuracy" if n == "all" else f"accuracy_{n}" for n in columns}
     ours: dict[int | str, float] = {n: round(100 * sum(run[keys[n]] for run in runs) / len(runs), 1) for n in columns}
     rows = {f"gedi-nesy ({len(runs)} seeds)": ours} | {f"{name}, on HWF": known for name, known in PUBLISHED.items()}
@@ -187,46 +208,54 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def sources(hwf: Path | None, data_dir: Path | None, examples: int, seed: int) -> list[dict[int, Formulas]]:
+def sources(
+    kind: Kind, files: Path | None, data_dir: Path | None, examples: int, seed: int
+) -> list[dict[int, Formulas]]:
     """The training and the test formulas, by length."""
-    if hwf:
-        train, test = read_hwf(hwf, "train"), read_hwf(hwf, "test")
-        return [{n: train[n] for n in TRAINED if n in train}, test]
+    if files:
+        train, test = read_hwf(files, "train"), read_hwf(files, "test")
+        return [{n: train[n] for n in kind.trained if n in train}, test]
     images: Images = with_operators(load_images("mnist", data_dir), *OPERATOR_IMAGES, STROKES | SLASH)
-    counts = dict.fromkeys(TRAINED, examples // len(TRAINED))
+    shown, counts = images.classes, dict.fromkeys(kind.trained, examples // len(kind.trained))
     return [
-        draw_formulas(images.x_train, images.y_train, images.classes, counts, seed),
-        draw_formulas(images.x_test, images.y_test, images.classes, dict.fromkeys(TESTED, TEST), seed),
+        draw_formulas(kind, images.x_train, images.y_train, shown, counts, seed),
+        draw_formulas(kind, images.x_test, images.y_test, shown, dict.fromkeys(LENGTHS, TEST), seed),
     ]
 
 
 @click.command()
-@click.option("--examples", default=1000, show_default=True, help="Training formulas of all lengths, without --hwf.")
-@click.option("--hwf", type=FILE, help="Folder of HWF, with expr_train.json and Handwritten_Math_Symbols.")
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.option("--examples", default=1000, show_default=True, help="Training formulas of all lengths, without --files.")
+@click.option("--files", type=FILE, help="Folder of HWF, with expr_train.json and Handwritten_Math_Symbols; for hwf.")
 @seeds_option("700-704")
 @settings_option
 @click.option("--data-dir", type=FILE, help="Where MNIST lies.")
-@click.option("--out", type=FILE, help="[default: experiments/results/formulas-mnist.json or formulas-hwf.json]")
+@click.option(
+    "--out", type=FILE, help="[default: experiments/results/formulas-KIND.json, with --files formulas-hwf-files.json]"
+)
 @runs_option("runs/formulas")
 def main(
+    kind: str,
     examples: int,
-    hwf: Path | None,
+    files: Path | None,
     seeds: range,
     settings: dict[str, Any],
     data_dir: Path | None,
     out: Path | None,
     runs: Path,
 ) -> None:
-    """Train on the values of formulas, once a seed; what the result holds already is kept."""
+    """Train on the values of formulas of a KIND, once a seed; what the result holds already is kept."""
     torch.set_num_threads(1)
-    name = "hwf" if hwf else "mnist"
+    if files and kind != "hwf":
+        raise click.UsageError("--files are of HWF: say hwf.")
+    name = f"{kind}-files" if files else kind
     out = out or RESULTS / f"formulas-{name}.json"
     for seed in seeds:
         if any(run["seed"] == seed for run in finished(out)):
             continue
-        train, test = sources(hwf, data_dir, examples, seed)
+        train, test = sources(KINDS[kind], files, data_dir, examples, seed)
         cpu = time.process_time()
-        run = trained(train, seed, settings, runs / f"{name}-seed{seed}")
+        run = trained(KINDS[kind], train, seed, settings, runs / f"{name}-seed{seed}")
         cpu = time.process_time() - cpu
         counts = {str(length): len(own.texts) for length, own in train.items()}
         certificate = {key: run.summary["certificate"][key] for key in ("certified", "failures")}

@@ -17,6 +17,8 @@ from gedi_nesy.nesy.queries import Rule, parts_of
 from gedi_nesy.nesy.reading import Reading, Readings, find_readings
 from gedi_nesy.nesy.recipe import View
 
+ASKED = 1000  # examples that say how much a query tells
+
 
 class JointLoader:
     """The loaders of several queries as one.
@@ -115,7 +117,7 @@ def load_examples(examples: Sequence[Examples], rule: Rule, readings: Readings, 
 @torch.no_grad()
 def information(constraint: Constraint, loader: Loader) -> float:
     """What a query's examples say of each of their inputs, in nats: -log P(rule) where all symbols are as likely."""
-    answers = None if loader.answers is None else loader.answers.cpu()
+    answers = None if loader.answers is None else loader.answers[:ASKED].cpu()
     n = 1 if answers is None else len(answers)
     even = {v.key: torch.full((n, len(v.domain)), 1 / len(v.domain)).log() for v in constraint.variables}
     return -constraint.log_prob(even, answers).mean().item() / len(constraint.variables)
@@ -125,6 +127,8 @@ def joint_readings(
     rule: Rule, examples: Sequence[Examples], scale: Scale, device: torch.device, settings: View
 ) -> dict[str, Reading]:
     """How each network reads its inputs, told from those of all queries; the arguments are as for `find_readings`."""
+    if len(examples) == 1:
+        return find_readings(parts_of(rule)[0], examples[0].inputs, scale, device, settings)
     by_shape: dict[torch.Size, dict[int, Tensor]] = {}
     for x in (x for own in examples for x in own.inputs.pools.values()):
         by_shape.setdefault(x.shape[1:], {})[id(x)] = x

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from formulas import RULE, as_data, draw_formulas, names, read_hwf, value_of
+from formulas import KINDS, as_data, draw_formulas, names, read_hwf, value_of
 from PIL import Image
 
 from gedi_nesy.logic.constraint import Constraint
@@ -23,7 +23,7 @@ def test_a_value_is_exact_and_has_products_first(text, value):
 
 @pytest.mark.parametrize("text", ["7", "1-3", "2/6", "1-2/3", "8/3*9", "1/9/9"])
 def test_the_rule_gives_a_formula_its_value(text):
-    rule = Constraint.from_file(RULE, f"formula([{','.join(names(len(text)))}],V)", ("V",))
+    rule = Constraint.from_file(KINDS["hwf"].program, f"formula([{','.join(names(len(text)))}],V)", ("V",))
     certain = {}
     for variable, symbol in zip(sorted(rule.variables, key=lambda v: names(5).index(v.key)), text, strict=True):
         shown = [str(value) == symbol for value in variable.domain]
@@ -37,7 +37,7 @@ def test_the_rule_gives_a_formula_its_value(text):
 def test_drawn_formulas_show_their_symbols_and_use_each_image_once():
     labels = torch.arange(14).repeat(60)
     images = torch.arange(len(labels)).view(-1, 1, 1, 1)
-    drawn = draw_formulas(images, labels, CLASSES, {1: 10, 3: 10}, seed=0)
+    drawn = draw_formulas(KINDS["hwf"], images, labels, CLASSES, {1: 10, 3: 10}, seed=0)
     for length, formulas in drawn.items():
         shown = labels[formulas.images.flatten(1)]
         assert shown.shape == (10, length)
@@ -58,7 +58,7 @@ def test_hwf_is_read_in_its_published_format(tmp_path):
     (tmp_path / "expr_train.json").write_text(json.dumps(written))
     formulas = read_hwf(tmp_path, "train")
     assert list(formulas) == [1, 3]
-    data = as_data(formulas[3])
+    data = as_data(KINDS["hwf"], formulas[3])
     assert list(data) == ["X1", "O1", "X2", "V"]
     assert data["V"] == ["1/2"]
     assert [data[name].shape for name in ("X1", "O1", "X2")] == [(1, 1, 45, 45)] * 3

@@ -245,6 +245,7 @@ def test_a_run_on_two_queries_learns_from_both_and_scores_each(trained):
     mean = sum(figures["examples"] * figures["answer_accuracy"] for figures in own.values()) / total
     assert trained.summary["answer_accuracy"] == pytest.approx(mean)
     assert set(trained.probabilities) == {"slip"}
+    assert not trained.summary["images_reused"]
 
 
 def test_a_run_on_two_queries_is_loaded_and_evaluated_again(trained):
