@@ -37,6 +37,7 @@ from gedi_nesy.networks.own import Network
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
 
+TAUGHT = 0.5  # the share of examples up to which matched symbols leave enough others to judge their rivals by
 PULL = 20.0  # examples as which the rule's own marginals count, beside the data's
 CHAINS_SEED = 2**30  # above every phase's seed
 
@@ -75,7 +76,7 @@ class Learner:
         self.recipe = weigh_labels(settle_networks(recipe, readings, self.shapes))
         self.labels = read_labels(Path(recipe.labels), rule, readings) if recipe.labels else {}
         self.loader = load_examples(of_each, rule, readings, self.device)
-        self.targets: Targets | None = None  # the teacher's posteriors, once there is a teacher
+        self.teachers: list[Targets] = []  # the posteriors of each restart's teacher, once there are teachers
         self.matched: Matched | None = None
         self.selection: Selection | None = None
         self._check()
@@ -140,8 +141,8 @@ class Learner:
     def losses(self, phase: Phase, training: Training) -> StepLosses:
         """The losses of the phase's steps."""
         recipe, stage = self.recipe, phase.stage
-        seed, targets, marginals = phase.seed, self.targets, self.marginals
-        return StepLosses(recipe, stage, self.rule, self.loader, training, seed, targets, marginals, self.labels)
+        seed, teachers, marginals = phase.seed, self.teachers, self.marginals
+        return StepLosses(recipe, stage, self.rule, self.loader, training, seed, teachers, marginals, self.labels)
 
     @cached_property
     def _by_answers(self) -> list[dict[Key, Tensor] | None]:
@@ -151,19 +152,25 @@ class Learner:
         return [None if given is None else learn_marginals(part, given, PULL) for part, given in asked]
 
     @property
-    def marginals(self) -> dict[Key, Tensor]:
-        """How often each variable should show each symbol: by the rule, or by what is known of the data so far."""
+    def marginals(self) -> list[dict[Key, Tensor]]:
+        """How often each variable should show each symbol: by the rule, or by what is known of the data so far.
+
+        Where this is known from teachers, restarts with other teachers have other marginals.
+        """
         if "learned" not in (self.recipe.train.prior, self.recipe.last.prior):
-            return self.rule.marginals()
-        taught = split(self.rule, self.targets or {})
-        known = zip(parts_of(self.rule), self._by_answers, taught, strict=True)
-        return join(self.rule, [own or marginals_of(part, targets, PULL) for part, own, targets in known])
+            return [self.rule.marginals()]
+        return [self._learned(targets) for targets in self.teachers or [{}]]
+
+    def _learned(self, targets: Targets) -> dict[Key, Tensor]:
+        """The marginals by the examples' answers, and of queries without arguments by a teacher."""
+        known = zip(parts_of(self.rule), self._by_answers, split(self.rule, targets), strict=True)
+        return join(self.rule, [own or marginals_of(part, taught, PULL) for part, own, taught in known])
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """The diagnosis of each network of the first restart."""
         assert isinstance(training.model, Candidates)
         with evaluating(training.model):
-            return diagnose_networks(training.model.networks(0), self.marginals, self.loader)
+            return diagnose_networks(training.model.networks(0), self.marginals[0], self.loader)
 
     def findings(self) -> dict[str, Any]:
         """The results of matching and of the restarts, for the checkpoint and summary.json."""
@@ -174,17 +181,21 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """The teacher, and the results that chose it."""
-        return {"search": {"targets": self.targets} | self.findings()}
+        return {"search": {"teachers": self.teachers} | self.findings()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         search = state["search"]
-        self.targets = search["targets"]
+        self.teachers = search["teachers"]
         self.matched = Matched(**search["matching"]) if search["matching"] else None
         self.selection = Selection(**search["restarts"]) if search["restarts"] else None
 
     def search(self) -> Matched:
-        """Match the inputs by their likeness: the first teacher."""
+        """Match the inputs by their likeness: the first teacher.
+
+        Where the symbols found have no clear lead, the best others teach a second network beside the first, and the
+        rule decides: on examples that no teacher has named, wrong symbols fit it worse.
+        """
         self.tell("matching", 0, 0)
 
         def swept(sweep: int, sweeps: int) -> None:
@@ -192,8 +203,19 @@ class Learner:
 
         constraint, loader = self.matchable
         self.matched, found = match(constraint, loader, self.recipe, swept, labels=self.labels)
-        self.targets = join(self.rule, [found if part is loader else _untaught(part) for part in self.loader.parts])
+        kept = found if self._needs_rival(found) else found[:1]
+        untaught = [_untaught(part) for part in self.loader.parts]
+        taught = self.loader.parts.index(loader)
+        self.teachers = [join(self.rule, [*untaught[:taught], own, *untaught[taught + 1 :]]) for own in kept]
         return self.matched
+
+    def _needs_rival(self, found: Sequence[Targets]) -> bool:
+        """Whether symbols are doubtful, and a second network could settle it."""
+        assert self.matched is not None
+        recipe = self.recipe
+        can_judge = recipe.student is not None and recipe.restarts == 1 and recipe.train.weights.gen.is_zero
+        named = torch.stack([shares.sum(-1) for shares in found[0].values()]).amax(0) > 0
+        return can_judge and not self.matched.leads and named.sum().item() <= TAUGHT * len(self.loader)
 
     @cached_property
     def matchable(self) -> tuple[Constraint, Loader]:
@@ -222,7 +244,8 @@ class Learner:
         """
         self.tell("judging the restarts", 0, 0)
         scores = score_restarts(restarts.eval(), self.rule, self.loader, self.recipe, self.marginals)
-        self.selection, self.targets = select_restart(scores, self.recipe)
+        self.selection, targets = select_restart(scores, self.recipe)
+        self.teachers = [targets]
         check_not_collapsed(scores, self.selection)
         return scores.rules[self.selection.best]
 
@@ -232,7 +255,7 @@ class Learner:
             model = candidates_of(before)
             model.redraw_heads(phase.seed)
             return model
-        restarts = 1 if phase.name == "student" else self.recipe.restarts
+        restarts = 1 if phase.name == "student" else max(self.recipe.restarts, len(self.teachers))
         dim = self.recipe.dim if phase.stage.weights.used("embeddings") else None
         build = self.recipe.build(phase.stage, self.own)
         return Candidates(self.shapes, restarts, phase.seed, build, dim, self.rule)

@@ -18,7 +18,7 @@ from gedi_nesy.nesy.queries import parts_of
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import row_figures
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.nesy.support import predicted_support
+from gedi_nesy.nesy.support import hardly_seen, predicted_support
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.session import Session
 
@@ -61,20 +61,25 @@ class Results:
 
     def _verdict(self, run: Run) -> dict[str, Any]:
         """What the run can say about itself without labels."""
-        learner, returns = self.learner, self.session.rollback.returns
-        diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
-        energies = check_energies(run.networks, learner.loader, self.recipe)
-        left, seen = self._readings(run)
-        matching = self.recipe.matching
-        least = least_separation(matching, learner.matchable[0]) if matching else 0.0
-        learnt = run.probabilities
+        learner, returns, learnt = self.learner, self.session.rollback.returns, run.probabilities
         return {
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, seen, least),
+            "certificate": self._certificate(run),
             **learner.findings(),
             "familiarity": familiarity_quantiles(run, learner.loader),
             **({"returns": returns} if returns else {}),
         }
+
+    def _certificate(self, run: Run) -> dict[str, Any]:
+        learner, recipe = self.learner, self.recipe
+        diagnoses = diagnose_networks(run.networks, learner.marginals[0], learner.loader)
+        energies = check_energies(run.networks, learner.loader, recipe)
+        left, seen = self._readings(run)
+        least = least_separation(recipe.matching, learner.matchable[0]) if recipe.matching else 0.0
+        is_skewed = "learned" in (recipe.train.prior, recipe.last.prior)
+        rare = hardly_seen(run.networks, run.rule, learner.loader) if is_skewed else []
+        matched, selection = learner.matched, learner.selection
+        return certificate(diagnoses, matched, selection, left, energies, seen, least, rare)
 
     def _readings(self, run: Run) -> tuple[int | None, int | None]:
         """How many readings the rule leaves open, and what the run sees in its examples."""
@@ -98,15 +103,22 @@ class Results:
             "examples": self.recipe.examples,
             "images_reused": any(part.examples.reused for part in self.learner.loader.parts),
             "seed": self.recipe.seed,
+            **self._matched_query(),
             **({} if self.recipe.unmatched is None else {"unmatched": self.recipe.unmatched}),
             "steps": self.session.time.steps,
             **self.session.time.figures(),
         }
+
+    def _matched_query(self) -> dict[str, str]:
+        """Of several queries the one that inputs were matched by."""
+        if not self.recipe.matching or len(self.learner.loader.parts) == 1:
+            return {}
+        return {"matched_query": str(self.learner.matchable[0].query.goal)}
 
     def _evaluate(self, run: Run) -> Evaluation:
         """On the test images; without labelled images only how the rule fares on the training examples."""
         if self.images:
             once = self.recipe.each_once
             return evaluate_networks(run.networks, run.rule, self.images, run.readings, run.device, once)
-        parts = fit_all(run.networks, run.rule, self.learner.loader)
+        parts = fit_all(run.networks, run.rule, self.learner.loader, self.recipe.last)
         return Evaluation(row_figures(parts, "train_"), {}, parts)

@@ -252,7 +252,8 @@ class Run:
         if test or (self.recipe.data and not whole):
             examples = read_examples(self.recipe, self.rule, self.folder.path, Path(test) if test else None)
             loader = load_examples(examples, self.rule, self.readings, self.device)
-            return score_rows(self.networks, self.rule, loader, "test_" if test else "train_")
+            prefix, stage = ("test_", None) if test else ("train_", self.recipe.last)
+            return score_rows(self.networks, self.rule, loader, prefix, stage)
         images, once = self.images(data_dir), whole or self.recipe.each_once
         return evaluate_networks(self.networks, self.rule, images, self.readings, self.device, once).figures
 

@@ -279,6 +279,7 @@ def test_own_arrays_for_each_query_train_and_are_matched_by_one(tmp_path):
     settings = few | {"program": str(tmp_path / "sums.pl"), "query": QUERIES, "arguments": ["S"]}
     run = train("gedi-nesy-few", data=data, out=tmp_path / "run", notify=told.append, **settings)
     assert "Inputs are matched by 12 examples of told(X,S); then all 24 examples train the networks." in told
+    assert run.summary["matched_query"] == "told(X,S)"
     assert run.evaluate()["queries"]["sum(X,Y,S)"]["examples"] == 12
 
 
