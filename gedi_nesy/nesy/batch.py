@@ -119,12 +119,21 @@ class Loader:
         """The features given beside a network's pool, [n, D]."""
         return self.examples.features.get(self.calls[network][0].inputs[0])
 
-    def first(self, n: int) -> "Loader":
-        """The first n of the examples, or all where there are fewer."""
-        few = copy.copy(self)
-        few.examples = self.examples.first(n)
-        few.rows = {image: rows[:n] for image, rows in self.rows.items()}
-        few.answers = None if self.answers is None else self.answers[:n]
+    def some_rows(self, n: int) -> Tensor:
+        """The numbers of n examples, or of all where there are fewer, int64 [n], on the CPU.
+
+        They are spread evenly over a table, which may be sorted; examples that are drawn are in a random order.
+        """
+        n = min(n, len(self))
+        return torch.arange(n) * len(self) // max(n, 1) if self.has_lines else torch.arange(n)
+
+    def some(self, n: int) -> "Loader":
+        """The examples of `some_rows`."""
+        chosen, few = self.some_rows(n), copy.copy(self)
+        there = chosen.to(self.device)
+        few.examples = self.examples.take(chosen)
+        few.rows = {image: rows[there] for image, rows in self.rows.items()}
+        few.answers = None if self.answers is None else self.answers[there]
         return few
 
     def distinct(self, network: str) -> Tensor:

@@ -123,16 +123,9 @@ def rule_figures(parts: Sequence[Fitted], prefix: str) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def fit_to_rule(
-    networks: nn.ModuleDict,
-    constraint: Constraint,
-    loader: Loader,
-    most: int | None = None,
-    stage: Stage | None = None,
-) -> Fit:
-    """How each example fits the rule, or each of the first `most`; on views also, where a stage says which."""
-    batch = loader.batch(torch.arange(len(loader))[:most])
-    answers = None if loader.answers is None else loader.answers[:most]
+def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, stage: Stage | None = None) -> Fit:
+    """How each example fits the rule; on views also, where a stage says which."""
+    batch, answers = loader.batch(torch.arange(len(loader))), loader.answers
     log_probs = _symbol_log_probs(networks, batch)
     log_prob = constraint.log_prob(log_probs, answers)
     viewed = log_prob if stage is None else _viewed(networks, constraint, loader, batch, stage)
@@ -185,7 +178,7 @@ def diagnose_networks(
         loader: the training examples.
     """
     generator = torch.Generator(loader.device).manual_seed(0)
-    few = loader.first(DIAGNOSED)
+    few = loader.some(DIAGNOSED)
     batch = few.batch(torch.arange(len(few)))
     return {
         name: diagnose(

@@ -15,7 +15,7 @@ FOREIGN, UNUSUAL = 1.0, 5.0  # percentiles below which an image is called so
 
 def familiarity_quantiles(run: Run, loader: AnyLoader) -> dict[str, list[float]]:
     """For each network the 0th, 1st, ... 100th percentile of its training images' familiarity, in nats."""
-    few = loader.first(MEASURED)
+    few = loader.some(MEASURED)
     return {
         name: np.percentile(
             run.familiarity(loader.readings[name].scale.to_unit(few.distinct(name)), name).cpu(), range(101)

@@ -72,10 +72,10 @@ class JointLoader:
         pools = {name: [part.inputs[name] for part in self.parts if name in part.inputs] for name in self.calls}
         return {name: torch.cat(own) if len(own) > 1 else own[0] for name, own in pools.items()}
 
-    def first(self, n: int) -> "JointLoader":
-        """The first n of the examples, or all where there are fewer; at least one of each query."""
+    def some(self, n: int) -> "JointLoader":
+        """About n of the examples, or all where there are fewer; at least one of each query."""
         share = min(1.0, n / len(self))
-        return JointLoader([part.first(max(1, round(share * len(part)))) for part in self.parts])
+        return JointLoader([part.some(max(1, round(share * len(part)))) for part in self.parts])
 
     def distinct(self, network: str) -> Tensor:
         """The different inputs, or tuples of inputs, that a network reads in each query."""

@@ -96,8 +96,9 @@ def predicted_support(networks: nn.ModuleDict, constraint: Constraint, loader: L
     Returns:
         None where there are none.
     """
-    fit = fit_to_rule(networks, constraint, loader, DRAWN)
-    answers = None if loader.answers is None else loader.answers[: len(fit.sure)].cpu()
+    few = loader.some(DRAWN)
+    fit = fit_to_rule(networks, constraint, few)
+    answers = None if few.answers is None else few.answers.cpu()
     numbers = torch.stack([values.cpu() for values in fit.symbols.values()], 1)
     rows = numbers if answers is None else torch.cat([numbers, answers], 1)
     counted = ((fit.satisfied > 0) & (fit.sure >= SURE)).cpu()
@@ -115,7 +116,7 @@ def hardly_seen(networks: nn.ModuleDict, rule: Rule, loader: AnyLoader) -> list[
 
     Where the prior is learned from what the networks say, they may read a rare symbol as another one for good.
     """
-    few, marginals, names = loader.first(DRAWN), rule.marginals(), []
+    few, marginals, names = loader.some(DRAWN), rule.marginals(), []
     batch = few.batch(torch.arange(len(few)))
     for network, calls in loader.calls.items():
         read = predict_log_probs(networks[network], batch.images[network]).argmax(-1)

@@ -146,8 +146,8 @@ def test_a_batch_has_the_images_and_answers_of_its_examples(joint):
 
 
 def test_the_first_examples_are_of_all_queries(joint):
-    assert [len(part) for part in joint.first(3).parts] == [2, 1]
-    assert [len(part) for part in joint.first(1).parts] == [1, 1]
+    assert [len(part) for part in joint.some(3).parts] == [2, 1]
+    assert [len(part) for part in joint.some(1).parts] == [1, 1]
 
 
 def test_likelihood_and_posterior_are_those_of_each_query(rule, joint):
