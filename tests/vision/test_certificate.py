@@ -55,7 +55,7 @@ def test_a_run_is_certified_only_when_another_restart_found_the_same_clusters():
         return found["certified"], found["failures"]
 
     assert verdict(50.0, -50.0) == (True, [])  # the same clusters under other names
-    assert verdict(50.0, 0.0) == (False, ["no other restart with a D as low"])
+    assert verdict(50.0, 0.0) == (False, ["fewer than two restarts with a D low enough"])
     assert verdict(50.0) == (False, [])  # a single restart is neither evidence nor a reason for doubt
     assert verdict(0.0, 0.1) == (False, ["representation collapse", "uncertain predictions"])
     # H(sigmoid(2 s)) = 0.04 nats at s = 2.7: a tenth of ln 2 is the least uncertainty that the diagnosis names
