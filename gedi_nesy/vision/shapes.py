@@ -31,7 +31,12 @@ def graph_of_shapes(images: Tensor, neighbours: int) -> csr_matrix:
     n = len(images)
     if n <= neighbours:
         raise UserError(f"A graph of {neighbours} neighbours needs more than {n} images; lower view.neighbours.")
-    nearest = _nearest(stroke_histograms(ink(images)), neighbours).cpu().numpy()
+    return graph_of(stroke_histograms(ink(images)), neighbours)
+
+
+def graph_of(features: Tensor, neighbours: int) -> csr_matrix:
+    """The same graph by the cosines of features of length 1, [n, F]."""
+    n, nearest = len(features), _nearest(features, neighbours).cpu().numpy()
     ends = np.arange(0, n * neighbours + 1, neighbours)
     graph = csr_matrix((np.ones(n * neighbours, np.float32), nearest.ravel(), ends), (n, n))
     return graph.maximum(graph.T).tocsr()
