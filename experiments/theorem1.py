@@ -25,6 +25,7 @@ from torchvision.utils import make_grid, save_image
 
 from gedi_nesy.cli.shared import Commas, Method
 from gedi_nesy.data.points import load_points
+from gedi_nesy.errors import UserError
 from gedi_nesy.methods import PUBLISHED, WITHOUT_RULE
 from gedi_nesy.vision.recipe import load_recipe, recipe_for
 from gedi_nesy.vision.run import Run, load_run
@@ -66,7 +67,7 @@ SETTINGS: dict[str, Any] = {
     "sampler.warp": 0.1,
 }
 STAGE = {"batch": BATCH, "learning_rate": [[0.0, 0.0], [0.05, 2e-3], [0.5, 1.2e-3], [1.0, 1e-4]], "ema": 0.99}
-WEIGHTS = {"gen": 1.0, "inv": 25.0, "prior": 50.0}  # where a method has the term; 1 : 2, as in FEATURES of warps alone
+WEIGHTS = {"gen": 1.0, "inv": 25.0, "prior": 50.0}  # where a method has the term
 COLUMN, SAMPLED = 5, 6  # test images of each cluster, and columns of samples
 
 
@@ -78,15 +79,23 @@ COLUMN, SAMPLED = 5, 6  # test images of each cluster, and columns of samples
 def main(methods: Sequence[str], seeds: range, settings: dict[str, Any], runs: Path) -> None:
     """Run the experiment."""
     for method in methods:
-        recipe, found = recipe_for(method, method in PUBLISHED, "mnist"), []
+        recipe = recipe_for(method, method in PUBLISHED, "mnist")
         overrides = settings_of(recipe) | settings
+        found: list[Run] = []
+        failed: dict[int, str] = {}
         for seed in seeds:
             folder = runs / f"{method}-seed{seed}"
-            vision_run_once(recipe, folder, overrides | {"seed": seed})
+            try:
+                vision_run_once(recipe, folder, overrides | {"seed": seed})
+            except UserError as stopped:  # a run that fails counts
+                failed[seed] = str(stopped)
+                print(f"{method}, seed {seed}: {stopped}", flush=True)
+                continue
             found.append(load_run(folder))
-            print(f"{method}, seed {seed}: {' | '.join(cells_of(read_row(method, found[-1:])))}", flush=True)
-        draw(found[0], RESULTS / f"{NAME}-{method}.png")
-        write_results(read_row(method, found))
+            print(f"{method}, seed {seed}: {' | '.join(cells_of(read_row(method, found[-1:], {})))}", flush=True)
+        if found:
+            draw(found[0], RESULTS / f"{NAME}-{method}.png")
+            write_results(read_row(method, found, failed))
 
 
 def settings_of(recipe: str) -> dict[str, Any]:
@@ -98,8 +107,8 @@ def settings_of(recipe: str) -> dict[str, Any]:
     return changed
 
 
-def read_row(method: str, runs: Sequence[Run]) -> dict[str, Any]:
-    """The figures of one method, all seeds."""
+def read_row(method: str, runs: Sequence[Run], failed: Mapping[int, str]) -> dict[str, Any]:
+    """The figures of one method, all seeds, and why some have none."""
     summaries = [run.summary for run in runs]
     figures = [*figures_of(summaries[0]), "seconds"]
     doubts = Counter(name for s in summaries for name in s["certificate"]["diagnosis"]["failures"])
@@ -116,6 +125,7 @@ def read_row(method: str, runs: Sequence[Run]) -> dict[str, Any]:
         "named": dict(doubts.most_common()),
         "of the energy": dict(Counter(f for s in summaries for f in energy_failures(s["certificate"])).most_common()),
         "certified": sum(s["certificate"]["certified"] for s in summaries),
+        "failed": dict(failed),
         "seeds": [{key: s[key] for key in ("seed", *figures, "certificate")} for s in summaries],
         "steps": summaries[0]["steps"],
         **{key: summaries[0][key] for key in ("recipe", "dataset", "examples", *WHERE)},
@@ -172,7 +182,7 @@ def cells_of(row: Mapping[str, Any]) -> list[str]:
     return [
         row["method"],
         row["missing"],
-        str(n),
+        str(n) + (f", {len(row['failed'])} failed" if row["failed"] else ""),
         f"{median['nmi']:.3f}",
         f"{median['cluster_accuracy']:.3f}",
         f"{row['D']:.3f}",
