@@ -60,7 +60,7 @@ def measure(vectors: Images, n: int, seed: int) -> dict[str, Any]:
     pixels = Scale(0.0, 1 / 255)  # vectors stay as they are
     started = time.process_time()
     loader = Loader(drawn, rule, pixels, torch.device("cpu"))
-    matched, targets = match(rule, loader, recipe, likeness={"digits": by_cosine(drawn.pool)})
+    matched, (targets, *_) = match(rule, loader, recipe, likeness={"digits": by_cosine(drawn.pool)})
     seconds = time.process_time() - started
     said = torch.cat([targets[key] for key in targets])
     labels = torch.cat([drawn.symbols[key] for key in targets])

@@ -63,7 +63,7 @@ def measure(task: Task, seed: int) -> dict[str, Any]:
     started = time.process_time()
     loader = Loader(examples_of(rule, drawn.data), rule, SCALES["symmetric"], torch.device("cpu"))
     recipe = load_recipe(RECIPE, {**task.settings, "matching.examples": EXAMPLES, "seed": seed})
-    matched, targets = match(rule, loader, recipe, labels=_labels(task, drawn, loader))
+    matched, (targets, *_) = match(rule, loader, recipe, labels=_labels(task, drawn, loader))
     return {
         "right": {name: round(_right(task, drawn, loader, targets, name), 4) for name in task.inputs},
         "separation": round(matched.separation or 0.0, 3),

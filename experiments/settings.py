@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -141,16 +142,16 @@ def listed(rows: Sequence[Mapping[str, Any]], images: Sequence[str], weights: Se
     return solutions
 
 
-def _triples(weights: Sequence[float] | None = None) -> Any:
-    """a + b = c, each digit with a weight."""
+def _triples(weights: Sequence[float] | None = None, weighted: str = "XYZ") -> Any:
+    """a + b = c; each digit of those that are weighted has a weight."""
     w = weights or [1.0] * 10
     rows = [{"X": a, "Y": b, "Z": a + b} for a, b in product(range(10), repeat=2) if a + b < 10]
-    return listed(rows, "XYZ", [w[r["X"]] * w[r["Y"]] * w[r["Z"]] for r in rows])
+    return listed(rows, "XYZ", [prod(w[row[image]] for image in weighted) for row in rows])
 
 
-def addition(inputs: Inputs, weights: Sequence[float] | None = None, **more: Any) -> Task:
-    """Triples of inputs whose third symbol is the sum of the others, each symbol with a weight."""
-    return Task({"digits": inputs}, dict.fromkeys("XYZ", "digits"), _triples(weights), **more)
+def addition(inputs: Inputs, weights: Sequence[float] | None = None, weighted: str = "XYZ", **more: Any) -> Task:
+    """Triples of inputs whose third symbol is the sum of the others; each symbol of those weighted has a weight."""
+    return Task({"digits": inputs}, dict.fromkeys("XYZ", "digits"), _triples(weights, weighted), **more)
 
 
 @functools.cache
@@ -252,6 +253,7 @@ def _even_odd(data_dir: Path | None) -> Task:
         listed(rows, "XY"),
         "addition_sum",
         arguments=("S",),
+        settings=LEARNED,  # of the sums that are seen
         labelled=1,
     )
 
@@ -285,9 +287,9 @@ def _pixels(where: Where, matched: bool) -> Task:
     return addition(inputs, ceiling="resnet8-32", settings={"network": "resnet8-32"})
 
 
-def _skewed(where: Where, weights: Sequence[float] | None = None, broken: float = 0.0) -> Task:
+def _skewed(where: Where, weights: Sequence[float] | None = None, broken: float = 0.0, weighted: str = "XYZ") -> Task:
     settings = LEARNED if weights else {}
-    return addition(_mnist(where.data_dir), weights, broken=broken, settings=settings)
+    return addition(_mnist(where.data_dir), weights, weighted, broken=broken, settings=settings)
 
 
 SETTINGS: Mapping[str, tuple[int, Callable[[Where], Task]]] = {  # how many examples, and the task
@@ -298,7 +300,8 @@ SETTINGS: Mapping[str, tuple[int, Callable[[Where], Task]]] = {  # how many exam
     "even-odd": (1000, lambda where: _even_odd(where.data_dir)),
     "less": (1000, lambda where: _less(where.data_dir)),
     "clean": (1000, _skewed),
-    "zipf": (1000, lambda where: _skewed(where, ZIPF)),
+    "zipf": (1000, lambda where: _skewed(where, ZIPF, weighted="XY")),  # the sum is as common as it comes
+    "zipf-thrice": (1000, lambda where: _skewed(where, ZIPF)),
     "two-classes": (1000, lambda where: _skewed(where, TWO)),
     "broken-5": (1000, lambda where: _skewed(where, broken=0.05)),
     "broken-10": (1000, lambda where: _skewed(where, broken=0.10)),

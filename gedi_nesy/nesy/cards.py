@@ -17,7 +17,7 @@ LEAST, OTHERS = 12, 9  # examples that are shown
 
 
 def show_examples(fit: Fit, constraint: Constraint, loader: Loader) -> dict[str, list[Card]]:
-    """By heading, the examples that break the rule or are least likely, and others at random, always the same ones.
+    """By heading, the examples that are least likely under the rule, and others at random, always the same ones.
 
     Of networks that read vectors no picture shows what they read; without any picture there is nothing to show.
     """
@@ -26,7 +26,7 @@ def show_examples(fit: Fit, constraint: Constraint, loader: Loader) -> dict[str,
     least = doubtful(fit)[:LEAST].tolist()
     order = torch.randperm(len(loader), generator=torch.Generator().manual_seed(0)).tolist()
     others = [number for number in order if number not in least][:OTHERS]
-    sections = {"Those that break the rule or fit it least": least, "Others, drawn at random": others}
+    sections = {"Those that fit the rule least": least, "Others, drawn at random": others}
     return {
         heading: [_card(number, fit, constraint, loader) for number in numbers]
         for heading, numbers in sections.items()

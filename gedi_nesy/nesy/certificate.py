@@ -14,9 +14,8 @@ from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.support import Support
 
-# Matching, tuning seeds: wrong symbols led all others by 0.03 at most (20 examples), right ones by 0.01 to 0.05 of 20
-# examples and by 0.02 to 0.07 of 30, so that some go without a certificate, and by 0.05 and more of 100.
-MARGIN = 0.04
+# Nats by which a network must fit the rule better than one that learned other symbols, nearly as good by likeness.
+LEAD = 0.1
 SECONDS = 3.0  # for the search for a second reading of the rule
 
 
@@ -33,11 +32,12 @@ def certificate(
 
     The diagnosis rules out the three failure modes (paper, Proposition 1) but can't see symbols that are clean and
     swapped. Restarts from other starting points can, because trapped ones are trapped elsewhere; where all learn from
-    matched symbols, the margin by which these symbols lead all others can. Neither sees what the rule leaves open, and
+    matched symbols, the margin by which these symbols lead all others can, or else the lead of the network that learned
+    them over one that learned the best others. Neither sees what the rule leaves open, and
     there restarts may agree by luck. So a run is certified only when the diagnosis names nothing, the rule has a
     single reading, and matching had a clear result or, without matching, another restart agrees with the chosen one.
-    Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only a
-    clear lead of matching will do. `failures` names the reasons for doubt. A single restart is neither a reason for
+    Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only such
+    a lead will do. `failures` names the reasons for doubt. A single restart is neither a reason for
     doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason, and
     so are matched symbols that likeness separates by less than `separation`.
     """
@@ -47,7 +47,7 @@ def certificate(
         failures.append("readings of the rule not settled")
     elif readings > 1:
         failures.append("symbols that the rule can't tell apart")
-    elif seen != 1 and not (matched and (matched.margin or 0) >= MARGIN):
+    elif seen != 1 and not _leads(matched, selection):
         failures.append(
             "symbols that the examples can't tell apart" if seen else "readings of the examples not settled"
         )
@@ -60,6 +60,7 @@ def certificate(
         "failures": failures,
         "restart_agreement": support,
         "matching_margin": matched.margin if matched else None,
+        "rival_lead": selection.lead if matched and selection else None,
         "readings_seen": seen,
         "D": max(diagnosis.certificate for diagnosis in diagnoses.values()),
         "networks": {name: asdict(diagnosis) for name, diagnosis in diagnoses.items()},
@@ -80,12 +81,19 @@ def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
     }
 
 
+def _leads(matched: Matched | None, selection: Selection | None) -> bool:
+    """Whether the symbols that matching found are clearly better than all others."""
+    if matched is None:
+        return False
+    return matched.leads or (selection is not None and (selection.lead or 0.0) >= LEAD)
+
+
 def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
     """What speaks against the symbols that the search chose."""
     if matched and matched.margin is None:
         return ["matching found no alternative to compare with"]
     if matched and matched.margin is not None:
-        return [] if matched.margin >= MARGIN else [f"no clear lead of the symbols found by {matched.likeness}"]
+        return [] if _leads(matched, selection) else [f"no clear lead of the symbols found by {matched.likeness}"]
     if selection is None or selection.support is None:
         return []
     return [] if selection.agreed else ["restarts that disagree"]

@@ -1,6 +1,6 @@
 """Learning from a rule: matching by shape or restarts that name the symbols, then a student; without files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +36,7 @@ from gedi_nesy.networks.own import Network
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
 
+TAUGHT = 0.5  # the share of examples up to which matched symbols leave enough others to judge their rivals by
 PULL = 20.0  # examples as which the rule's own marginals count, beside the data's
 CHAINS_SEED = 2**30  # above every phase's seed
 
@@ -74,7 +75,7 @@ class Learner:
         self.recipe = weigh_labels(settle_networks(recipe, readings, self.shapes))
         self.labels = read_labels(Path(recipe.labels), constraint, readings) if recipe.labels else {}
         self.loader = Loader(examples, constraint, readings, self.device)
-        self.targets: Targets | None = None  # the teacher's posteriors, once there is a teacher
+        self.teachers: list[Targets] = []  # the posteriors of each restart's teacher, once there are teachers
         self.matched: Matched | None = None
         self.selection: Selection | None = None
         self._check()
@@ -126,27 +127,30 @@ class Learner:
     def losses(self, phase: Phase, training: Training) -> StepLosses:
         """The losses of the phase's steps."""
         recipe, stage = self.recipe, phase.stage
-        seed, targets, marginals = phase.seed, self.targets, self.marginals
-        return StepLosses(recipe, stage, self.constraint, self.loader, training, seed, targets, marginals, self.labels)
+        seed, teachers, marginals = phase.seed, self.teachers, self.marginals
+        return StepLosses(recipe, stage, self.constraint, self.loader, training, seed, teachers, marginals, self.labels)
 
     @cached_property
     def _by_answers(self) -> dict[Key, Tensor]:
         return learn_marginals(self.constraint, self.loader.examples.answers, PULL)
 
     @property
-    def marginals(self) -> dict[Key, Tensor]:
-        """How often each variable should show each symbol: by the rule, or by what is known of the data so far."""
+    def marginals(self) -> list[dict[Key, Tensor]]:
+        """How often each variable should show each symbol: by the rule, or by what is known of the data so far.
+
+        Where this is known from teachers, restarts with other teachers have other marginals.
+        """
         if "learned" not in (self.recipe.train.prior, self.recipe.last.prior):
-            return self.constraint.marginals()
+            return [self.constraint.marginals()]
         if self.loader.examples.answers is not None:
-            return self._by_answers
-        return marginals_of(self.constraint, self.targets or {}, PULL)
+            return [self._by_answers]
+        return [marginals_of(self.constraint, targets, PULL) for targets in self.teachers or [{}]]
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """The diagnosis of each network of the first restart."""
         assert isinstance(training.model, Candidates)
         with evaluating(training.model):
-            return diagnose_networks(training.model.networks(0), self.marginals, self.loader)
+            return diagnose_networks(training.model.networks(0), self.marginals[0], self.loader)
 
     def findings(self) -> dict[str, Any]:
         """The results of matching and of the restarts, for the checkpoint and summary.json."""
@@ -157,24 +161,37 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """The teacher, and the results that chose it."""
-        return {"search": {"targets": self.targets} | self.findings()}
+        return {"search": {"teachers": self.teachers} | self.findings()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         search = state["search"]
-        self.targets = search["targets"]
+        self.teachers = search["teachers"]
         self.matched = Matched(**search["matching"]) if search["matching"] else None
         self.selection = Selection(**search["restarts"]) if search["restarts"] else None
 
     def search(self) -> Matched:
-        """Match the inputs by their likeness: the first teacher."""
+        """Match the inputs by their likeness: the first teacher.
+
+        Where the symbols found have no clear lead, the best others teach a second network beside the first, and the
+        rule decides: on examples that no teacher has named, wrong symbols fit it worse.
+        """
         self.tell("matching", 0, 0)
 
         def swept(sweep: int, sweeps: int) -> None:
             self.tell("matching", sweep, sweeps)
 
-        self.matched, self.targets = match(self.constraint, self.loader, self.recipe, swept, labels=self.labels)
+        self.matched, found = match(self.constraint, self.loader, self.recipe, swept, labels=self.labels)
+        self.teachers = found if self._needs_rival(found) else found[:1]
         return self.matched
+
+    def _needs_rival(self, found: Sequence[Targets]) -> bool:
+        """Whether symbols are doubtful, and a second network could settle it."""
+        assert self.matched is not None
+        recipe = self.recipe
+        can_judge = recipe.student is not None and recipe.restarts == 1 and recipe.train.weights.gen.is_zero
+        named = torch.stack([shares.sum(-1) for shares in found[0].values()]).amax(0) > 0
+        return can_judge and not self.matched.leads and named.float().mean().item() <= TAUGHT
 
     def _choose_teacher(self, restarts: Candidates) -> Mapping[str, Any]:
         """The student's teacher: the restarts that the best one agrees with.
@@ -187,7 +204,8 @@ class Learner:
         """
         self.tell("judging the restarts", 0, 0)
         scores = score_restarts(restarts.eval(), self.constraint, self.loader, self.recipe, self.marginals)
-        self.selection, self.targets = select_restart(scores, self.recipe)
+        self.selection, targets = select_restart(scores, self.recipe)
+        self.teachers = [targets]
         check_not_collapsed(scores, self.selection)
         return scores.rules[self.selection.best]
 
@@ -197,7 +215,7 @@ class Learner:
             model = candidates_of(before)
             model.redraw_heads(phase.seed)
             return model
-        restarts = 1 if phase.name == "student" else self.recipe.restarts
+        restarts = 1 if phase.name == "student" else max(self.recipe.restarts, len(self.teachers))
         dim = self.recipe.dim if phase.stage.weights.used("embeddings") else None
         build = self.recipe.build(phase.stage, self.own)
         return Candidates(self.shapes, restarts, phase.seed, build, dim, self.constraint)

@@ -43,7 +43,7 @@ from gedi_nesy.runs.rollback import Guard
 from gedi_nesy.views.drawings import warp_some
 
 Others = Mapping[str, Sequence[Tensor]]  # for each network the inputs that L_GEN tells from its images
-Targets = dict[Key, Tensor]  # for each variable the teacher's p(y | rule, images), [examples, classes]
+Targets = dict[Key, Tensor]  # for each variable a teacher's p(y | rule, images), [examples, classes]
 
 
 def log_priors(marginals: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
@@ -78,6 +78,8 @@ def _entropy(targets: Targets) -> float:
 class StepLosses:
     """The losses of a step from its number: which examples, their views, the samples, and every active term.
 
+    Each restart has a teacher and marginals of its own, or one serves for all.
+
     With several processes each has a share of the batch and of the chains, and all have the losses of the whole.
     """
 
@@ -89,13 +91,14 @@ class StepLosses:
         loader: Loader,
         training: Training,
         seed: int,
-        targets: Targets | None = None,
-        marginals: Mapping[Key, Tensor] | None = None,
+        teachers: Sequence[Targets] = (),
+        marginals: Sequence[Mapping[Key, Tensor]] = (),
         labels: Labels = MappingProxyType({}),
     ):
         self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
-        self.training, self.seed, self.targets = training, seed, targets
-        self.objective = build_objective(stage, constraint, targets, recipe.dim)
+        self.training, self.seed = training, seed
+        self.targets = {key: torch.stack([own[key] for own in teachers]) for key in teachers[0]} if teachers else None
+        self.objective = build_objective(stage, constraint, self.targets, recipe.dim)
         self.steps = stage.length(len(loader), loader.calls_each)
         count = recipe.sampler.distorted // processes.count() if recipe.sampler else 0
         self.distorted = DistortedImages(loader, count, stage.noise, own_seed(seed))
@@ -104,8 +107,8 @@ class StepLosses:
             name: (loader.readings[name].scale.to_inputs(few.inputs.to(device)), few.symbols.to(device))
             for name, few in labels.items()
         }
-        expected = log_priors(marginals or constraint.marginals())
-        self.log_priors = {key: prior.to(device) for key, prior in expected.items()}
+        expected = [log_priors(own) for own in marginals or [constraint.marginals()]]
+        self.log_priors = {key: torch.stack([own[key] for own in expected]).to(device) for key in expected[0]}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name, each with one value for each restart, [K]."""
@@ -204,8 +207,8 @@ class StepLosses:
         assert self.targets is not None
         losses, taught = [], []
         for key, values in log_probs.items():
-            losses.append(-(self.targets[key][rows] * values).sum((-2, -1)))
-            taught.append(self.targets[key][rows].sum())
+            losses.append(-(self.targets[key][:, rows] * values).sum((-2, -1)))
+            taught.append(self.targets[key][:, rows].sum((-2, -1)))
         return torch.stack(losses).sum(0) / torch.stack(taught).sum().clamp_min(1.0)
 
     def _labels(self) -> Tensor:

@@ -137,6 +137,7 @@ class Matching(Settings):
     sweeps: PositiveInt
     neighbours: PositiveInt
     repulsion: PositiveFloat
+    skewed: PositiveInt = 900  # where the prior is learned, and symbols may be rare: images that are matched at least
     separation: Probability = 0.0  # the least that the symbols found must have (`Matched.separation`), of three images
 
 

@@ -60,7 +60,7 @@ class Results:
     def _verdict(self, run: Run) -> dict[str, Any]:
         """What the run can say about itself without labels."""
         learner, returns = self.learner, self.session.rollback.returns
-        diagnoses = diagnose_networks(run.networks, learner.marginals, learner.loader)
+        diagnoses = diagnose_networks(run.networks, learner.marginals[0], learner.loader)
         energies = check_energies(run.networks, learner.loader, self.recipe)
         support = predicted_support(run.networks, run.constraint, learner.loader)
         seen = readings_seen(learner.constraint, support, learner.labels)
@@ -100,5 +100,5 @@ class Results:
             once = self.recipe.each_once
             return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device, once)
         loader = self.learner.loader
-        fit = fit_to_rule(run.networks, run.constraint, loader)
+        fit = fit_to_rule(run.networks, run.constraint, loader, stage=self.recipe.last)
         return Evaluation(row_figures(fit, run.constraint, loader, "train_"), {}, loader, fit)

@@ -1,20 +1,22 @@
-"""The rows of a user's table that deserve a look: those that break the rule, and those least likely under it."""
+"""The rows of a user's table that deserve a look: those that are least likely under the rule."""
 
 import math
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from gedi_nesy.logic.arguments import written
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.evaluate import Fit, fit_to_rule
+from gedi_nesy.nesy.recipe import Stage
 
-BROKEN, SHOWN = 100, 12  # rows that break the rule are listed up to so many; with the least likely, so many at least
+MOST, LEAST = 1000, 12  # rows that are listed: as many as break the rule, but no more and no fewer than these
 
 
-def score_rows(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, prefix: str) -> dict[str, Any]:
+def score_rows(
+    networks: nn.ModuleDict, constraint: Constraint, loader: Loader, prefix: str, stage: Stage | None = None
+) -> dict[str, Any]:
     """How a rule fares on a table.
 
     Args:
@@ -22,13 +24,14 @@ def score_rows(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, 
         constraint: the rule.
         loader: the table's examples.
         prefix: of the means' names, "train_" or "test_".
+        stage: of training, whose views tell a wrong row better, if any.
 
     Returns:
-        The `figures` of the fit; how many rows `break_the_rule`; and `doubtful_rows`, the first BROKEN of these, then
-        the least likely others, SHOWN in all if the broken are no more: each with its `line` in the file, the `symbols`
-        seen, the `arguments`, whether it `breaks` the rule, and its `log_prob` (None where that is -inf).
+        The `figures` of the fit; how many rows `break_the_rule`; and as many `doubtful_rows`, LEAST or more, the least
+        likely first: each with its `line` in the file, the `symbols` seen, the `arguments`, whether it `breaks` the
+        rule, and its `log_prob` (None where that is -inf).
     """
-    return row_figures(fit_to_rule(networks, constraint, loader), constraint, loader, prefix)
+    return row_figures(fit_to_rule(networks, constraint, loader, stage=stage), constraint, loader, prefix)
 
 
 def row_figures(fit: Fit, constraint: Constraint, loader: Loader, prefix: str) -> dict[str, Any]:
@@ -41,13 +44,9 @@ def row_figures(fit: Fit, constraint: Constraint, loader: Loader, prefix: str) -
 
 
 def doubtful(fit: Fit) -> Tensor:
-    """The numbers of the examples to look at: the first BROKEN that break the rule, then those least likely under it,
-    SHOWN in all if the broken are no more; each part from the least likely on.
-    """
-    by_likelihood = fit.log_prob.argsort(stable=True)
-    breaks = (fit.satisfied == 0)[by_likelihood]
-    broken = by_likelihood[breaks][:BROKEN]
-    return torch.cat([broken, by_likelihood[~breaks][: max(SHOWN - len(broken), 0)]])
+    """The numbers of the examples to look at, the least likely first; as many as break the rule, LEAST to MOST."""
+    broken = int((fit.satisfied == 0).sum())
+    return fit.viewed.argsort(stable=True)[: min(max(broken, LEAST), MOST)]
 
 
 def _row(number: int, fit: Fit, constraint: Constraint, loader: Loader) -> dict[str, Any]:

@@ -245,7 +245,8 @@ class Run:
         if test or (self.recipe.data and not whole):
             examples = read_own(self.recipe, self.constraint, self.folder.path, Path(test) if test else None)
             loader = Loader(examples, self.constraint, self.readings, self.device)
-            return score_rows(self.networks, self.constraint, loader, "test_" if test else "train_")
+            prefix, stage = ("test_", None) if test else ("train_", self.recipe.last)
+            return score_rows(self.networks, self.constraint, loader, prefix, stage)
         images, once = self.images(data_dir), whole or self.recipe.each_once
         return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device, once).figures
 

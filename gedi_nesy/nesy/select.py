@@ -1,6 +1,6 @@
 """Which restart to trust, without labels: the rule's likelihood under augmentation, and whom the others agree with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -69,6 +69,12 @@ class Selection:
         return max(others) if others else None
 
     @property
+    def lead(self) -> float | None:
+        """By how many nats the best fits the rule better than restarts with other symbols; None if there are none."""
+        others = [nll for k, nll in enumerate(self.nll) if k not in self.kept]
+        return min(others) - self.nll[self.best] if others else None
+
+    @property
     def agreed(self) -> bool:
         """Whether another restart has the symbols of the chosen one; trapped restarts seldom share a trap."""
         return self.support is not None and self.support >= AGREED
@@ -80,7 +86,7 @@ def score_restarts(
     constraint: Constraint,
     loader: Loader,
     recipe: Recipe,
-    marginals: Mapping[Key, Tensor] | None = None,
+    marginals: Sequence[Mapping[Key, Tensor]] = (),
 ) -> RestartScores:
     """Judge restarts on augmented views of the training examples, the same views each time; no label is looked at."""
     generator = torch.Generator(loader.device).manual_seed(recipe.seed)
@@ -91,9 +97,12 @@ def score_restarts(
         nll -= log_prob.mean(1).cpu() / recipe.views
         for key, values in view_posteriors.items():
             posteriors[key] = posteriors[key] + values if key in posteriors else values
-    rules, expected = candidates.rules(constraint), marginals or constraint.marginals()
+    rules, expected = candidates.rules(constraint), marginals or [constraint.marginals()]
     states = [rules[k % len(rules)].state_dict() for k in range(len(candidates))]
-    collapsed = [_has_collapsed(diagnose_networks(candidates.networks(k), expected, loader)) for k in range(len(nll))]
+    collapsed = [
+        _has_collapsed(diagnose_networks(candidates.networks(k), expected[k % len(expected)], loader))
+        for k in range(len(nll))
+    ]
     return RestartScores(nll.tolist(), posteriors, states, collapsed)
 
 

@@ -168,6 +168,8 @@ def _certificate(certificate: Mapping[str, Any]) -> str:
     agreement, margin = certificate["restart_agreement"], certificate.get("matching_margin")
     restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%}"
     restarts = restarts if margin is None else f"the symbols found by likeness lead all others by {margin:.1%}"
+    rival = certificate.get("rival_lead")
+    restarts += "" if rival is None else f", a network that learned others fits the rule {rival:.2f} nats worse"
     facts = f"final D = {certificate['D']:.3f} nats, {restarts}"
     if certificate["certified"]:
         return f"given: no reason for doubt, {facts}"

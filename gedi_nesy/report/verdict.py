@@ -22,6 +22,7 @@ def _certificate(rows: Rows) -> str:
         return f"The certificate is withheld: {doubts}. Look at the pictures before you trust this run."
     certainty = _where(rows, "certificate.D", " (D = {:.3f} nats, 0 at best)")
     lead = _where(rows, "certificate.matching_margin", ", and the symbols found by matching lead all others by {:.1%}")
+    lead += _where(rows, "certificate.rival_lead", "; a network that learned others fits the rule {:.2f} nats worse")
     lead = lead or _where(rows, "certificate.restart_agreement", ", and its restarts agree on {:.1%} of the examples")
     return (
         "The certificate is given: seen without a label, nothing speaks against this run. Its predictions are certain, "

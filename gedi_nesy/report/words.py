@@ -186,6 +186,10 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
             "Margin of matching", "lead of the symbols found over all others, as a share of that over random ones",
             _share,
         ),
+        "certificate.rival_lead": Figure(
+            "Lead over a rival", "how much better a network fits the rule than one that learned the symbols next in "
+            "likeness, where the margin of matching is small", _nats,
+        ),
         "certificate.readings_seen": Figure(
             "Readings of the examples",
             "one-to-one renamings of the symbols that satisfy the rule on what the run sees in its examples",

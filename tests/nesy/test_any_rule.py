@@ -246,6 +246,18 @@ def test_a_run_that_is_not_certified_says_what_speaks_against_it(margin, agreeme
     assert (found["certified"], found["failures"]) == (reason is None, [reason] if reason else [])
 
 
+@pytest.mark.parametrize(("nll", "certified"), [([0.5, 0.65], True), ([0.5, 0.55], False), ([0.5], False)])
+def test_symbols_without_a_clear_lead_are_settled_by_a_network_that_learned_others(nll, certified):
+    good = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}
+    matched = Matched(energy=-1.0, margin=0.01, chains=3)
+    selection = Selection(nll, best=0, agreement=[1.0, 0.5][: len(nll)], kept=[0])
+    for seen in (1, 2):  # readings that the examples leave
+        found = certificate(good, matched, selection, 1, {}, seen)
+        assert found["certified"] == certified
+        assert bool(found["failures"]) != certified
+    assert found["rival_lead"] == (pytest.approx(nll[1] - nll[0]) if len(nll) > 1 else None)
+
+
 def test_symbols_that_likeness_hardly_separates_are_doubted():
     good = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}
     matched = Matched(energy=-1.0, margin=0.5, chains=3, likeness="features", separation=0.3)

@@ -45,7 +45,7 @@ def loader(rule, centres):
 def test_one_label_a_class_says_which_reading_is_meant(rule, loader, centres, names):
     labels = {"bit": Labelled(centres, torch.tensor(names), 2)}
     recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15})
-    matched, targets = match(rule, loader, recipe, labels=labels)
+    matched, (targets, *_) = match(rule, loader, recipe, labels=labels)
     meant = torch.tensor(names)[loader.examples.symbols["X"]]
     assert targets["X"].argmax(1).tolist() == meant.tolist()
     assert matched.separation > 0.9

@@ -60,7 +60,7 @@ def test_ink_is_the_difference_to_the_border():
     assert ink(picture[:, :1])[0, 2, 2].item() == pytest.approx(102 / 255)
 
 
-def matched_by(features, symbols, **settings):
+def teachers_by(features, symbols, **settings):
     rule = Constraint(RULE, query="sums(X,Y,S)", arguments=("S",))
     n = symbols.shape[1]
     rows = {"X": torch.arange(n), "Y": torch.arange(n, 2 * n)}
@@ -69,6 +69,11 @@ def matched_by(features, symbols, **settings):
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
     recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15} | settings)
     return match(rule, loader, recipe, likeness=dict.fromkeys(loader.calls, by_cosine(features)))
+
+
+def matched_by(features, symbols, **settings):
+    matched, (targets, *_) = teachers_by(features, symbols, **settings)
+    return matched, targets
 
 
 def test_features_name_the_symbols_and_say_how_well_they_separate_them():
@@ -93,6 +98,16 @@ def test_symbols_of_which_one_is_much_more_common_are_found_where_the_recipe_lea
     right = [(targets[key].argmax(1) == own).float().mean() for key, own in zip("XY", symbols, strict=True)]
     assert min(right) > 0.95
     assert matched.separation > matched_by(features, symbols)[0].separation
+
+
+def test_the_second_teacher_has_other_symbols_that_satisfy_the_rule_too():
+    symbols = torch.randint(4, (2, 40), generator=generator())
+    features = torch.randn(80, 16, generator=generator(2))  # which say nothing
+    best, rival = teachers_by(features, symbols)[1]
+    for targets in (best, rival):
+        assert (targets["X"].argmax(1) + targets["Y"].argmax(1) == symbols.sum(0)).float().mean() > 0.9
+    agreement = [(best[key].argmax(1) == rival[key].argmax(1)).float().mean() for key in "XY"]
+    assert sum(agreement) / 2 < 0.8
 
 
 def test_features_that_are_no_numbers_are_refused():

@@ -17,12 +17,12 @@ from tests.nesy.readers import readers
 RIGHT, ZERO = list(range(10)), [0] * 10
 
 
-def step_losses(addition, loader, candidates, overrides=None):
+def step_losses(addition, loader, candidates, overrides=None, **teaching):
     settings = {"scale": "unit", "train.warp": False, "train.noise": 0.0, "train.batch": 40, "train.weights.inv": 1.0}
     settings |= {"sampler.engine": "torch"}  # which takes the readers below as networks
     recipe = load_recipe("gedi-nesy-restarts", settings | (overrides or {}))
     training = Training(candidates, torch.optim.SGD(candidates.parameters(), 0.1), torch.Generator().manual_seed(0))
-    return StepLosses(recipe, recipe.train, addition, loader, training, seed=0)
+    return StepLosses(recipe, recipe.train, addition, loader, training, 0, **teaching)
 
 
 def test_the_rules_marginals_are_those_of_the_55_sums(addition):
@@ -41,6 +41,21 @@ def test_each_restart_gets_its_own_losses(addition, loader):
     expected = (2 * math.log(5.5) + math.log(55)) / 3
     assert losses["prior"][1].item() == pytest.approx(expected, rel=0.02)  # certain up to exp(-8)
     assert losses["inv"].max() < 0.05  # no augmentation: the entropy of a certain prediction
+
+
+def test_each_restart_has_a_teacher_and_marginals_of_its_own(addition, loader):
+    true = {key: torch.eye(10)[symbols] for key, symbols in loader.examples.symbols.items()}
+    zeros = {key: torch.eye(10)[0].expand(len(loader), 10) for key in true}
+    only_zeros = {key: torch.eye(10)[0] for key in true}
+    settings = {"cycles": 1, "train.weights.teacher": 1.0, "matching": load_recipe("gedi-nesy").matching.model_dump()}
+    teaching = {"teachers": [true, zeros], "marginals": [addition.marginals(), only_zeros]}
+    losses = step_losses(addition, loader, readers(RIGHT, ZERO), settings, **teaching)(0)
+    assert losses["teacher"].max() < 0.02  # each learned from its own
+    assert losses["prior"].max() < 0.2
+    swapped = {name: own[::-1] for name, own in teaching.items()}
+    losses = step_losses(addition, loader, readers(RIGHT, ZERO), settings, **swapped)(0)
+    assert losses["teacher"].min() > 3
+    assert losses["prior"].min() > 1
 
 
 @pytest.mark.parametrize(("form", "optimum"), [("entropy", -math.log(10)), ("uniform", math.log(10)), ("rule", 0.0)])

@@ -38,7 +38,9 @@ def test_shapes_and_the_rule_name_the_symbols():
     sums = [int(total) for total in symbols.sum(0)]
     examples = Examples(Inputs.of_pool(pool, rows), rule.number_arguments({"S": sums}), {}, False)
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
-    matched, targets = match(rule, loader, load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15}))
+    matched, (targets, *_) = match(
+        rule, loader, load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15})
+    )
     assert targets["X"].argmax(1).tolist() == symbols[0].tolist()
     assert targets["Y"].argmax(1).tolist() == symbols[1].tolist()
     assert matched.chains >= 1
@@ -51,7 +53,9 @@ def test_images_without_a_shape_tell_nothing_and_break_nothing():
     inputs = Inputs.of_pool(torch.zeros(16, 1, 28, 28, dtype=torch.uint8), rows)
     examples = Examples(inputs, rule.number_arguments({"S": [2] * 8}), {}, False)
     loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
-    matched, targets = match(rule, loader, load_recipe("gedi-nesy-few", {"matching.chains": 4, "matching.sweeps": 2}))
+    matched, (targets, *_) = match(
+        rule, loader, load_recipe("gedi-nesy-few", {"matching.chains": 4, "matching.sweeps": 2})
+    )
     assert matched.energy == 0
     assert matched.margin == 0
     assert (targets["X"].argmax(1) + targets["Y"].argmax(1)).tolist() == [2] * 8

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from gedi_nesy.nesy.recipe import load_recipe
@@ -26,6 +27,13 @@ def test_the_restart_that_satisfies_the_rule_is_chosen_and_the_trapped_one_dropp
     for key, target in targets.items():
         assert torch.equal(target.argmax(-1), loader.examples.symbols[key])
         torch.testing.assert_close(target.sum(-1), torch.ones(40))
+
+
+def test_the_lead_is_over_restarts_with_other_symbols(addition, loader):
+    selection, _ = select(readers(RIGHT, ALMOST, SWAPPED, RIGHT), addition, loader)
+    assert selection.kept == [0, 3]
+    assert selection.lead == pytest.approx(min(selection.nll[1], selection.nll[2]) - min(selection.nll))
+    assert select(readers(RIGHT, RIGHT), addition, loader)[0].lead is None
 
 
 def test_support_is_what_another_restart_thinks(addition, loader):

@@ -9,6 +9,7 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.cards import show_examples
 from gedi_nesy.nesy.evaluate import fit_to_rule
+from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.run import load_run
 from gedi_nesy.nesy.table import read_table
@@ -153,6 +154,24 @@ def test_rows_that_break_the_rule_come_first_then_the_least_likely(folder, dark_
     assert found["constraint_satisfaction"] == pytest.approx(2 / 3)
     p = torch.tensor([-1.0, 1.0]).mul(2).sigmoid()  # of a light image in line 3: x is -1
     assert found["doubtful_rows"][2]["log_prob"] == pytest.approx((p**2).sum().log().item(), abs=1e-5)
+
+
+def test_rows_are_judged_on_views_where_a_stage_has_any(folder, dark_and_light):
+    rule, networks = dark_and_light
+    examples = read_table(write(folder, "X,Y\nimages/0.png,images/0.png\nimages/5.png,images/9.png\n"), rule)
+    loader = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu"))
+    stage = load_recipe("gedi-nesy-few").last
+
+    def fit(**settings):
+        return fit_to_rule(networks, rule, loader, stage=stage.model_copy(update=settings))
+
+    still = fit(warp=0.0, noise=0.0)
+    torch.testing.assert_close(still.viewed, still.log_prob)
+    noisy = fit(warp=0.0, noise=0.5)
+    torch.testing.assert_close(noisy.viewed, fit(warp=0.0, noise=0.5).viewed)
+    # the networks see the mean pixel, of which noise of 0.5 leaves 0.5 / 28 = 0.018
+    torch.testing.assert_close(noisy.viewed, noisy.log_prob, atol=0.05, rtol=0)
+    assert not torch.equal(noisy.viewed, noisy.log_prob)
 
 
 def test_a_report_shows_the_doubtful_rows_first_then_others(folder, dark_and_light):

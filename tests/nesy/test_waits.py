@@ -24,7 +24,7 @@ def test_no_value_is_looked_at(addition, loader):
     training = Training(model, torch.optim.Adam(model.parameters()), generator, chains={"digits": chains})
     training.checks = Checks(late=True)
     targets = {variable.key: torch.full((len(loader), 10), 0.1) for variable in addition.variables}
-    losses = StepLosses(recipe, recipe.student, addition, loader, training, 0, targets)
+    losses = StepLosses(recipe, recipe.student, addition, loader, training, 0, [targets])
     losses(0)
     with Waits() as waits:
         found = losses(1)

@@ -25,6 +25,8 @@ def test_a_given_certificate_says_why_and_labels_come_last():
 
 def test_a_withheld_certificate_names_its_doubts():
     doubts = {"certificate.certified": False, "certificate.failures": ["cluster collapse", "imbalance"]}
+    rival = verdict(GIVEN | {"certificate.rival_lead": 0.22})[0]
+    assert rival.endswith("all others by 32.6%; a network that learned others fits the rule 0.22 nats worse.")
     assert verdict(doubts)[0].startswith("The certificate is withheld: cluster collapse, imbalance. Look at")
     none = verdict({"certificate.certified": False, "certificate.failures": []})
     assert none[0].startswith("The certificate is withheld: nothing confirms")
