@@ -138,7 +138,7 @@ def energy_failures(certificate: Mapping[str, Any]) -> list[str]:
 
 
 def draw(run: Run, path: Path) -> None:
-    """Test images of each cluster, the surest first and a cluster a column, and samples beside them."""
+    """Test images of each cluster, a cluster a column, and samples beside them; grey where a cluster has no more."""
     images = load_points("mnist", 1, 0, 0.0).x_test
     probs = run.log_probs(images).exp()
     blank, columns = torch.full_like(images[:COLUMN], 128), []
