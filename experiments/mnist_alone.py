@@ -1,7 +1,7 @@
 """MNIST, or Fashion-MNIST, without a rule: `gedi` by our recipe for drawings on several seeds, and rivals on pixels.
 
-    python experiments/mnist_alone.py --seeds 620-629
-    python experiments/mnist_alone.py --dataset fashion-mnist --seeds 620-624
+    python experiments/mnist_alone.py --seeds 630-639
+    python experiments/mnist_alone.py --dataset fashion-mnist --seeds 630-634
 
 Labels serve to score only, on the whole test set; spectral clustering, which has no clusters for other images, is
 scored on the training images. The result goes to experiments/results/<dataset>-alone.json, the run folders to --runs,
@@ -31,7 +31,7 @@ NEIGHBOURS = 10  # in the graph of pixels
 
 @click.command()
 @click.option("--dataset", default="mnist", show_default=True)
-@seeds_option("620-629")
+@seeds_option("630-639")
 @settings_option
 @runs_option("runs")
 @out_option()
