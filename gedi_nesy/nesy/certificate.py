@@ -1,6 +1,6 @@
 """The certificate: what a finished run can say about itself without labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +27,7 @@ def certificate(
     energies: Mapping[str, EnergyCheck],
     seen: int | None = 1,
     separation: float = 0.0,
+    rare: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The triad diagnosis of each network, and whether the search for symbols had one clear result, and could have one.
 
@@ -39,7 +40,8 @@ def certificate(
     Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only such
     a lead will do. `failures` names the reasons for doubt. A single restart is neither a reason for
     doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason, and
-    so are matched symbols that likeness separates by less than `separation`.
+    so are matched symbols that likeness separates by less than `separation`, and symbols that are so `rare` in skewed
+    data that others may have been read for them.
     """
     failures = sorted({failure for diagnosis in diagnoses.values() for failure in diagnosis.failures})
     failures += sorted({failure for check in energies.values() for failure in check.failures})
@@ -51,6 +53,8 @@ def certificate(
         failures.append(
             "symbols that the examples can't tell apart" if seen else "readings of the examples not settled"
         )
+    if rare:
+        failures.append(f"symbols that hardly occur: {', '.join(rare)}")
     support = selection.support if selection else None
     failures += _unclear(matched, selection)
     if matched and matched.separation is not None and max(matched.separation, 0.0) < separation:

@@ -16,7 +16,7 @@ from gedi_nesy.nesy.picture import draw_pictures
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import row_figures
 from gedi_nesy.nesy.run import Run
-from gedi_nesy.nesy.support import predicted_support
+from gedi_nesy.nesy.support import hardly_seen, predicted_support
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.session import Session
 
@@ -59,21 +59,27 @@ class Results:
 
     def _verdict(self, run: Run) -> dict[str, Any]:
         """What the run can say about itself without labels."""
-        learner, returns = self.learner, self.session.rollback.returns
-        diagnoses = diagnose_networks(run.networks, learner.marginals[0], learner.loader)
-        energies = check_energies(run.networks, learner.loader, self.recipe)
-        support = predicted_support(run.networks, run.constraint, learner.loader)
-        seen = readings_seen(learner.constraint, support, learner.labels)
-        matching = self.recipe.matching
-        least = least_separation(matching, learner.constraint) if matching else 0.0
-        learnt, left = run.probabilities, readings(learner.constraint, self.recipe, learner.labels)
+        learner, returns, learnt = self.learner, self.session.rollback.returns, run.probabilities
         return {
             **({"probabilities": learnt} if learnt else {}),
-            "certificate": certificate(diagnoses, learner.matched, learner.selection, left, energies, seen, least),
+            "certificate": self._certificate(run),
             **learner.findings(),
             "familiarity": familiarity_quantiles(run, learner.loader),
             **({"returns": returns} if returns else {}),
         }
+
+    def _certificate(self, run: Run) -> dict[str, Any]:
+        learner, recipe = self.learner, self.recipe
+        diagnoses = diagnose_networks(run.networks, learner.marginals[0], learner.loader)
+        energies = check_energies(run.networks, learner.loader, recipe)
+        support = predicted_support(run.networks, run.constraint, learner.loader)
+        left = readings(learner.constraint, recipe, learner.labels)
+        seen = readings_seen(learner.constraint, support, learner.labels)
+        least = least_separation(recipe.matching, learner.constraint) if recipe.matching else 0.0
+        is_skewed = "learned" in (recipe.train.prior, recipe.last.prior)
+        rare = hardly_seen(run.networks, run.constraint, learner.loader) if is_skewed else []
+        matched, selection = learner.matched, learner.selection
+        return certificate(diagnoses, matched, selection, left, energies, seen, least, rare)
 
     def _settings(self) -> dict[str, Any]:
         """What was run, for summary.json."""

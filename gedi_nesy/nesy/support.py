@@ -18,6 +18,7 @@ from gedi_nesy.nesy.table import read_arguments, read_lines
 Support = dict[Key, Any]  # assignments, in the form of `Constraint.sample`
 DRAWN = 2000  # solutions with a table's answers, and examples whose predictions are looked at
 SURE = 0.9  # p of a predicted symbol that counts
+HARDLY = 0.05  # the share of a symbol's frequency by the rule below which it hardly occurs
 COMMON, RARE = 10, 0.1  # where assignments have 10 examples in the mean, one with less than a tenth is an error
 
 
@@ -105,6 +106,21 @@ def predicted_support(networks: nn.ModuleDict, constraint: Constraint, loader: L
         distinct = distinct[counts >= RARE * counts.float().mean()]
     symbols = dict(zip(fit.symbols, distinct.unbind(1), strict=False))
     return _support_of(constraint, symbols, None if answers is None else distinct[:, numbers.shape[1] :])
+
+
+def hardly_seen(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> list[str]:
+    """The symbols that trained networks see in far fewer of their training inputs than the rule would have them.
+
+    Where the prior is learned from what the networks say, they may read a rare symbol as another one for good.
+    """
+    fit, marginals = fit_to_rule(networks, constraint, loader, DRAWN), constraint.marginals()
+    names = []
+    for calls in loader.calls.values():
+        seen = torch.cat([fit.symbols[call.key] for call in calls]).bincount(minlength=len(calls[0].domain)).cpu()
+        expected = torch.stack([marginals[call.key] for call in calls]).mean(0)
+        rare = seen / seen.sum() < HARDLY * expected
+        names += [str(symbol) for symbol, is_rare in zip(calls[0].domain, rare.tolist(), strict=True) if is_rare]
+    return names
 
 
 def _support_of(constraint: Constraint, symbols: Mapping[Key, Tensor], answers: Tensor | None) -> Support:

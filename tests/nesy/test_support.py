@@ -12,7 +12,8 @@ from gedi_nesy.nesy.certificate import certificate, readings_seen
 from gedi_nesy.nesy.labels import Labelled
 from gedi_nesy.nesy.matching import Matched
 from gedi_nesy.nesy.select import Selection
-from gedi_nesy.nesy.support import listed_support, table_support
+from gedi_nesy.nesy.support import hardly_seen, listed_support, table_support
+from tests.nesy.readers import readers
 
 EVEN_ODD = [(0, 6), (2, 8), (4, 6), (4, 8), (1, 5), (3, 7), (1, 9), (3, 9)]
 PAIRS = [*EVEN_ODD, *((b, a) for a, b in EVEN_ODD)]
@@ -67,6 +68,14 @@ def test_one_label_settles_the_second_reading_of_even_odd(sums, even_odd):
     three = Labelled(torch.zeros(1, 1, 28, 28), torch.tensor([3]), 10)
     assert readings_seen(sums, support, {"digits": three}) == 1
     assert readings_seen(sums, None) is None
+
+
+def test_a_symbol_that_is_read_as_another_one_is_hardly_seen(addition, loader):
+    assert hardly_seen(readers(list(range(10))).networks(0), addition, loader) == []
+    assert hardly_seen(readers([0, 1, 2, 3, 4, 5, 6, 7, 3, 9]).networks(0), addition, loader) == ["8"]
+    good, matched = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, Matched(0.1, 0.2, 1, "shape")
+    found = certificate(good, matched, None, 1, {}, rare=["8"])
+    assert (found["certified"], found["failures"]) == (False, ["symbols that hardly occur: 8"])
 
 
 @pytest.mark.parametrize(("margin", "seen", "certified"), [(0.2, 2, True), (None, 2, False), (None, 1, True)])
