@@ -4,11 +4,11 @@
     python experiments/theorem1.py --methods gedi-no-prior --seeds 640
 
 A small setting, the same for every method: 10,000 images, a network without batch norm, 1,000 steps; views are walks
-among images of like shape, and warps. A method has the terms of its recipe and no others; the family's clusters come from
-k-means. Figures go to
-experiments/results/theorem1-mnist.json and .md, a method's pictures to theorem1-mnist-<method>.png: test images of each
-cluster, a cluster a column, and samples beside them where L_GEN was on, of the first seed. A finished run in --runs is
-kept, a stopped one is resumed; other methods' rows of the result stay.
+among images of like shape, and warps. A method has the terms of its recipe and no others; the family's clusters come
+from k-means. Figures go to experiments/results/theorem1-mnist.json and .md, a method's pictures to
+theorem1-mnist-<method>.png: test images of each cluster, a cluster a column, and samples beside them where L_GEN was
+on, of the first seed. A finished run in --runs is kept, a stopped one is resumed; other methods' rows of the result
+stay.
 """
 
 import json
