@@ -1,6 +1,6 @@
-"""How many training iterations a second the vision track makes on images: eager, and with its settings of speed.
+"""How many iterations a second each stage of the vision track makes on images: eager, and with its settings of speed.
 
-An iteration is a whole step of the recipe: views, SGLD chains, all losses, backward, optimiser. The variants run in
+An iteration is a whole step of the stage: views, SGLD chains, all losses, backward, optimiser. The variants run in
 turn in one process; the median of some blocks of iterations counts. Beside it stand the needs of an iteration and the
 peak rates of the device, both measured here:
 
@@ -17,11 +17,12 @@ The roofline is the longer of the first two times, and the share of the peak the
 
     python experiments/bench_vision.py --device cuda --out experiments/results/bench_vision.json
     python experiments/bench_vision.py --variants eager,bf16 --set network.encoder=resnet8-8 --iterations 2
+    python experiments/bench_vision.py --recipe gedi-pictures --device cuda
 """
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,10 @@ from gedi_nesy.cli.shared import Commas
 from gedi_nesy.core.fit import fit
 from gedi_nesy.runs.phases import PhaseState
 from gedi_nesy.vision.learner import Learner
-from gedi_nesy.vision.recipe import Recipe, load_recipe
+from gedi_nesy.vision.recipe import Recipe, Student, load_recipe
 
 BLOCK = 4  # iterations that are timed together, as a GPU works on one while Python launches the next
+PLAIN = {"speed.bf16": False, "speed.channels_last": False, "sampler.engine": "torch"}  # whatever a recipe has
 FAST = {"speed.bf16": True, "speed.channels_last": True}
 VARIANTS: dict[str, dict[str, Any]] = {
     "eager": {},
@@ -96,24 +98,39 @@ def main(
     """Run the experiment."""
     torch.set_num_threads(threads)
     cuda = torch.device(device).type == "cuda"
-    own = settings | {"device": device, "examples": 1000}
-    needs = {kind: measure_need(recipe, own | {"speed.bf16": kind == "bfloat16"}) for kind in ("float32", "bfloat16")}
+    own, stages = PLAIN | settings | {"device": device, "examples": 1000}, dict[str, Any]()
     limits = measure_limits(torch.device(device))
-    for kind, need in needs.items():
-        print(f"an iteration in {kind}: {need['flop'] / 1e9:.1f} GFLOP, {need['bytes'] / 1e9:.2f} GB, ", end="")
-        print(f"{need['operations']} operations")
     print(f"{limits['name']}: " + ", ".join(f"{key} {value / 1e12:.3g} T/s" for key, value in limits["peaks"].items()))
+    names = variants or [name for name in VARIANTS if cuda or "graph" not in name]
+    for stage in load_recipe(recipe, own).stages:
+        stages[stage] = measure_stage(recipe, own, stage, names, iterations, limits["peaks"])
+    if out:
+        about = {"recipe": recipe, "settings": own, "device_limits": limits, "stages": stages}
+        write_result(out, about, device)
+
+
+def measure_stage(
+    recipe: str, own: dict[str, Any], stage: str, variants: Sequence[str], iterations: int, peaks: Mapping[str, float]
+) -> dict[str, Any]:
+    """The needs of a stage's iteration, and what each variant makes of them; graphs are for L_GEN alone."""
+    kinds = ("float32", "bfloat16")
+    needs = {kind: measure_need(recipe, own | {"speed.bf16": kind == "bfloat16"}, stage) for kind in kinds}
+    for kind, need in needs.items():
+        print(
+            f"{stage}, an iteration in {kind}: {need['flop'] / 1e9:.1f} GFLOP, {need['bytes'] / 1e9:.2f} GB, ", end=""
+        )
+        print(f"{need['operations']} operations")
     lines: list[dict[str, Any]] = []
-    for variant in variants or [name for name in VARIANTS if cuda or "graph" not in name]:
-        took = measure(load_recipe(recipe, own | VARIANTS[variant]), iterations)
-        line = reached(variant, took, needs, limits["peaks"])
+    for variant in variants:
+        settings = load_recipe(recipe, own | VARIANTS[variant])
+        if "sampler.engine" in VARIANTS[variant] and settings.stages[stage].weights.gen.is_zero:
+            continue
+        line = reached(variant, measure(settings, iterations, stage), needs, peaks)
         first = lines[0] if lines else line
         lines.append(line | {"times_first": line["iterations_per_second"] / first["iterations_per_second"]})
         figures = {key: value for key, value in lines[-1].items() if key != "variant"}
-        print(f"{variant}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()), flush=True)
-    if out:
-        about = {"recipe": recipe, "settings": own, "iteration": needs, "device_limits": limits}
-        write_result(out, about | {"lines": lines}, device)
+        print(f"{stage}, {variant}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()), flush=True)
+    return {"iteration": needs, "lines": lines}
 
 
 def reached(
@@ -130,12 +147,14 @@ def reached(
     }
 
 
-def begun(recipe: Recipe, x: Tensor | None = None, clusters: int = 10) -> PhaseState:
-    """The recipe's training before its first step, on these images or on random ones."""
+def begun(recipe: Recipe, x: Tensor | None = None, clusters: int = 10, stage: str | None = None) -> PhaseState:
+    """A stage, by default the first, before its first step, with fresh networks, on these images or on random ones."""
     if x is None:
         x = torch.randint(256, (1000, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     learner = Learner(recipe, [x], clusters)
-    phase = learner.phases[0]
+    phase = next(phase for phase in learner.phases if stage in (phase.name, None))
+    if isinstance(phase.stage, Student):
+        learner.targets = torch.full((1, len(x), clusters), 1 / clusters, device=learner.device)
     training = learner.begin(phase, None)
     return PhaseState(phase, training, learner.losses(phase, training))
 
@@ -147,9 +166,9 @@ def take_steps(stand: PhaseState, count: int) -> None:
     fit(training, stand.losses.objective, stand.losses, steps=end, learning_rate=stage.learning_rate)
 
 
-def measure_need(recipe: str, own: dict[str, Any]) -> dict[str, int]:
-    """Operations of one eager iteration."""
-    stand, need = begun(load_recipe(recipe, own)), Need()
+def measure_need(recipe: str, own: dict[str, Any], stage: str | None = None) -> dict[str, int]:
+    """Operations of one eager iteration of a stage, by default the first."""
+    stand, need = begun(load_recipe(recipe, own), stage=stage), Need()
     take_steps(stand, 1)
     with need:
         take_steps(stand, 1)
@@ -184,9 +203,10 @@ def seconds(function: Any, device: torch.device, rounds: int = 10) -> float:
     return min(times[2:])
 
 
-def measure(recipe: Recipe, iterations: int) -> float:
-    """The median seconds of an iteration, of blocks of `BLOCK`; the first block warms up, compiles and records."""
-    stand = begun(recipe)
+def measure(recipe: Recipe, iterations: int, stage: str | None = None) -> float:
+    """The median seconds of an iteration of a stage, by default the first, of blocks of `BLOCK`; the first block warms
+    up, compiles and records."""
+    stand = begun(recipe, stage=stage)
     device, times = stand.training.generator.device, []
     for _ in range(1 + -(-iterations // BLOCK)):
         start = time.perf_counter()

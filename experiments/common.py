@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,31 @@ def command(*without: str) -> str:
 def figures_of(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The test figures of a run, in the order of its report."""
     return {key: summary[key] for key in SECTIONS[TEST] if key in summary}
+
+
+def finished_runs(path: Path) -> list[dict[str, Any]]:
+    """The runs in a result, of which there may be none."""
+    return json.loads(path.read_text())["runs"] if path.exists() else []
+
+
+def is_finished(path: Path, run: Mapping[str, Any]) -> bool:
+    """Whether a result has a run with these keys and values."""
+    return any(run.items() <= finished.items() for finished in finished_runs(path))
+
+
+def add_run(path: Path, new: Mapping[str, Any], keys: Sequence[str], about: Mapping[str, Any]) -> None:
+    """Write a result again with one run more, its runs in the order of some keys, behind what it is about."""
+    runs = sorted([*finished_runs(path), new], key=lambda run: [run[key] for key in keys])
+    write_result(path, {**about, "runs": runs})
+
+
+def mean_cell(runs: Sequence[Mapping[str, Any]], key: str) -> str:
+    """A cell of a table: the mean of a share in percent, its standard deviation and the number of runs, if any."""
+    if not runs:
+        return ""
+    values = torch.tensor([100.0 * run[key] for run in runs])
+    spread = f" ± {values.std():.2f}" if len(runs) > 1 else ""
+    return f"{values.mean():.2f}{spread} ({len(runs)})"
 
 
 def write_result(path: Path, result: Mapping[str, Any], device: str = "cpu") -> None:

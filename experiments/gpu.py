@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -87,6 +88,8 @@ def inputs_of(name: str, first: Tensor, second: Tensor) -> list[Tensor]:
         return [log_probs[0], uniform_log_prior(10)]
     if name.startswith("negative_entropy"):
         return log_probs[:1]
+    if name.startswith("certain"):  # these are certain
+        return [(50 * x).log_softmax(-1) for x in (first, second)]
     return log_probs if name.startswith("invariance") else [first, second]
 
 
@@ -130,8 +133,11 @@ def without_tf32() -> Iterator[None]:
 def waits(job: Job) -> dict[str, Any]:
     """Where a step of training makes the GPU wait for Python: nowhere."""
     found = {}
-    for name, settings in variants(job).items():
-        stand = begun(published(job, 64, settings))
+    ours = gpu_training.recipe_of(job)
+    stands = {name: partial(begun, published(job, 64, settings)) for name, settings in variants(job).items()}
+    stands |= {f"{ours.recipe}, {stage}": partial(begun, ours, stage=stage) for stage in ours.stages}
+    for name, begin in stands.items():
+        stand = begin()
         take_steps(stand, 3)
         if job.device.type == "cuda":
             torch.cuda.set_sync_debug_mode("error")
@@ -165,13 +171,15 @@ def rule(job: Job) -> dict[str, Any]:
 
 
 def energy_models(job: Job, chains: int = 0) -> dict[str, tuple[nn.Module, Tensor]]:
-    """The main job's student and the published network on images, with chains as many as they have in training."""
-    recipe = load_recipe(PUBLISHED, TOY if job.dry else {})
+    """The main job's student, our student on pictures, and the published network on images, last."""
+    recipe, ours = load_recipe(PUBLISHED, TOY if job.dry else {}), gpu_training.recipe_of(job)
     student = StridedNet(10).requires_grad_(False).eval()
-    networks = new_networks(recipe, 1, (3, 32, 32), 10, 0).requires_grad_(False)
+    both = [new_networks(one, 1, (3, 32, 32), 10, 0).requires_grad_(False) for one in (ours, recipe)]
     shapes = (chains or 32, 1, 28, 28), (1, chains or 64, 3, 32, 32)
     draws = [torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1 for shape in shapes]
-    return {"student": (student, draws[0]), str(recipe.network.encoder): (networks, draws[1])}
+    found: dict[str, tuple[nn.Module, Tensor]] = {"student": (student, draws[0])}
+    names = (str(one.network_of(one.last).encoder) for one in (ours, recipe))
+    return found | {name: (networks, draws[1]) for name, networks in zip(names, both, strict=True)}
 
 
 def chains(job: Job) -> dict[str, Any]:

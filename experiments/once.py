@@ -1,10 +1,12 @@
 """A run that an experiment needs: trained, resumed or kept, as its folder requires."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from torch import Tensor
 
 import gedi_nesy as gn
 from gedi_nesy.nesy import train as nesy
@@ -23,6 +25,22 @@ def run_once(recipe: str, folder: Path, overrides: Mapping[str, Any], data_dir: 
     wanted = nesy.settle(load_recipe(recipe, overrides), data_dir=data_dir)
     _check(folder, read_config(folder / "config.toml"), wanted.to_toml())
     return gn.load_run(folder) if (folder / "summary.json").exists() else nesy.resume(folder, data_dir=data_dir)
+
+
+def run_on(data: Mapping[str, Any], folder: Path, overrides: Mapping[str, Any]) -> gn.Run:
+    """A finished run of our recipe on given examples, which an existing folder's are taken to be."""
+    if (folder / "summary.json").exists():
+        return gn.load_run(folder)
+    if (folder / "config.toml").exists():
+        return nesy.resume(folder, progress=False)
+    return gn.train(data=data, out=folder, progress=False, notify=click.echo, **overrides)
+
+
+def write_labels(path: Path, images: Tensor, symbols: Iterable[object]) -> str:
+    """Labelled inputs of a rule with a single network as a file, of which this is the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, image=images.numpy(), symbol=[str(symbol) for symbol in symbols])
+    return str(path)
 
 
 def vision_run_once(recipe: str, folder: Path, overrides: Mapping[str, Any]) -> None:

@@ -17,10 +17,10 @@ from statistics import median
 from typing import Any
 
 import click
-import numpy as np
 import torch
 from ceiling import accuracy, teach
-from common import FILE, RESULTS, runs_option, seeds_option, settings_option, write_result
+from common import FILE, RESULTS, add_run, finished_runs, is_finished, runs_option, seeds_option, settings_option
+from once import run_on, write_labels
 from settings import SETTINGS, Drawn, Task, Where, draw
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,7 +32,6 @@ from gedi_nesy.nesy.evaluate import fit_to_rule
 from gedi_nesy.nesy.reading import Reading
 from gedi_nesy.nesy.recipe import Stage
 from gedi_nesy.nesy.table import read_own
-from gedi_nesy.nesy.train import resume
 
 CEILING_STEPS = 1500  # of the network that is taught with labels
 
@@ -64,24 +63,13 @@ def main(
     task = task_in(Where(data_dir, features, pixels))
     out = out or RESULTS / f"any-{setting}.json"
     for seed in seeds:
-        if not any(run["seed"] == seed for run in finished(out)):
+        if not is_finished(out, {"seed": seed}):
             new = measure(task, n, seed, settings, runs / f"{setting}-seed{seed}")
             click.echo(json.dumps(new))
-            add_run(out, setting, n, settings, new)
-    found = finished(out)
+            add_run(out, new, ["seed"], {"setting": setting, "examples": n, "settings": settings})
+    found = finished_runs(out)
     middle, certified = median(run["accuracy"] for run in found), sum(run["certified"] for run in found)
     click.echo(f"{setting}: median accuracy {middle:.4f}, {certified} of {len(found)} certified")
-
-
-def finished(out: Path) -> list[dict[str, Any]]:
-    """The runs in a result, of which there may be none."""
-    return json.loads(out.read_text())["runs"] if out.exists() else []
-
-
-def add_run(out: Path, setting: str, n: int, settings: dict[str, Any], new: dict[str, Any]) -> None:
-    """Write the result again with one run more."""
-    runs = sorted([*finished(out), new], key=lambda run: run["seed"])
-    write_result(out, {"setting": setting, "examples": n, "settings": settings, "runs": runs})
 
 
 def measure(task: Task, n: int, seed: int, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -114,24 +102,12 @@ def measure(task: Task, n: int, seed: int, settings: dict[str, Any], folder: Pat
 
 def trained(task: Task, drawn: Drawn, seed: int, settings: dict[str, Any], folder: Path) -> gn.Run:
     """The run in the folder."""
-    if (folder / "summary.json").exists():
-        return gn.load_run(folder)
-    if (folder / "config.toml").exists():
-        return resume(folder, progress=False)
-    overrides: dict[str, Any] = {"program": task.program, "arguments": task.arguments, "query": task.query}
+    rule: dict[str, Any] = {"program": task.program, "arguments": task.arguments, "query": task.query}
     if task.labelled:
-        overrides["labels"] = write_labels(task, drawn, folder.with_suffix(".labels.npz"))
-    overrides |= dict(task.settings) | settings
-    return gn.train(data=drawn.data, out=folder, seed=seed, progress=False, notify=click.echo, **overrides)
-
-
-def write_labels(task: Task, drawn: Drawn, path: Path) -> str:
-    """The labelled inputs of a rule with a single network as a file."""
-    ((name, inputs),) = task.inputs.items()
-    rows = drawn.labels[name]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, image=inputs.x[rows].numpy(), symbol=[str(k) for k in inputs.y[rows].tolist()])
-    return str(path)
+        ((name, inputs),) = task.inputs.items()  # a rule with a single network
+        rows = drawn.labels[name]
+        rule["labels"] = write_labels(folder.with_suffix(".labels.npz"), inputs.x[rows], inputs.y[rows].tolist())
+    return run_on(drawn.data, folder, {**rule, "seed": seed, **task.settings, **settings})
 
 
 def _others(run: gn.Run, task: Task) -> dict[str, float]:

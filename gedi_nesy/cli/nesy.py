@@ -420,7 +420,7 @@ def demo(run: Run, port: int | None) -> None:
     """
     from gedi_nesy.nesy.demo import show_page
 
-    show_page(run, port)
+    show_page(run, port, click.echo)
 
 
 @click.command(cls=Command)

@@ -117,7 +117,8 @@ class ReplayBuffer:
     """Chains that go on from step to step of training, a few of them restarted at each draw (Du & Mordatch 2019).
 
     Attributes:
-        samples: where each chain is, [capacity, *shape], on the given device; uniform in [low, high] at first.
+        samples: where each chain is, [capacity, *shape], on the given device; uniform in [low, high] at first. As bytes
+            they are 0 at `low` and 255 at `high`.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class ReplayBuffer:
         reinit: float,
         generator: torch.Generator,
         device: torch.device,
+        as_bytes: bool = False,
     ) -> None:
         """Fill the buffer with uniform noise.
 
@@ -140,6 +142,8 @@ class ReplayBuffer:
             reinit: probability with which a drawn chain is restarted.
             generator: source of the first noise, on `device`.
             device: where the chains live.
+            as_bytes: whether chains that stay in [low, high], such as images, are rounded to bytes while they lie here:
+                memory and checkpoints need a fourth.
 
         Raises:
             UserError: when a setting is out of its range.
@@ -150,9 +154,9 @@ class ReplayBuffer:
             raise UserError(f"A replay buffer starts in [low, high] with low < high, not in [{low}, {high}].")
         if not 0 <= reinit <= 1:
             raise UserError(f"The probability reinit lies in [0, 1], unlike {reinit}.")
-        self.low, self.high, self.reinit = low, high, reinit
-        self.samples = torch.empty(capacity, *shape, device=device)
-        self.samples.uniform_(low, high, generator=generator)
+        self.low, self.high, self.reinit, self.as_bytes = low, high, reinit, as_bytes
+        chains = torch.empty(capacity, *shape, device=device)
+        self.samples = self._kept(chains.uniform_(low, high, generator=generator))
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Take n different chains, each restarted from noise with probability `reinit`.
@@ -168,6 +172,8 @@ class ReplayBuffer:
             raise UserError(f"Can't draw {n} chains from a replay buffer of {capacity}; make the buffer larger.")
         indices = torch.randperm(capacity, generator=generator, device=device)[:n]
         chains = self.samples[indices]
+        if self.as_bytes:
+            chains = chains * ((self.high - self.low) / 255) + self.low
         # Noise for all of them, used or not, so that the generator's next state depends on n alone.
         noise = torch.empty_like(chains).uniform_(self.low, self.high, generator=generator)
         restart = torch.rand(n, generator=generator, device=device) < self.reinit
@@ -175,7 +181,13 @@ class ReplayBuffer:
 
     def store(self, indices: Tensor, samples: Tensor) -> None:
         """Put chains, [n, *shape], back in their places, [n]."""
-        self.samples[indices] = samples.detach()
+        self.samples[indices] = self._kept(samples.detach())
+
+    def _kept(self, chains: Tensor) -> Tensor:
+        """Chains as they lie here."""
+        if not self.as_bytes:
+            return chains
+        return ((chains - self.low) * (255 / (self.high - self.low))).round().clamp(0, 255).to(torch.uint8)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The chains; as with a module's state, a reference and not a copy."""

@@ -25,7 +25,7 @@ from gedi_nesy.core.losses import (
     wmse_loss,
 )
 
-Need = Literal["gen", "rule", "teacher", "prototypes", "embeddings", "unit length", "whitening"]
+Need = Literal["gen", "rule", "no rule", "teacher", "prototypes", "embeddings", "unit length", "whitening"]
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Term:
         optimum: its least value in the term's unit, where it is known: a constant, or a function of the embeddings'
             dimensions.
         unit: of its values; "" for a plain number.
-        needs: what a stage must have beside it: "gen", the term L_GEN; a "rule"; a "teacher"; "prototypes", a layer of
-            cosines, of which the most probable one is an image's cluster; "embeddings", a projector's outputs, whose
-            clusters come from k-means; "unit length", embeddings scaled so; "whitening", a batch of more images than
-            embeddings have dimensions.
+        needs: what a stage must have beside it: "gen", the term L_GEN; a "rule", or "no rule"; a "teacher";
+            "prototypes", a layer of cosines, of which the most probable one is an image's cluster; "embeddings", a
+            projector's outputs, whose clusters come from k-means; "unit length", embeddings scaled so; "whitening", a
+            batch of more images than embeddings have dimensions.
         guides: whether a stage can be trained by it alone.
         loss: of a term that compares two views, its function. With "prototypes" it takes the cosines of both views,
             [..., batch, prototypes], and the temperature; with "embeddings" the embeddings, [..., batch, dim].
@@ -82,6 +82,7 @@ TERMS: Mapping[str, Term] = {
     "nesy": Term("−log P(rule | images)", 0.0, needs=("rule",)),
     "prior": Term("average prediction against the prior"),  # its optimum depends on its form
     "inv": Term("cross-entropy of two views", 0.0),
+    "certain": Term("cross-entropy to the label of a certain prediction", 0.0, needs=("no rule",), guides=False),
     "labels": Term("cross-entropy to the labels given", 0.0, needs=("rule",), guides=False),
     "teacher": Term("cross-entropy to the teacher’s posteriors", needs=("teacher",)),  # optimum: their entropy
     "energy_l2": Term("mean squared energies", 0.0, "nats²", needs=("gen",), guides=False),
@@ -101,7 +102,7 @@ TERMS: Mapping[str, Term] = {
 
 def terms_with(rule: bool) -> dict[str, Term]:
     """The terms of the track with a rule, or without."""
-    return {name: term for name, term in TERMS.items() if rule or "rule" not in term.needs}
+    return {name: term for name, term in TERMS.items() if ("no rule" if rule else "rule") not in term.needs}
 
 
 def needing(need: Need) -> list[str]:

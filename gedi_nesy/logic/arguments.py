@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from functools import partial
 from itertools import accumulate, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.answers import LISTED, Answers
 from gedi_nesy.logic.ground import Argument, Value
+from gedi_nesy.logic.looks import Looks
 from gedi_nesy.logic.query import Query
 
 Answer = tuple[Value, ...]  # a value for each argument
@@ -20,6 +21,22 @@ Arguments = Mapping[str, Sequence[Value]] | Tensor
 
 ANOTHER = "another"  # stands for a value that the rule does not ask for
 OPEN = -1  # stands for the number of a value that is not given
+
+
+class _Places(NamedTuple):
+    """Where the arguments' literals lie, on one device.
+
+    Attributes:
+        first: literal of each argument, [arguments].
+        highest: number of each, the one of all values that the rule does not ask for, [arguments].
+        owner: the argument of each literal, [literals].
+        another: whether a literal stands for all values that the rule does not ask for, [literals].
+    """
+
+    first: Tensor
+    highest: Tensor
+    owner: Tensor
+    another: Tensor
 
 
 class ArgumentReader:
@@ -31,6 +48,7 @@ class ArgumentReader:
         answers: those for which the rule is possible.
         open_tests: predicates by which there may be further answers, found only with the arguments given.
         has_answer: whether the rule is possible for an answer that was not found; slow.
+        looks: at whether numbers are those of values.
     """
 
     def __init__(
@@ -40,13 +58,15 @@ class ArgumentReader:
         answers: Answers,
         open_tests: Sequence[str],
         has_answer: Callable[[Answer], bool],
+        looks: Looks,
     ) -> None:
-        self.query, self.variables, self.answers = query, variables, answers
+        self.query, self.variables, self.answers, self.looks = query, variables, answers, looks
         self.open_tests, self.has_answer = open_tests, has_answer
         names = (*query.arguments, *query.evidence)
         self._places = {name: [i for i, own in enumerate(variables) if own.name == name] for name in names}
         self._numbers_of = [{value: number for number, value in enumerate(own.domain)} for own in variables]
         self._first = [0, *accumulate(own.size for own in variables)]  # literal of each
+        self._places_on: dict[torch.device, _Places] = {}
         self._refuted: set[Answer] = set()  # answers that were asked for and turned out impossible
 
     def read(self, arguments: Arguments | None) -> Tensor | None:
@@ -94,10 +114,30 @@ class ArgumentReader:
                 f"the numbers of arguments must be int64 [batch, {wanted}], as number_arguments returns them, "
                 f"not {found}"
             )
-        highest = torch.tensor([len(own.domain) for own in self.variables], device=numbers.device)
-        if ((numbers < OPEN) | (numbers > highest)).any():
-            raise UserError(f"the numbers of arguments lie between {OPEN} and {highest.tolist()}, not outside")
-        return numbers
+        highest = self._on(numbers.device).highest
+        self.looks.look(((numbers < OPEN) | (numbers > highest)).any(), self._judge)
+        return numbers.clamp(OPEN).minimum(highest)  # so that numbers outside do no harm until they are judged
+
+    def _judge(self, outside: float) -> None:
+        if outside:
+            highest = [len(own.domain) for own in self.variables]
+            raise UserError(f"the numbers of arguments lie between {OPEN} and {highest}, not outside")
+
+    @torch.inference_mode(False)
+    def _on(self, device: torch.device) -> "_Places":
+        """Where the literals lie, copied to the device once: a copy in each call would make a GPU wait."""
+        if device not in self._places_on:
+            sizes = torch.tensor([own.size for own in self.variables])
+            another = torch.zeros(self._first[-1], dtype=torch.bool)
+            another[sizes.cumsum(0) - 1] = True
+            places = _Places(
+                torch.tensor(self._first[:-1]),
+                torch.tensor([len(own.domain) for own in self.variables]),
+                torch.arange(len(sizes)).repeat_interleave(sizes),
+                another,
+            )
+            self._places_on[device] = _Places(*(part.to(device) for part in places))
+        return self._places_on[device]
 
     def log_weights(self, numbers: Tensor, dtype: torch.dtype) -> Tensor:
         """log 1 for each argument's value, log 0 for its other ones; log 1 for all that an open one may have.
@@ -109,13 +149,11 @@ class ArgumentReader:
         Returns:
             [batch, values of all arguments].
         """
+        places = self._on(numbers.device)
         weights = numbers.new_full((len(numbers), self._first[-1]), -torch.inf, dtype=dtype)
-        first = torch.tensor(self._first[:-1], device=numbers.device)
-        weights.scatter_(1, first + numbers.clamp(min=0), 0.0)
-        for place in (numbers == OPEN).any(0).nonzero().flatten().tolist():
-            own = weights[:, self._first[place] : self._first[place + 1] - 1]
-            own[numbers[:, place] == OPEN] = 0.0
-        return weights
+        weights.scatter_(1, places.first + numbers.clamp(min=0), 0.0)
+        is_open = (numbers == OPEN).index_select(1, places.owner) & ~places.another
+        return weights.masked_fill_(is_open, 0.0)
 
     def answer(self, numbers: Sequence[int]) -> Answer:
         """The value of each argument, from the numbers of their values; ANOTHER where there is none such."""

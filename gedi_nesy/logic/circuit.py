@@ -87,8 +87,10 @@ class Circuit:
     def plain_log_prob(self, columns: Sequence[Tensor]) -> Tensor:
         """As `log_prob`, in operations that torch can differentiate twice and more: slower, and takes more memory."""
         literals = torch.cat([*columns], 1).t().clamp(min=FLOOR)
-        constants = literals.new_tensor([[0.0], [FLOOR]]).expand(-1, literals.shape[1])  # the rows ONE and ZERO
-        values = torch.cat([constants, literals])
+        constants = [
+            literals.new_full((1, literals.shape[1]), value) for value in (0.0, FLOOR)
+        ]  # the rows ONE and ZERO
+        values = torch.cat([*constants, literals])
         for block in self.blocks:
             paths = values[block.paths.rows.view(*block.shape, -1)].sum(2)
             values = torch.cat([values, paths.amax(1) if block.maximise else paths.logsumexp(1)])

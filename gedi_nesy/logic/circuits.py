@@ -41,6 +41,7 @@ class Circuits:
             self._known[kind, device] = self._lay_out(kind, device)
         return self._known[kind, device]
 
+    @torch.inference_mode(False)  # laid out once, for calls that differentiate, too
     def _lay_out(self, kind: str, device: torch.device) -> Circuit:
         compiled, ground, maximised = self.compiled, self.ground, 0
         if kind == "symbols":

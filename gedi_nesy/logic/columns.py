@@ -10,6 +10,7 @@ from gedi_nesy.logic.arguments import OPEN, ArgumentReader, Arguments
 from gedi_nesy.logic.fact_weights import FactWeights
 from gedi_nesy.logic.ground import GroundProgram, Key, Value
 from gedi_nesy.logic.inputs import Inputs
+from gedi_nesy.logic.looks import Looks
 
 
 class Columns:
@@ -20,11 +21,14 @@ class Columns:
         ground: the ground program.
         reader: of the query's arguments.
         facts: the probabilities of the rule's own facts.
+        looks: at whether values make sense.
     """
 
-    def __init__(self, goal: str, ground: GroundProgram, reader: ArgumentReader, facts: FactWeights) -> None:
+    def __init__(
+        self, goal: str, ground: GroundProgram, reader: ArgumentReader, facts: FactWeights, looks: Looks
+    ) -> None:
         self.goal, self.ground, self.reader, self.facts = goal, ground, reader, facts
-        self.inputs = Inputs(ground.variables)
+        self.inputs = Inputs(ground.variables, looks)
 
     def read(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None) -> tuple[list[Tensor], Tensor | None]:
         """The log-probabilities of each variable, of all facts, of all arguments, [batch, values]; and the arguments'

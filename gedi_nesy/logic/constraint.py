@@ -24,6 +24,7 @@ from gedi_nesy.logic.evidence import with_evidence
 from gedi_nesy.logic.fact_weights import FactWeights
 from gedi_nesy.logic.ground import Key, Value, Variable
 from gedi_nesy.logic.inputs import read_support
+from gedi_nesy.logic.looks import Looks
 from gedi_nesy.logic.posterior import Posterior
 from gedi_nesy.logic.program import Program, Source, find_program, read_file
 from gedi_nesy.logic.query import Query
@@ -61,6 +62,7 @@ class Constraint(nn.Module):
             each value; an argument has one more, for all values that the rule does not ask for.
         weights: the probabilities of the rule's own facts; those written `t(...)` are parameters.
         consulted: the files that the program loads, ProbLog's own left out.
+        looks: at whether calls make sense: on a GPU, where gradients are on, a mistake is reported by a later call.
 
     Raises:
         UserError: the program or query is wrong, can't be compiled, or the budget was not enough.
@@ -95,13 +97,19 @@ class Constraint(nn.Module):
         self.consulted = tuple(map(Path, self._ground.consulted))
         self.weights = FactWeights(self.program, self._ground.facts)
         self._answers = Answers(str(self.query.goal), self._ground, self.diagram)
+        self.looks = Looks()
         self._reader = ArgumentReader(
-            self.query, self._ground.arguments, self._answers, self._ground.open_tests, self._compiler.has_answer
+            self.query,
+            self._ground.arguments,
+            self._answers,
+            self._ground.open_tests,
+            self._compiler.has_answer,
+            self.looks,
         )
         starts = [parameter.start for parameter in self.program.parameters]
         self._analysis = Analysis(str(self.query.goal), self._ground, self.diagram, starts, self._compiler.limited)
         self._circuits = Circuits(self.diagram, self._ground, partial(self._compiler.ordered, self._ground))
-        self._columns = Columns(str(self.query.goal), self._ground, self._reader, self.weights)
+        self._columns = Columns(str(self.query.goal), self._ground, self._reader, self.weights, self.looks)
         self._posterior = Posterior(self._ground, self._circuits)
         exact = engine == "exact"
         self._reference = None if exact else DeepProbLogRule(self._compiler, self.variables, self._reader)
@@ -198,6 +206,7 @@ class Constraint(nn.Module):
         """
         if evidence:
             return self._observing(evidence).log_prob(inputs, with_evidence(arguments, evidence, inputs))
+        self.looks.turn()
         columns, numbers = self._columns.read(inputs, arguments)
         if self._reference is None:
             result = self._circuits.get("sum", columns[0].device).log_prob(columns)
@@ -408,10 +417,14 @@ class Constraint(nn.Module):
 
     def _warn_if_impossible(self, log_prob: Tensor) -> None:
         log_prob = log_prob.detach()
-        if log_prob.shape[0] and log_prob.min().item() == -math.inf:
+        if log_prob.shape[0]:
+            self.looks.look(log_prob.min(), partial(self._judge_possible, log_prob))
+
+    def _judge_possible(self, log_prob: Tensor, least: float) -> None:
+        if least == -math.inf:
             rows = log_prob.isneginf().nonzero().flatten().tolist()
             warnings.warn(
                 f"{self.query.goal} is impossible for {len(rows)} of {len(log_prob)} examples ({shortened(rows)}): "
                 "log-probability -inf",
-                stacklevel=3,
+                stacklevel=5,
             )

@@ -37,6 +37,7 @@ class FactWeights(nn.Module):
             )
         self.constants: list[float] = []
         self.sources = [self._source(fact, program) for fact in facts]
+        self._constants_on: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def _source(self, fact: Fact, program: Program) -> int | slice:
         """A fact's group; or where its constants lie."""
@@ -51,12 +52,19 @@ class FactWeights(nn.Module):
 
     def forward(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """log-probability of each value of each fact, in order, [values]."""
-        constants = torch.tensor(self.constants, dtype=dtype, device=device)
+        constants = self._constants(dtype, device)
         groups = [
             self._group(group, logits.to(device, dtype)) for group, logits in zip(self.groups, self.logits, strict=True)
         ]
         parts = [constants[source] if isinstance(source, slice) else groups[source] for source in self.sources]
         return torch.cat(parts) if parts else constants
+
+    @torch.inference_mode(False)
+    def _constants(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Copied to the device once: a copy in each call would make a GPU wait."""
+        if (dtype, device) not in self._constants_on:
+            self._constants_on[dtype, device] = torch.tensor(self.constants, dtype=dtype, device=device)
+        return self._constants_on[dtype, device]
 
     def probabilities(self) -> list[float]:
         """The present value of each learnable probability, in the order of the program's text."""
@@ -69,7 +77,7 @@ class FactWeights(nn.Module):
     def _group(self, group: tuple[float | int, ...], logits: Tensor) -> Tensor:
         fixed = sum(weight for weight in group if isinstance(weight, float))
         learnt = iter(logits.log_softmax(0) + math.log1p(-fixed))
-        heads = [logits.new_tensor(_log(weight)) if isinstance(weight, float) else next(learnt) for weight in group]
+        heads = [logits.new_full((), _log(weight)) if isinstance(weight, float) else next(learnt) for weight in group]
         return torch.stack([*heads, *learnt])
 
 

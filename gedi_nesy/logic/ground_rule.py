@@ -28,6 +28,7 @@ from gedi_nesy.logic.ground import Key, Variable
 from gedi_nesy.logic.ground_graph import variable_orders
 from gedi_nesy.logic.grounder import ground
 from gedi_nesy.logic.layout import plan_layers
+from gedi_nesy.logic.looks import Looks
 from gedi_nesy.logic.program import Program, Source, find_program, read_file
 from gedi_nesy.logic.query import Query
 from gedi_nesy.logic.three_valued import Formula, from_bits
@@ -130,8 +131,9 @@ class GroundRule(nn.Module):
         self._formula = Formula(self._ground)
         anything = Compiled(Diagram(self._ground.sizes, 2), tuple(range(len(self._ground.sizes))), TRUE, TRUE)
         answers = Answers(str(self.query.goal), self._ground, anything)  # whichever there are
-        reader = ArgumentReader(self.query, self._ground.arguments, answers, (), lambda answer: True)
-        self._columns = Columns(str(self.query.goal), self._ground, reader, self.weights)
+        looks = Looks(late=False)  # whatever is asked here waits for its answer
+        reader = ArgumentReader(self.query, self._ground.arguments, answers, (), lambda answer: True, looks)
+        self._columns = Columns(str(self.query.goal), self._ground, reader, self.weights, looks)
         self._first_row = [0, *accumulate(self._ground.sizes)]  # of each variable's literals
 
     @classmethod

@@ -1,7 +1,7 @@
 """What a caller passes in for a rule's variables: log-probabilities, or symbols; checked, and brought into one form."""
 
-from collections.abc import Mapping, Sequence
-from functools import reduce
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial, reduce
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.arguments import shortened
 from gedi_nesy.logic.ground import Key, Value, Variable
+from gedi_nesy.logic.looks import Looks
 
 NOT_NORMALISED = 0.05  # probabilities in half precision sum to 1 within this; the exponentials of logits do not
 
@@ -20,10 +21,11 @@ class Inputs:
 
     Args:
         variables: the neural calls of the rule.
+        looks: at whether values are log-probabilities.
     """
 
-    def __init__(self, variables: Sequence[Variable]) -> None:
-        self.variables = variables
+    def __init__(self, variables: Sequence[Variable], looks: Looks) -> None:
+        self.variables, self.looks = variables, looks
         self.keys = [variable.key for variable in variables]
         self._runs = _runs_of_one_size([len(variable.domain) for variable in variables])
 
@@ -53,15 +55,21 @@ class Inputs:
         return columns
 
     def _check_normalised(self, columns: list[Tensor]) -> None:
-        """One look at each run of variables with domains of one size; a second look only to say what is wrong."""
+        """One look at all variables; a second look only to say what is wrong."""
+        columns = [column.detach() for column in columns]
+        if len(columns[0]):
+            self.looks.look(reduce(torch.maximum, self._distances(columns)), partial(self._judge, columns))
+
+    def _distances(self, columns: list[Tensor]) -> Iterator[Tensor]:
+        """The greatest distance of a sum of probabilities from 1, of each run of variables with domains of one size."""
         for first, last in self._runs:
-            totals = torch.stack(columns[first:last]).detach().exp_().sum(2)
-            if not float(totals.sub_(1).abs_().max() if totals.numel() else 0.0) <= NOT_NORMALISED:  # nan is not
-                break
-        else:
+            yield torch.stack(columns[first:last]).exp_().sum(2).sub_(1).abs_().max()
+
+    def _judge(self, columns: list[Tensor], distance: float) -> None:
+        if distance <= NOT_NORMALISED:  # nan is not
             return
         for variable, column in zip(self.variables, columns, strict=True):
-            total = column.detach().exp().sum(1)
+            total = column.exp().sum(1)
             wrong = ~((total - 1).abs() <= NOT_NORMALISED)
             if wrong.any():
                 example = int(wrong.nonzero()[0])

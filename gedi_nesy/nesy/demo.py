@@ -1,25 +1,32 @@
 """A page on which one draws an image for each variable of a rule and sees what a trained run reads."""
 
 import tempfile
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
+from gedi_nesy.data.image_file import ENDINGS, read_image
 from gedi_nesy.errors import UserError
 from gedi_nesy.extras import load_extra
 from gedi_nesy.html_table import html_table
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.files import predict_files
+from gedi_nesy.nesy.reading import Reading as HowRead
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.report.words import VERDICTS
 
 CANVAS = 280  # pixels, ten for each that a network reads
 STROKE = 22  # pixels; MNIST's are two of 28 wide
+DROP = 120  # pixels high, where a file is dropped
 LARGEST_FILE = "8mb"
 TAKE_PENS = """() => {
   const take = () => {
@@ -27,7 +34,7 @@ TAKE_PENS = """() => {
     if (pens.length) pens.forEach(pen => pen.click()); else setTimeout(take, 100);
   };
   take();
-}"""  # a sketchpad that takes uploads waits for its pen to be chosen
+}"""  # a sketchpad waits for its pen to be chosen
 ANSWERS = 5  # shown, where the rule has arguments
 MOST_ANSWERS = 10_000  # of which the most probable are searched
 
@@ -38,28 +45,33 @@ class Reading:
 
     Attributes:
         images: a row of `predict_files` for each variable of the rule whose image is there.
+        seen: what its network gets of each that can be read, uint8 [C, H, W].
         answers: the probability of the rule, by its query; by its query's arguments where it has some, the most
             probable first. Empty until all images are there.
     """
 
     images: Mapping[str, Mapping[str, Any]]
+    seen: Mapping[str, Tensor]
     answers: Mapping[str, float]
 
 
-def read_pictures(run: Run, pictures: Mapping[str, Image.Image | None]) -> Reading:
+def read_pictures(run: Run, pictures: Mapping[str, Image.Image | Path | None]) -> Reading:
     """What the run reads on each picture, and how probable its rule is.
 
     Args:
         run: each of whose networks reads one image.
-        pictures: by the image's name in the query; None where there is none yet.
+        pictures: or their files, by the image's name in the query; None where there is none yet.
     """
     with tempfile.TemporaryDirectory() as folder:
         paths: dict[str, Path] = {}
         for name, picture in pictures.items():
-            if picture is not None:
+            if isinstance(picture, Image.Image):
                 paths[name] = Path(folder) / f"{name}.png"
                 picture.save(paths[name])
+            elif picture is not None:
+                paths[name] = picture
         rows: dict[str, dict[str, Any]] = {}
+        seen: dict[str, Tensor] = {}
         log_probs: dict[Key, Tensor] = {}
         for variable in run.constraint.variables:
             name = str(variable.inputs[0])
@@ -68,10 +80,14 @@ def read_pictures(run: Run, pictures: Mapping[str, Image.Image | None]) -> Readi
             path = paths[name]
             row = predict_files(run, [path], variable.network)[0]
             rows[str(variable.key)] = row
-            if "error" not in row:
+            if "error" in row:
+                row["error"] = row["error"].replace(str(path), path.name)
+            else:
+                channels, height, width = run.readings[variable.network].shape
+                seen[str(variable.key)] = read_image(path, (height, width), channels)
                 log_probs[variable.key] = run.log_probs(str(path), variable.network)
     complete = len(log_probs) == len(run.constraint.variables)
-    return Reading(rows, _answers(run, log_probs) if complete else {})
+    return Reading(rows, seen, _answers(run, log_probs) if complete else {})
 
 
 def _answers(run: Run, log_probs: Mapping[Key, Tensor]) -> dict[str, float]:
@@ -87,34 +103,41 @@ def _answers(run: Run, log_probs: Mapping[Key, Tensor]) -> dict[str, float]:
 
 
 def as_picture(drawn: Mapping[str, Any] | None, dark: bool) -> Image.Image | None:
-    """A sketchpad's value as a picture: strokes on the ground of the training images, or the picture dropped.
+    """A sketchpad's value as a picture: its strokes on the ground of the training images.
 
     Args:
-        drawn: `background`, the picture dropped, and `composite`, with the strokes above it, both RGBA; or None.
+        drawn: `composite`, the strokes on a sheet that is white or transparent; or None.
         dark: whether the training images have light strokes on a dark ground.
 
     Returns:
-        The picture; None where nothing has been drawn or dropped.
+        The picture, grey; None where nothing has been drawn.
     """
     if drawn is None or drawn["composite"] is None:
         return None
-    composite, background = drawn["composite"].convert("RGBA"), drawn["background"]
-    ink = composite.getchannel("A")
-    if background is not None and background.convert("RGBA").getchannel("A").getextrema()[1]:
-        sheet = Image.new("RGBA", composite.size, "white")
-        return Image.alpha_composite(sheet, composite).convert("RGB")
-    if not ink.getextrema()[1]:
+    strokes = drawn["composite"].convert("RGBA")
+    sheet = Image.alpha_composite(Image.new("RGBA", strokes.size, "white"), strokes).convert("L")
+    if sheet.getextrema()[0] == 255:
         return None
-    return ink if dark else ink.point(lambda alpha: 255 - alpha)
+    return ImageOps.invert(sheet) if dark else sheet
 
 
 def reading_html(reading: Reading) -> str:
-    """The reading as two tables."""
+    """The reading as the pictures that the networks see, and two tables."""
     answers = [(goal, f"{probability:.4f}") for goal, probability in reading.answers.items()]
-    rule = html_table(answers, ("rule", "probability")) if answers else "<p>Draw every image to see the rule.</p>"
+    rule = html_table(answers, ("rule", "probability")) if answers else "<p>The rule waits for the other images.</p>"
     heading = ("image", "symbol", "second-best", "energy", "familiar", "verdict")
     images = html_table([(name, *_row(row)) for name, row in reading.images.items()], heading)
-    return f"{images}{rule}"
+    pictures = "".join(_picture_html(name, pixels) for name, pixels in reading.seen.items())
+    return f'<div style="overflow-x: auto">{pictures}{images}{rule}</div>'
+
+
+def _picture_html(name: str, pixels: Tensor) -> str:
+    """An image [C, H, W] as large as it can be told from others, with its name."""
+    file = BytesIO()
+    to_pil_image(pixels).save(file, "PNG")
+    source = f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+    style = "display: inline-block; height: 84px; margin: 0 12px 12px 0; image-rendering: pixelated"
+    return f'<img src="{source}" alt="{escape(name)} as its network sees it" title="{escape(name)}" style="{style}">'
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
@@ -133,57 +156,83 @@ def build_page(run: Run) -> Any:
         UserError: gradio is not installed, or a network of the run reads vectors, or several images at once.
     """
     gradio = load_extra("gradio", "demo", "The demo")
-    names = _names(run)
-    grounds = [reading.scale.to_unit(reading.ground).mean().item() for reading in run.readings.values()]
-    dark = grounds[0] < 0.5
+    images = _images(run)
+    pads: dict[str, Any] = {}
+    files: dict[str, Any] = {}
 
-    def read(*drawn: Mapping[str, Any] | None) -> str:
-        pictures = {name: as_picture(one, dark) for name, one in zip(names, drawn, strict=True)}
+    def read(*values: Any) -> str:
+        drawings, paths = dict(zip(pads, values, strict=False)), dict(zip(files, values[len(pads) :], strict=True))
+        pictures: dict[str, Image.Image | Path | None] = {}
+        for name, how in images.items():
+            path = paths[name]
+            pictures[name] = Path(path) if path else as_picture(drawings.get(name), _is_dark(how))
         return reading_html(read_pictures(run, pictures))
 
     with gradio.Blocks(title="gedi-nesy", analytics_enabled=False) as page:
-        gradio.Markdown(f"# {run.constraint.query.goal}\nDraw or drop one image for each variable of the rule.")
+        how_given = "Draw an image" if any(map(_is_drawn, images.values())) else "Give an image file"
+        gradio.Markdown(f"# {run.constraint.query.goal}\n{how_given} for each variable of the rule.")
         with gradio.Row():
-            pads = [_sketchpad(gradio, name) for name in names]
-        result = gradio.HTML(reading_html(Reading({}, {})))
-        for pad in pads:
-            pad.change(read, pads, result, show_progress="hidden")
-        page.load(js=TAKE_PENS)
+            for name, how in images.items():
+                with gradio.Column(min_width=CANVAS):
+                    if _is_drawn(how):
+                        pads[name] = _sketchpad(gradio, name)
+                    files[name] = gradio.File(label=f"{name} from a file", file_types=sorted(ENDINGS), height=DROP)
+        result = gradio.HTML(reading_html(Reading({}, {}, {})))
+        inputs = [*pads.values(), *files.values()]
+        for one in inputs:
+            one.change(read, inputs, result, show_progress="hidden")
+        if pads:
+            page.load(js=TAKE_PENS)
     return page
+
+
+def _is_drawn(how: HowRead) -> bool:
+    """Whether a network reads grey drawings, which a black pen can make."""
+    return how.kind == "drawing" and how.shape[0] == 1
+
+
+def _is_dark(how: HowRead) -> bool:
+    return how.scale.to_unit(how.ground).mean().item() < 0.5
 
 
 def _sketchpad(gradio: Any, name: str) -> Any:
     brush = gradio.Brush(default_size=STROKE, colors=["#000000"], color_mode="fixed")
     return gradio.Sketchpad(
-        label=name, type="pil", brush=brush, canvas_size=(CANVAS, CANVAS), layers=False, sources=["upload"],
-        transforms=[], min_width=CANVAS,
+        label=name, type="pil", brush=brush, canvas_size=(CANVAS, CANVAS), layers=False, sources=[], transforms=[],
+        min_width=CANVAS,
     )  # fmt: skip
 
 
-def _names(run: Run) -> list[str]:
-    """The images of the rule by their names in the query."""
-    if any(reading.is_vector for reading in run.readings.values()):
+def _images(run: Run) -> dict[str, HowRead]:
+    """How the images of the rule are read, by their names in the query."""
+    if any(how.is_vector for how in run.readings.values()):
         raise UserError(f"The demo shows runs on images, and {run.folder.path} reads vectors.")
-    inputs = [variable.inputs for variable in run.constraint.variables]
-    if any(len(several) != 1 for several in inputs):
+    variables = run.constraint.variables
+    if any(len(variable.inputs) != 1 for variable in variables):
         raise UserError(
             f"The demo shows rules whose networks read one image each; {run.constraint.query.goal} is none."
         )
-    return list(dict.fromkeys(str(name) for (name,) in inputs))
+    return {str(variable.inputs[0]): run.readings[variable.network] for variable in variables}
 
 
-def show_page(run: Run, port: int | None) -> None:
+def show_page(run: Run, port: int | None, notify: Callable[[str], None]) -> None:
     """Serve the page to this machine alone, until Ctrl-C.
 
     Args:
         run: what reads.
         port: where; by default the first free one from 7860 on.
+        notify: hears where the page is.
 
     Raises:
         UserError: as `build_page`, or the port is taken.
     """
     page = build_page(run)
     try:
-        page.launch(server_name="127.0.0.1", server_port=port, share=False, max_file_size=LARGEST_FILE)
+        _, url, _ = page.launch(
+            server_name="127.0.0.1", server_port=port, share=False, max_file_size=LARGEST_FILE, show_error=True,
+            quiet=True, prevent_thread_lock=True,
+        )  # fmt: skip
     except OSError as error:
         raise UserError(f"The port {port or 'from 7860 on'} is taken; choose another with --port.") from error
+    notify(f"The page is at {url}; Ctrl-C ends it.")
+    page.block_thread()

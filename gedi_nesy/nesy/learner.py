@@ -142,9 +142,9 @@ class Learner:
         """
         if "learned" not in (self.recipe.train.prior, self.recipe.last.prior):
             return [self.constraint.marginals()]
-        if self.loader.examples.answers is not None:
-            return [self._by_answers]
-        return [marginals_of(self.constraint, targets, PULL) for targets in self.teachers or [{}]]
+        if self.teachers:  # they saw the inputs, and the answers alone take an example's symbols for independent
+            return [marginals_of(self.constraint, targets, PULL) for targets in self.teachers]
+        return [self._by_answers]
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """The diagnosis of each network of the first restart."""

@@ -39,6 +39,7 @@ from gedi_nesy.nesy.reading import Reading
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.nesy.shares import join_outputs, own_rows
 from gedi_nesy.networks.heads import TEMPERATURE
+from gedi_nesy.runs.device import send
 from gedi_nesy.runs.rollback import Guard
 from gedi_nesy.views.drawings import warp_some
 
@@ -206,6 +207,7 @@ class StepLosses:
         """Cross-entropy CE(teacher, student), the mean over variables and the examples that have a teacher."""
         assert self.targets is not None
         losses, taught = [], []
+        rows = send(rows, self.loader.device)
         for key, values in log_probs.items():
             losses.append(-(self.targets[key][:, rows] * values).sum((-2, -1)))
             taught.append(self.targets[key][:, rows].sum((-2, -1)))
@@ -217,7 +219,7 @@ class StepLosses:
         for name, (inputs, symbols) in self.labelled.items():
             view = self.loader.readings[name].view(inputs, self.stage, self.training.generator)
             log_probs = self.candidates(name, view).log_softmax(-1)  # [K, m, classes]
-            losses.append(-log_probs[:, torch.arange(len(symbols)), symbols])
+            losses.append(-log_probs[:, torch.arange(len(symbols), device=symbols.device), symbols])
         return torch.cat(losses, 1).mean(1)
 
     def _compare_views(self, term: Term, logits: dict[str, Tensor], view: Batch, clean: Batch) -> Tensor:

@@ -1,9 +1,9 @@
 """How often each symbol occurs in unbalanced data, learned from the answers that the examples give.
 
-A rule's own marginals take all its solutions for equally likely. Where an argument's values are observed, as the sums
-of pairs of digits, they say more. In the model of this file each image shows a symbol by the network's frequencies,
-independently of all others, and an example is kept if the rule holds. The frequencies are fitted to the answers, and
-the marginals follow.
+A rule's own marginals take all its solutions for equally likely. What a teacher sees says more. Before there is one,
+the observed values of an argument do, as the sums of pairs of digits: in the model of this file each image shows a
+symbol by the network's frequencies, independently of all others, and an example is kept if the rule holds. The
+frequencies are fitted to the answers, and the marginals follow.
 """
 
 from collections.abc import Mapping
@@ -62,15 +62,14 @@ def learn_marginals(constraint: Constraint, answers: Tensor | None, strength: fl
 
 @torch.no_grad()
 def marginals_of(constraint: Constraint, posteriors: Mapping[Key, Tensor], strength: float) -> dict[Key, Tensor]:
-    """Each variable's marginal over the examples by a teacher's predictions, for a rule without arguments.
+    """Each variable's marginal over the examples by a teacher's predictions.
 
     It is one step of expectation maximisation with a pull to the rule's own marginals. Where it would leave little
     variety, the teacher has collapsed, and the rule's own marginals are kept, so that the diagnosis can say so.
 
     Args:
         constraint: the rule.
-        posteriors: p(y | rule, inputs) of each variable, [examples, classes], with rows of 0 where nothing is known;
-            none before there is a teacher.
+        posteriors: p(y | rule, inputs) of each variable, [examples, classes], with rows of 0 where nothing is known.
         strength: of the pull, as a number of examples.
 
     Returns:

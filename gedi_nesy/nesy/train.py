@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from gedi_nesy.nesy.evaluate import draw_test_examples
 from gedi_nesy.nesy.examples import Examples, draw_examples
 from gedi_nesy.nesy.learner import Learner
 from gedi_nesy.nesy.matching import NoLikeness, least_separation
-from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Recipe, load_recipe, recipe_for
+from gedi_nesy.nesy.reading import GREY
+from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Read, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.results import Results
 from gedi_nesy.nesy.run import ALL, Run, build_constraint, copied_files, saved_program
 from gedi_nesy.nesy.settle import as_it_was, own_networks, say_networks
@@ -41,6 +42,7 @@ Notify = Callable[[str], None]
 EXAMPLES = "examples.npz"  # a run's own copy of the arrays that it was given
 RESTARTS = "gedi-nesy-restarts"  # the recipe where matching has nothing to compare by, or too little
 VECTORS = "gedi-nesy-vectors"  # the recipe where all inputs are vectors
+PICTURES = "gedi-nesy-pictures"  # the recipe where some are pictures that are not grey and 28x28
 
 
 @float32_default()
@@ -117,15 +119,23 @@ def train(
 def _prepare_ours(
     settings: Recipe, overrides: Mapping[str, Any], program: Source, own: "Own", tell: Progress
 ) -> "_Prepared":
-    """With the recipe of ours that fits the inputs: another one for vectors, and where nothing says what is alike."""
+    """With the recipe of ours that fits the inputs, and another one where nothing says what is alike."""
     try:
         prepared = _prepare(settings, program, own, tell)
     except NoLikeness:
         own.notify(f"Nothing says before training which inputs are alike, so this run takes the recipe {RESTARTS}.")
         return _prepare(load_recipe(RESTARTS, _without_matching(overrides)), program, own, tell)
-    if any(read.kind != "vector" for read in prepared.recipe.inputs.values()):
+    fitting = _recipe_by(prepared.recipe.inputs.values())
+    if fitting is None:
         return prepared
-    return _prepare(load_recipe(VECTORS, overrides), program, replace(own, notify=lambda text: None), tell)
+    return _prepare(load_recipe(fitting, overrides), program, replace(own, notify=lambda text: None), tell)
+
+
+def _recipe_by(inputs: Collection[Read]) -> str | None:
+    """The recipe for what a rule's networks read; None where grey drawings of 28x28 pixels take the usual one."""
+    if all(read.kind == "vector" for read in inputs):
+        return VECTORS
+    return PICTURES if any(read.kind != "vector" and read.shape != GREY for read in inputs) else None
 
 
 def _search(

@@ -13,6 +13,7 @@ from functools import partial
 from torch import nn
 
 from gedi_nesy.errors import UserError, did_you_mean
+from gedi_nesy.networks import strided_net
 from gedi_nesy.networks.classifier import Classifier
 from gedi_nesy.networks.mlp import mlp
 from gedi_nesy.networks.mnist_net import MNIST_Net
@@ -24,20 +25,25 @@ Factory = Callable[[Shape, int], nn.Module]
 
 NAMES = ("mnist_net", "strided", "resnet8-F", "resnet18", "resnet18-groupnorm", "mlp-A-B-...")
 SHOWN = "mnist_net, strided, resnet8-32, resnet18, mlp-256, mlp-512-256"
-DIGITS = (28, 28)  # height and width that MNIST_Net and StridedNet read
+DIGITS = (28, 28)  # height and width that MNIST_Net reads
 LEAST_SIDE = 4  # pixels, because resnet8 pools twice
+LARGEST_DRAWING = 64  # pixels: StridedNet's first linear layer grows with a drawing's area
 INPUT_DROPOUT, DROPOUT = 0.2, 0.3  # of an MLP: on its inputs, and before each further layer
 
 
-def choose_network(shape: Shape) -> str:
+def choose_network(shape: Shape, drawings: bool = False) -> str:
     """The network for a kind of input where none is named.
 
     Args:
         shape: (C, H, W) of pictures or (D,) of vectors.
+        drawings: whether pictures are drawings on a ground of one colour.
     """
     if len(shape) == 1:
         return "mlp-256"
-    return "mnist_net" if shape == (1, *DIGITS) else "resnet8-32"
+    if shape == (1, *DIGITS):
+        return "mnist_net"
+    small = min(shape[1:]) >= strided_net.LEAST_SIDE and max(shape[1:]) <= LARGEST_DRAWING
+    return "strided" if drawings and small else "resnet8-32"
 
 
 def named_factory(name: str, dropout: float = 0.0) -> Factory:
@@ -70,8 +76,11 @@ def _mnist_net(shape: Shape, classes: int) -> nn.Module:
 
 
 def _strided(shape: Shape, classes: int, dropout: float) -> nn.Module:
-    _refuse_unless(shape[1:] == DIGITS, "strided", "pictures of 28x28 pixels", shape)
-    return StridedNet(classes, shape[0], dropout=dropout)
+    least = strided_net.LEAST_SIDE
+    fits = len(shape) == 3 and min(shape[1:]) >= least
+    _refuse_unless(fits, "strided", f"pictures of {least}x{least} pixels or more", shape)
+    channels, height, width = shape
+    return StridedNet(classes, channels, dropout=dropout, size=(height, width))
 
 
 def _resnet8(features: int, shape: Shape, classes: int) -> nn.Module:

@@ -3,19 +3,27 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gedi_nesy.networks.spectral import SpectralConv2d
+
 
 class ResNet8(nn.Module):
     """The 8-layer residual network of the paper's App. M: LeakyReLU of slope 0.2, no normalisation, average pooling.
 
     The paper's table names the skip connection of the first block only; here, as in a ResNet, every block has one.
+
+    Args:
+        features: of an image, and channels of each layer.
+        channels: of the images.
+        spectral: whether convolutions have spectral norm.
     """
 
-    def __init__(self, features: int = 128, channels: int = 3) -> None:
+    def __init__(self, features: int = 128, channels: int = 3, spectral: bool = False) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(channels, features), _activation(), _conv(features, features))
-        self.stem_skip = nn.Conv2d(channels, features, 1)
+        conv = SpectralConv2d if spectral else _conv
+        self.stem = nn.Sequential(conv(channels, features, 3), _activation(), conv(features, features, 3))
+        self.stem_skip = conv(channels, features, 1)
         self.blocks = nn.ModuleList(
-            nn.Sequential(_activation(), _conv(features, features), _activation(), _conv(features, features))
+            nn.Sequential(_activation(), conv(features, features, 3), _activation(), conv(features, features, 3))
             for _ in range(3)
         )
 
@@ -49,8 +57,8 @@ def _group_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(channels // 8, channels)
 
 
-def _conv(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
+def _conv(inputs: int, outputs: int, side: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, side, padding=side // 2)
 
 
 def _activation() -> nn.Module:

@@ -24,8 +24,9 @@ class Crops:
     area: tuple[float, float]
 
 
-# two views of the whole and six of its parts, a sixteenth of its pixels or more (Caron et al. 2020, for 32 x 32 pixels)
-LARGE_AND_SMALL = (Crops(2, 32, (0.2, 1.0)), Crops(6, 16, (0.05, 0.25)))
+def large_and_small(side: int) -> tuple[Crops, Crops]:
+    """Two views of the whole and six of its parts, which are not enlarged (Caron et al. 2020); `side` in pixels."""
+    return Crops(2, side, (0.2, 1.0)), Crops(6, side // 2, (0.05, 0.25))
 
 
 def several_crops(

@@ -1,18 +1,22 @@
 """K independent networks on images: encoder, projector and cluster head of each made of torch's own layers."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gedi_nesy.networks.dictionary import Dictionary
 from gedi_nesy.networks.heads import CosineHead
 from gedi_nesy.networks.mlp import mlp
 from gedi_nesy.networks.mnist_net import FEATURES, MNIST_Net
 from gedi_nesy.networks.resnet import ResNet8, resnet18
 from gedi_nesy.networks.strided_net import FEATURES as STRIDED_FEATURES
 from gedi_nesy.networks.strided_net import StridedNet
-from gedi_nesy.vision.recipe import Network, Speed
+from gedi_nesy.vision.recipe import FeatureNetwork, Network, Speed
+
+MOMENTUM = 0.03  # of the batch norm of features: each pass sees one kind of crops
 
 
 class ImageNetwork(nn.Module):
@@ -22,20 +26,22 @@ class ImageNetwork(nn.Module):
         network: its parts.
         speed: how it computes.
         channels: of an image.
-        clusters: number of logits.
+        clusters: number of logits, where the head is no dictionary.
     """
 
     def __init__(self, network: Network, speed: Speed, channels: int, clusters: int) -> None:
         super().__init__()
         self.speed, self.l2_norm = speed, network.l2_norm
         self.encoder, features = _new_encoder(str(network.encoder), channels)
-        self.projector = _new_projector((features, *network.projector), network.batch_norm)
-        dim = network.projector[-1]
+        sizes, dim = (features, *network.projector), network.projector[-1]
+        self.projector: nn.Sequential
         self.head: nn.Module
-        if network.head == "cosine":
-            self.head = CosineHead(dim, clusters, network.temperature)
+        if isinstance(network, FeatureNetwork):
+            self.projector, self.head = _feature_projector(sizes), Dictionary(dim, network.atoms, seed=0)
+            _slow_down_norms(self)
         else:
-            self.head = nn.Linear(dim, clusters)
+            self.projector = _new_projector(sizes, network.batch_norm)
+            self.head = _new_head(network, dim, clusters)
         if speed.channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -132,6 +138,11 @@ class ImageNetworks(nn.Module):
         assert isinstance(head, CosineHead)
         head.prototypes.weight.copy_(prototypes)
 
+    def load_encoders(self, others: "ImageNetworks") -> None:
+        """Take the encoders of others, as many."""
+        for own, other in zip(self.members, others.members, strict=True):
+            own.encoder.load_state_dict(other.encoder.state_dict())
+
     def pick(self, which: Sequence[int]) -> dict[str, Tensor]:
         """The state of some of the networks."""
         return {
@@ -144,12 +155,12 @@ class ImageNetworks(nn.Module):
 def _new_encoder(name: str, channels: int) -> tuple[nn.Module, int]:
     """The encoder and the number of its features."""
     if name.startswith("resnet8-"):
-        features = int(name.removeprefix("resnet8-"))
-        return ResNet8(features, channels), features
+        features = int(name.split("-")[1])
+        return ResNet8(features, channels, spectral=name.endswith("-spectral")), features
     if name == "mnist_net":
         return _without_head(MNIST_Net(images=channels)), FEATURES
     if name == "strided":
-        return _without_head(StridedNet(images=channels)), STRIDED_FEATURES
+        return _without_head(StridedNet(channels=channels)), STRIDED_FEATURES
     return resnet18(channels, group_norm=name == "resnet18-groupnorm"), 512
 
 
@@ -157,6 +168,26 @@ def _without_head(network: MNIST_Net | StridedNet) -> nn.Module:
     """The network without its last layer, whose inputs become the outputs."""
     network.classifier[-1] = nn.Identity()
     return network
+
+
+def _new_head(network: Network, dim: int, clusters: int) -> nn.Module:
+    if network.head == "cosine":
+        return CosineHead(dim, clusters, network.temperature)
+    return nn.Linear(dim, clusters)
+
+
+def _feature_projector(sizes: Sequence[int]) -> nn.Sequential:
+    """A perceptron with batch norm after every layer; the last one has no shift, by which features could collapse."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-2], nn.BatchNorm1d(sizes[-1], affine=False))
+
+
+def _slow_down_norms(network: nn.Module) -> None:
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.momentum = MOMENTUM
 
 
 def _new_projector(sizes: Sequence[int], batch_norm: bool) -> nn.Sequential:

@@ -16,12 +16,13 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.runs.device import check_room, find_device
 from gedi_nesy.runs.phases import Phase
 from gedi_nesy.vision.certificate import Choice, choose, diagnose_networks, judged_rows
+from gedi_nesy.vision.features import FeatureLosses, feature_optimizer
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
 from gedi_nesy.vision.neighbours import ENDS, walks_by_features
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
-from gedi_nesy.vision.recipe import Recipe, Stage, Student
+from gedi_nesy.vision.recipe import Features, Recipe, Stage, Student
 from gedi_nesy.vision.restarts import cluster_coordinates, cluster_features, heads_for
 from gedi_nesy.vision.scale import find_scale
 from gedi_nesy.vision.shapes import graph_of_shapes, spectral_coordinates, walks_on
@@ -99,13 +100,12 @@ class Learner:
             kept = self._best(kept) if kept.count > networks.count else kept
             if isinstance(phase.stage, Student):
                 assert isinstance(self.inputs, ImageInputs)
-                self.targets = mean_predictions(kept, self.inputs, phase.stage.views, self._generator(phase))
+                self.targets = mean_predictions(kept, self.inputs, phase.stage.views, self._same_for_all(phase))
             else:
-                networks.load_state_dict(kept.state_dict())
+                self._carry_on(networks, kept)
                 if self.recipe.clusters_features:
                     self._walk_and_cluster(networks, phase)
-        rate = phase.stage.learning_rate(0)
-        optimizer = torch.optim.Adam(networks.parameters(), lr=rate, betas=(0.9, 0.999), fused=True)
+        optimizer = new_optimizer(networks, phase.stage)
         if isinstance(networks, ImageNetworks):
             networks.speed_up()
         generator = self._generator(phase)
@@ -114,9 +114,13 @@ class Learner:
             buffers = {CHAINS: self._new_chains(networks.count, generator)}
         return Training(networks, optimizer, generator, moving_average(networks, phase.stage.ema), buffers)
 
-    def losses(self, phase: Phase, training: Training) -> StepLosses:
+    def losses(self, phase: Phase, training: Training) -> StepLosses | FeatureLosses:
         """The losses of the phase's steps."""
-        return StepLosses(self.recipe, phase.stage, self.inputs, training, self.clusters, self.targets)
+        if isinstance(phase.stage, Features):
+            assert isinstance(self.inputs, ImageInputs)
+            return FeatureLosses(phase.stage, self.inputs, training)
+        inputs = replace(self.inputs, walks=None) if phase.stage.labels_itself else self.inputs
+        return StepLosses(self.recipe, phase.stage, inputs, training, self.clusters, self.targets)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """The diagnosis of the first data set's best restart at present."""
@@ -172,12 +176,21 @@ class Learner:
         if not (fits and len(walks) % len(self.scales) == 0 and walks.min() >= 0 and walks.max() < count):
             raise ValueError("the walks are not among these images")
 
+    def _carry_on(self, networks: AnyNetworks, kept: AnyNetworks) -> None:
+        """Give networks the weights of those of the phase before; after [features] these have the encoders alone."""
+        if self.recipe.features and self.choices is None:
+            assert isinstance(networks, ImageNetworks)
+            assert isinstance(kept, ImageNetworks)
+            networks.load_encoders(kept)
+        else:
+            networks.load_state_dict(kept.state_dict())
+
     def _walk_and_cluster(self, networks: AnyNetworks, phase: Phase) -> None:
         """From here on views of images are walks among images that these networks find alike; after the first stage the
         networks get the best of some projectors and heads on their features."""
         assert isinstance(self.inputs, ImageInputs)
         assert isinstance(networks, ImageNetworks)
-        generator = self._generator(phase)
+        generator = self._same_for_all(phase)
         features = mean_features(networks, self.inputs, generator)
         walks = walks_by_features(features, self.recipe.view, generator)
         self.inputs = replace(self.inputs, walks=walks)
@@ -196,7 +209,7 @@ class Learner:
         """From here on views of images are walks among images of like shapes, and the teacher is the best of some
         clusterings that walks do not leave."""
         assert isinstance(self.inputs, ImageInputs)
-        generator, view = self._generator(phase), self.recipe.view
+        generator, view = self._same_for_all(phase), self.recipe.view
         judged = judged_rows(self.inputs, torch.Generator(self.device).manual_seed(0))
         found, walks = [], []
         for x in self.inputs.x:
@@ -218,10 +231,14 @@ class Learner:
         settings = self.recipe.sampler
         assert settings is not None
         capacity, shape = settings.buffer // processes.count(), (networks, *self.inputs.shape)
-        return ReplayBuffer(capacity, shape, *self.box, settings.reinit, generator, self.device)
+        return ReplayBuffer(capacity, shape, *self.box, settings.reinit, generator, self.device, settings.as_bytes)
 
     def _new_networks(self, count: int, seed: int, stage: Stage) -> AnyNetworks:
         return new_networks(self.recipe, count, self.inputs.shape, self.clusters, seed, stage).to(self.device)
+
+    def _same_for_all(self, phase: Phase) -> torch.Generator:
+        """For the work before a phase, whose result all processes must have alike."""
+        return torch.Generator(self.device).manual_seed(phase.seed)
 
     def _generator(self, phase: Phase) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(own_seed(phase.seed))
@@ -233,6 +250,15 @@ class Learner:
         best = self._new_networks(len(self.choices), 0, self.recipe.train)
         best.load_state_dict(networks.pick([k * restarts + choice.best for k, choice in enumerate(self.choices)]))
         return best
+
+
+def new_optimizer(networks: AnyNetworks, stage: Stage) -> torch.optim.Optimizer:
+    """LARS for features, which like large batches, and Adam otherwise."""
+    rate = stage.learning_rate(0)
+    if isinstance(stage, Features):
+        assert isinstance(networks, ImageNetworks)
+        return feature_optimizer(networks, rate)
+    return torch.optim.Adam(networks.parameters(), lr=rate, betas=(0.9, 0.999), fused=True)
 
 
 def networks_of(training: Training) -> AnyNetworks:

@@ -13,6 +13,7 @@ from gedi_nesy.core import processes
 from gedi_nesy.core.energy import frozen
 from gedi_nesy.core.fit import DivergedError, Training
 from gedi_nesy.core.losses import (
+    certain_loss,
     energy_l2_loss,
     generative_loss,
     invariance_loss,
@@ -27,7 +28,7 @@ from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.networks import AnyNetworks
 from gedi_nesy.vision.recipe import ChainGuard, Recipe, Sampler, Stage
 from gedi_nesy.vision.rounded import Rounded
-from gedi_nesy.vision.views import AnyInputs, find_owners
+from gedi_nesy.vision.views import AnyInputs, ImageInputs, find_owners
 
 COMPARED = {name: term for name, term in terms_with(rule=False).items() if term.loss}  # terms of two views
 CHAINS = "chains"  # the replay buffer's name in a Training; it holds [capacity, K, ...], a chain of every network a row
@@ -90,6 +91,7 @@ class StepLosses:
         terms: dict[str, Callable[[], Tensor]] = {
             "inv": lambda: invariance_loss(view_log_probs[0], log_probs),
             "prior": lambda: prior_loss(log_probs, self.log_prior),
+            "certain": lambda: certain_loss(log_probs, view_log_probs[0]),
             "teacher": lambda: self._teacher(log_probs, rows),
         }
         terms |= {name: partial(self._compare_views, term, logits, embeddings) for name, term in COMPARED.items()}
@@ -101,7 +103,7 @@ class StepLosses:
     @property
     def compares(self) -> bool:
         """Whether a term of the stage looks at the views."""
-        return any(not getattr(self.stage.weights, name).is_zero for name in ("inv", *COMPARED))
+        return any(not getattr(self.stage.weights, name).is_zero for name in ("inv", "certain", *COMPARED))
 
     @property
     def networks(self) -> AnyNetworks:
@@ -142,8 +144,11 @@ class StepLosses:
         return samples
 
     def _renewed(self, chains: Tensor) -> Tensor:
-        """Chains of drawings, [chains, K, C, H, W], a share of them warped a little."""
+        """Chains, [chains, K, ...], a share of them warped a little, of drawings, or changed as images are."""
         assert self.sampler is not None
+        if self.sampler.augment and isinstance(self.inputs, ImageInputs):
+            samples = chains.transpose(0, 1)
+            chains = self.inputs.renewed(samples, self.sampler.augment, self.training.generator).transpose(0, 1)
         if not self.sampler.warp:
             return chains
         each, channels = chains.flatten(0, 1), chains.shape[2]

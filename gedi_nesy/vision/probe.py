@@ -40,6 +40,12 @@ def linear_probe(
         return _accuracy(layer(test_features).argmax(-1), test_labels)
 
 
+def standardised(features: Tensor, test_features: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with the training features' mean at 0 and deviation at 1: a probe of them does not depend on their scale."""
+    mean, spread = features.mean(0), features.std(0).clamp_min(1e-12)
+    return (features - mean) / spread, (test_features - mean) / spread
+
+
 def knn_accuracy(
     features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor, *, neighbours: int = NEIGHBOURS
 ) -> float:

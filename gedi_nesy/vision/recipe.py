@@ -43,11 +43,12 @@ def _read_encoder(value: Any) -> tuple[int, ...] | str:
     if isinstance(value, list | tuple) and value and all(type(width) is int and width > 0 for width in value):
         return tuple(value)
     if isinstance(value, str) and re.fullmatch(
-        r"resnet8-[1-9]\d*|resnet18|resnet18-groupnorm|mnist_net|strided", value
+        r"resnet8-[1-9]\d*(-spectral)?|resnet18|resnet18-groupnorm|mnist_net|strided", value
     ):
         return value
     raise ValueError(
-        "give a list of widths for points; resnet8-F, resnet18, resnet18-groupnorm, mnist_net or strided for images"
+        "give a list of widths for points; resnet8-F, resnet8-F-spectral, resnet18, resnet18-groupnorm, mnist_net or "
+        "strided for images"
     )
 
 
@@ -55,10 +56,11 @@ class Network(Settings):
     """Encoder, projector and cluster head.
 
     For points the encoder is a perceptron, given by its widths after the input. For images it is "resnet8-F", the
-    paper's with F features, or torchvision's ResNet-18 with a stem for small images, "resnet18" with its batch norm or
-    "resnet18-groupnorm" with groups of 8 channels instead; for 28 x 28 images it can be "mnist_net", DeepProbLog's, or
-    "strided", which is smoother, both without their last layer. The projector is a perceptron, given by its widths; it
-    can scale its outputs to length 1, and have batch norm after every layer for images. Perceptrons have ReLU inside.
+    paper's with F features, "resnet8-F-spectral" with spectral norm besides, or torchvision's ResNet-18 with a stem for
+    small images, "resnet18" with its batch norm or "resnet18-groupnorm" with groups of 8 channels instead; for 28 x 28
+    images it can be "mnist_net", DeepProbLog's, or "strided", which is smoother, both without their last layer. The
+    projector is a perceptron, given by its widths; it can scale its outputs to length 1, and for images have batch norm
+    after every layer. Perceptrons have ReLU inside.
     """
 
     encoder: Annotated[tuple[int, ...] | str, PlainValidator(_read_encoder)]
@@ -72,6 +74,16 @@ class Network(Settings):
     def has_batch_norm(self) -> bool:
         """Whether the examples of a batch influence each other in training."""
         return self.batch_norm or self.encoder == "resnet18"
+
+
+class FeatureNetwork(Network):
+    """The network of a stage that learns features: its projector has batch norm, its head is a fixed dictionary.
+
+    Attributes:
+        atoms: of the dictionary.
+    """
+
+    atoms: PositiveInt
 
 
 class View(Settings):
@@ -125,15 +137,25 @@ class Sampler(recipe.Sampler):
     """SGLD: x += step_size * d log p(x)/dx + noise * N(0, 1), from a replay buffer.
 
     Chains start uniformly in a box: the range of the training points, and `margin` of its width more on each side.
-    `clamp` keeps them there; with `jump` each step begins with a proposal from anywhere in the box. In training on a
-    GPU, `engine` "graph" records the steps as one CUDA graph (`core.chain.graph`).
+    `clamp` keeps them there; with `jump` each step begins with a proposal from anywhere in the box. `augment` is the
+    share of chains of images that are changed as `Augment` says before they go on (CLEL, Lee et al. 2023). In training
+    on a GPU, `engine` "graph" records the steps as one CUDA graph (`core.chain.graph`). With `as_bytes` clamped chains
+    are rounded to bytes while they lie in the buffer, whose checkpoints are a fourth as large then.
     """
 
     retired: ClassVar[Mapping[str, int]] = {"every": 1}
 
     jump: bool = False
     margin: NonNegativeFloat = 0.25
+    augment: Probability = 0.0
+    as_bytes: bool = False
     engine: Literal["torch", "graph"] = "torch"
+
+    @model_validator(mode="after")
+    def _bytes_fit(self) -> "Sampler":
+        if self.as_bytes and not self.clamp:
+            raise ValueError("sampler.as_bytes needs sampler.clamp = true, which keeps chains in the range of bytes")
+        return self
 
 
 class ChainGuard(Guard):
@@ -169,11 +191,39 @@ class Stage(recipe.Stage):
     steps: PositiveInt
     weights: Weights
 
+    @property
+    def labels_itself(self) -> bool:
+        """Whether views learn the labels of their own images; then they do not walk."""
+        return not self.weights.certain.is_zero
+
     @model_validator(mode="after")
     def _trains_something(self) -> "Stage":
         names = [name for name, term in terms_with(rule=False).items() if term.guides]
         if not set(names) & set(self.weights.always()):
             raise ValueError(f"one of the weights {', '.join(names)} must be above 0 throughout")
+        return self
+
+
+class Features(Stage):
+    """A first stage of images, which learns features by L_INV among several crops and L_PRIOR on a fixed dictionary.
+
+    The encoder is the run's, and all that later stages keep. Crops are flipped and recoloured as `Augment` says. The
+    prior has the form of a negative entropy: a batch has fewer crops than a cross-entropy of all atoms would need. The
+    optimiser is LARS.
+
+    Attributes:
+        projector: the widths of its layers, all with batch norm.
+        atoms: of the dictionary.
+    """
+
+    projector: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    atoms: PositiveInt
+
+    @model_validator(mode="after")
+    def _has_its_terms(self) -> "Features":
+        for name, weight in self.weights:
+            if name not in ("inv", "prior") and not weight.is_zero:
+                raise ValueError(f"[features] has weights of inv and prior alone, none of {name}")
         return self
 
 
@@ -195,9 +245,9 @@ class Recipe(recipe.RunRecipe):
     A `student` of images learns from it at last: L_GEN from the first step on gives better energies than L_GEN on a
     network that knows the clusters already.
 
-    Where images walk, one network goes through all, and the restarts are of its projector and head before `train`. By
-    shape, the restarts cluster the graph before the first stage, and the network learns these clusters as a student's
-    teacher.
+    Where images walk, one network goes through all, and the restarts are of its projector and head before `train`;
+    `features` takes the place of `pretrain` there. By shape, the restarts cluster the graph before the first stage, and
+    the network learns these clusters as a student's teacher.
     """
 
     retired: ClassVar[Mapping[str, float]] = {"data_scale": 1.0}
@@ -215,6 +265,7 @@ class Recipe(recipe.RunRecipe):
     sampler: Sampler | None = None
     guard: ChainGuard = ChainGuard()
     speed: Speed = Speed()
+    features: Features | None = None
     pretrain: Stage | None = None
     train: Stage
     refine: Stage | None = None
@@ -228,8 +279,8 @@ class Recipe(recipe.RunRecipe):
     @property
     def stages(self) -> dict[str, Stage]:
         """The stages in their order."""
-        stages = {"pretrain": self.pretrain, "train": self.train, "refine": self.refine, "student": self.student}
-        return {name: stage for name, stage in stages.items() if stage}
+        names = ("features", "pretrain", "train", "refine", "student")
+        return {name: stage for name in names if (stage := getattr(self, name))}
 
     @property
     def clusters_features(self) -> bool:
@@ -252,7 +303,10 @@ class Recipe(recipe.RunRecipe):
         return self.student or self.refine or self.train
 
     def network_of(self, stage: Stage) -> Network:
-        """What a stage trains: the student a network of its own."""
+        """What a stage trains: the student a network of its own, the stage of features its own projector and head."""
+        if isinstance(stage, Features):
+            own = {"projector": stage.projector, "batch_norm": True, "l2_norm": False, "atoms": stage.atoms}
+            return FeatureNetwork(**dict(self.network) | own)
         return stage.network if isinstance(stage, Student) else self.network
 
     @model_validator(mode="after")
@@ -308,8 +362,12 @@ class Recipe(recipe.RunRecipe):
             raise ValueError("images need an [augment], and view.anchor_noise = 0, which is for points")
         if self.clusters_shapes and not self.view.walk:
             raise ValueError('view.graph = "shape" is what walks go by; set view.walk')
-        if self.clusters_features and self.pretrain is None:
+        if self.clusters_features and self.pretrain is None and self.features is None:
             raise ValueError("view.walk of images goes by the features of a stage before; add a [pretrain]")
+        if self.features and (self.pretrain or not self.clusters_features):
+            raise ValueError(
+                "[features] takes the place of [pretrain] where images walk by features; set view.walk, no [pretrain]"
+            )
         if self.clusters_features and self.network.batch_norm:
             raise ValueError("view.walk of images needs a projector without batch norm, as restarts are of it alone")
         if self.scale == "none":
@@ -322,12 +380,15 @@ class Recipe(recipe.RunRecipe):
             raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
         if self.view.warp or self.clusters_shapes:
             raise ValueError('view.warp and view.graph = "shape" are for images; network.encoder is for points')
-        if self.sampler and (self.sampler.reference or self.sampler.warp):
-            raise ValueError("sampler.reference and sampler.warp are for images; network.encoder is for points")
+        if self.sampler and (self.sampler.reference or self.sampler.warp or self.sampler.augment):
+            raise ValueError(
+                "sampler.reference and sampler.warp are for images, and sampler.augment; network.encoder is for points"
+            )
         if self.network.batch_norm:
             raise ValueError("network.batch_norm is for images; network.encoder is for points")
-        if self.student:
-            raise ValueError("[student] is for images; network.encoder is for points")
+        for name in ("student", "features"):
+            if getattr(self, name):
+                raise ValueError(f"[{name}] is for images; network.encoder is for points")
 
 
 def recipe_names() -> list[str]:

@@ -20,6 +20,11 @@ class Scale:
         """The shape of one point or image."""
         return tuple(self.shift.shape)
 
+    @property
+    def of_channels(self) -> "Scale":
+        """Of images of any size: their scales are the same for all pixels of a channel."""
+        return Scale(self.shift[:, :1, :1], self.spread[:, :1, :1])
+
     def to_inputs(self, x: Tensor) -> Tensor:
         """Points [..., d] or images uint8 [..., C, H, W] as a network sees them."""
         return (x - self.shift) / self.spread

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import identity
+from scipy.sparse import csr_matrix, identity
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
+from gedi_nesy.core.nearest import nearest_rows
 from gedi_nesy.core.reference import ground_of
 from gedi_nesy.errors import UserError
 from gedi_nesy.views.choose import DrawingView
+from gedi_nesy.views.crops import Crops, several_crops
 from gedi_nesy.views.drawings import add_noise
 from gedi_nesy.views.pictures import augment
 from gedi_nesy.vision.recipe import Augment, View
@@ -160,22 +162,40 @@ class ImageInputs:
 
     def changed(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """The images with these numbers, changed at random but not exchanged, [K, batch] -> [K, batch, C, H, W]."""
-        images = (self.x[find_owners(self.x, len(rows)), rows] / 255).flatten(0, 1)
-        how = self.how
-        images = augment(images, generator, crop=how.crop, flip=how.flip, jitter=how.jitter, desaturate=how.grey)
+        images = self._augmented((self.x[find_owners(self.x, len(rows)), rows] / 255).flatten(0, 1), generator)
         if self.warp:
             images = DrawingView(self.warp)(images, generator)
         return add_noise(self._to_inputs(255 * images.unflatten(0, rows.shape)), self.noise, generator)
+
+    def crops(self, networks: int, batch: int, plan: Sequence[Crops], generator: torch.Generator) -> list[Tensor]:
+        """Crops of a batch for each of K networks, S divides K: of each kind [K, count, batch, C, side, side]."""
+        rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
+        images, how = (self.x[find_owners(self.x, networks), rows] / 255).flatten(0, 1), self.how
+        kinds = several_crops(images, plan, generator, flip=how.flip, jitter=how.jitter, grey=how.grey)
+        return [self._to_inputs(255 * kind.unflatten(1, rows.shape).transpose(0, 1)) for kind in kinds]
+
+    def renewed(self, samples: Tensor, share: float, generator: torch.Generator) -> Tensor:
+        """Samples as inputs, [K, n, C, H, W], a share of them changed at random as images are."""
+        parts = zip(samples.split(len(samples) // len(self.scales)), self.scales, strict=True)
+        pixels = torch.cat([scale.to_points(part) for part, scale in parts])
+        images = self._augmented((pixels / 255).clamp(0, 1).flatten(0, 1), generator)
+        changed = torch.rand(samples.shape[:2], generator=generator, device=samples.device) < share
+        return torch.where(changed[:, :, None, None, None], self._to_inputs(255 * images.view_as(samples)), samples)
 
     def points(self, rows: Tensor) -> Tensor:
         """The images with these numbers as inputs, [K, batch] -> [K, batch, C, H, W]."""
         return self._to_inputs(self.x[find_owners(self.x, len(rows)), rows])
 
+    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Images [batch, C, H, W] from 0 to 1, changed at random."""
+        how = self.how
+        return augment(images, generator, crop=how.crop, flip=how.flip, jitter=how.jitter, desaturate=how.grey)
+
     def _to_inputs(self, pixels: Tensor) -> Tensor:
-        """Pixels from 0 to 255, [K, batch, C, H, W], each network's by the scale of its data set."""
+        """Pixels from 0 to 255, [K, ..., C, H, W], each network's by the scale of its data set."""
         repeats = len(pixels) // len(self.scales)
         parts = zip(pixels.split(repeats), self.scales, strict=True)
-        return torch.cat([scale.to_inputs(part) for part, scale in parts])
+        return torch.cat([scale.of_channels.to_inputs(part) for part, scale in parts])
 
 
 AnyInputs = Inputs | ImageInputs
@@ -235,7 +255,7 @@ def random_walks(x: Tensor, steps: int, neighbours: int, generator: torch.Genera
 
 def _one_step(x: Tensor, neighbours: int, generator: torch.Generator) -> Tensor:
     """Where WALKS single steps from each point end, [n, WALKS]."""
-    nearest = kneighbors_graph(x.cpu().numpy(), neighbours + 1, include_self=True)
+    nearest = _nearest(x, neighbours + 1)
     mutual = nearest.minimum(nearest.T)
     graph = mutual.multiply((nearest @ nearest.T) >= SHARED * (neighbours + 1))
     graph = graph.maximum(identity(len(x))).tocsr()  # one of many equal points may not be among its own nearest
@@ -244,6 +264,14 @@ def _one_step(x: Tensor, neighbours: int, generator: torch.Generator) -> Tensor:
     start, degree, target = (torch.from_numpy(part).to(x.device) for part in (first, count, graph.indices))
     chance = torch.rand((len(x), WALKS), generator=generator, device=x.device)
     return target[start[:, None] + (chance * degree[:, None]).long()].long()
+
+
+def _nearest(x: Tensor, count: int) -> csr_matrix:
+    """The graph from each point to its nearest ones, itself among them; exact, on a GPU as well."""
+    if x.device.type == "cpu":
+        return kneighbors_graph(x.numpy(), count, include_self=True)
+    columns = nearest_rows(x, count).flatten().cpu().numpy()
+    return csr_matrix((np.ones(len(columns)), columns, np.arange(0, len(columns) + 1, count)), (len(x), len(x)))
 
 
 def _go_on(ends: Tensor, walks: Tensor, generator: torch.Generator) -> Tensor:

@@ -148,6 +148,20 @@ def test_a_restored_buffer_goes_on_bit_identically():
     assert torch.equal(restored.samples, whole.samples)
 
 
+def test_chains_kept_as_bytes_come_back_within_half_a_step():
+    chains = ReplayBuffer(40, (3, 4), -2.0, 3.0, 0.0, generator(), torch.device("cpu"), as_bytes=True)
+    assert chains.samples.dtype == torch.uint8
+    x = torch.rand(40, 3, 4, generator=generator(1)) * 5 - 2
+    x[0, 0, :2] = torch.tensor([-2.0, 3.0])
+    chains.store(torch.arange(40), x)
+    indices, drawn = chains.draw(40, generator(2))
+    assert (drawn - x[indices]).abs().max() <= 2.5 / 255 + 1e-6
+    assert (drawn.min().item(), drawn.max().item()) == pytest.approx((-2.0, 3.0))
+    chains.store(indices, drawn)
+    again = chains.draw(40, generator(2))[1]
+    assert torch.equal(again, drawn)  # what lies here is not rounded twice
+
+
 def test_a_buffer_of_another_shape_is_refused():
     with pytest.raises(UserError, match=r"shape \[50, 2\] and this one \[60, 2\]"):
         buffer(60).load_state_dict(buffer(50).state_dict())

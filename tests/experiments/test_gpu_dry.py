@@ -24,9 +24,13 @@ def test_every_step_that_starts_no_process(tmp_path):
     assert set(found["waits"].values()) == {"none", found["waits"]["seconds"]}
     assert found["chains"]["student"]["largest difference"] == 0
     assert all(row["iterations a second"] > 0 for name, row in found["speed"].items() if name.startswith("batch"))
-    for name in ("features", "clusters and density"):
+    assert {"gedi-pictures, features", "gedi-pictures, student"} < set(found["waits"])
+    for name in ("features", "train", "refine", "student"):
         assert found["train"][name]["looks"][-1]["step"] == found["train"][name]["steps"]
         assert 0 <= found["train"][name]["looks"][-1]["knn"] <= 1
+    assert 0 <= found["train"]["features"]["looks"][-1]["linear probe"] <= 1
+    assert 0 <= found["train"]["student"]["looks"][-1]["nmi"] <= 1
+    assert len(found["train"]["D of the restarts"]) == 2
     assert (tmp_path / "samples.png").stat().st_size > 1000
 
 

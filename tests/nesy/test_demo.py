@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 import gedi_nesy as gn
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.demo import Reading, as_picture, build_page, read_pictures, reading_html
+from gedi_nesy.nesy.files import predict_files
 
 
 @pytest.fixture(scope="module")
@@ -17,27 +18,34 @@ def run(trained):
     return gn.load_run(trained[0])
 
 
-def sketch(stroke):
+def sketch(stroke, ground=None):
     """A sketchpad's value with a black line, or with nothing."""
     sheet = Image.new("RGBA", (280, 280))
     if stroke:
         ImageDraw.Draw(sheet).line([(140, 40), (140, 240)], (0, 0, 0, 255), 22)
+    if ground:
+        sheet = Image.alpha_composite(Image.new("RGBA", sheet.size, ground), sheet)
     return {"background": None, "layers": [sheet], "composite": sheet}
 
 
-def test_strokes_are_on_the_ground_of_the_training_images():
-    light, dark = as_picture(sketch(True), dark=True), as_picture(sketch(True), dark=False)
+@pytest.mark.parametrize("ground", [None, "white"])
+def test_strokes_are_on_the_ground_of_the_training_images(ground):
+    light, dark = as_picture(sketch(True, ground), dark=True), as_picture(sketch(True, ground), dark=False)
     assert (light.getpixel((140, 140)), light.getpixel((10, 10))) == (255, 0)
     assert (dark.getpixel((140, 140)), dark.getpixel((10, 10))) == (0, 255)
-    assert as_picture(sketch(False), dark=True) is None
+    assert as_picture(sketch(False, ground), dark=True) is None
     assert as_picture(None, dark=True) is None
 
 
-def test_a_dropped_picture_is_read_as_it_is():
-    picture = Image.new("RGBA", (50, 40), (120, 120, 120, 255))
-    read = as_picture({"background": picture, "layers": [], "composite": picture}, dark=True)
-    assert read.size == (50, 40)
-    assert read.getextrema() == ((120, 120),) * 3
+def test_a_file_is_read_as_predict_reads_it(run, tmp_path):
+    file, broken = tmp_path / "grey.png", tmp_path / "broken.png"
+    Image.new("L", (50, 50), 120).save(file)
+    broken.write_bytes(b"no image")
+    reading = read_pictures(run, {"X": file, "Y": broken, "Z": None})
+    assert reading.images["X"] == predict_files(run, [file])[0]
+    assert (reading.seen["X"] == 120).all()
+    assert reading.images["Y"]["error"].startswith("broken.png is not an image that can be read")
+    assert (list(reading.seen), reading.answers) == (["X"], {})
 
 
 def test_the_rule_is_answered_when_every_image_is_there(run):
@@ -54,7 +62,9 @@ def test_the_rule_is_answered_when_every_image_is_there(run):
 
 def test_what_is_shown_is_escaped_and_in_words():
     row = {"symbol": "<7>", "probability": 0.9, "second": None, "energy": 1.25, "percentile": 3.0, "verdict": "unusual"}
-    html = reading_html(Reading({"X": row, "Y": {"error": "no image"}}, {"q(X,Y)": 0.5}))
+    html = reading_html(
+        Reading({"X": row, "Y": {"error": "no image"}}, {"X": torch.zeros(1, 2, 2, dtype=torch.uint8)}, {"q(X,Y)": 0.5})
+    )
     assert "&lt;7&gt; (90.0%)" in html
     assert "unusual: unlike most training images" in html
     assert "no image" in html
@@ -70,4 +80,6 @@ def test_a_missing_gradio_is_one_sentence(run, monkeypatch):
 def test_the_page_has_a_pad_for_each_image(run):
     pytest.importorskip("gradio")
     page = build_page(run)
-    assert [block.label for block in page.blocks.values() if type(block).__name__ == "Sketchpad"] == ["X", "Y", "Z"]
+    labels = [(type(block).__name__, block.label) for block in page.blocks.values() if hasattr(block, "label")]
+    assert [label for kind, label in labels if kind == "Sketchpad"] == ["X", "Y", "Z"]
+    assert len([label for kind, label in labels if kind == "File"]) == 3

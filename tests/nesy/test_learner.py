@@ -40,6 +40,17 @@ def test_the_phases_are_the_cycles_and_then_the_student(addition, loader):
     assert [phase.steps for phase in phases] == [6, 6, recipe.student.steps]  # forty examples, twenty a step
 
 
+def test_a_learned_prior_follows_the_teacher_of_each_restart(addition, loader):
+    learner = Learner(load_recipe(RECIPE, {"train.prior": "learned"}), addition, loader.examples, print)
+    torch.testing.assert_close(learner.marginals[0]["X"], addition.marginals()["X"])
+    true = {key: torch.eye(10)[symbols] for key, symbols in loader.examples.symbols.items()}
+    zeros = {key: torch.eye(10)[:1].expand(len(loader), 10) for key in true}
+    learner.teachers = [true, zeros]
+    for seen, teacher in zip(learner.marginals, (true, zeros), strict=True):
+        # forty examples, and twenty more that follow the rule
+        torch.testing.assert_close(seen["X"], (teacher["X"].sum(0) + 20 * addition.marginals()["X"]) / 60)
+
+
 class Killed(Exception):
     """Stands for whatever ends a process."""
 

@@ -50,11 +50,19 @@ def test_each_network_makes_its_logits_of_its_features(name, shape, features):
 
 
 @pytest.mark.parametrize(
-    ("shape", "name"),
-    [((1, 28, 28), "mnist_net"), ((3, 28, 28), "resnet8-32"), ((1, 64, 48), "resnet8-32"), ((1280,), "mlp-256")],
+    ("shape", "drawings", "name"),
+    [
+        ((1, 28, 28), True, "mnist_net"),
+        ((3, 28, 28), True, "strided"),
+        ((3, 28, 28), False, "resnet8-32"),
+        ((1, 64, 48), True, "strided"),
+        ((1, 65, 48), True, "resnet8-32"),
+        ((1, 64, 15), True, "resnet8-32"),
+        ((1280,), False, "mlp-256"),
+    ],
 )
-def test_the_network_follows_from_the_inputs(shape, name):
-    assert choose_network(shape) == name
+def test_the_network_follows_from_the_inputs(shape, drawings, name):
+    assert choose_network(shape, drawings) == name
     assert network_factory(name)(shape, 10)(torch.rand(2, *shape)).shape == (2, 10)
 
 

@@ -156,7 +156,7 @@ def test_mlp_by_hand() -> None:
 
 def test_strided_net_is_its_own_stack_of_layers_without_dropout():
     torch.manual_seed(0)
-    net, images = StridedNet(7, images=2, dropout=0.5), torch.randn(5, 2, 28, 28)
+    net, images = StridedNet(7, channels=2, dropout=0.5), torch.randn(5, 2, 28, 28)
     torch.testing.assert_close(net.eval()(images), net.as_sequential()(images))
     torch.manual_seed(0)
     assert not torch.equal(net.train()(images), net(images))
@@ -164,9 +164,11 @@ def test_strided_net_is_its_own_stack_of_layers_without_dropout():
         net(images[:, :1])
 
 
-def test_strided_net_samples_with_both_engines_alike():
+@pytest.mark.parametrize(("channels", "size"), [(1, (28, 28)), (3, (16, 40))])
+def test_strided_net_samples_with_both_engines_alike(channels, size):
     torch.manual_seed(0)
-    net, x = StridedNet(dropout=0.5).eval(), torch.rand(20, 1, 28, 28) * 2 - 1
+    net = StridedNet(channels=channels, dropout=0.5, size=size).eval()
+    x = torch.rand(20, channels, *size) * 2 - 1
     ends = [
         SGLD(20, 1.0, 0.01, (-1.0, 1.0), engine)(net, x, torch.Generator().manual_seed(3))
         for engine in ("torch", "numba")

@@ -1,73 +1,42 @@
 """Features by L_INV and L_PRIOR on a fixed dictionary, at toy size on real pictures where there are any."""
 
-import copy
+import math
 
-import numpy as np
 import pytest
 import torch
 
 from gedi_nesy.core.checks import Checks
-from gedi_nesy.core.fit import Training, fit
-from gedi_nesy.core.lars import LARS
-from gedi_nesy.core.schedule import Schedule
-from gedi_nesy.networks.resnet import ResNet8
-from gedi_nesy.views.crops import Crops
-from gedi_nesy.vision.features import FeatureLosses, FeatureNetwork, features_of
+from gedi_nesy.errors import UserError
+from gedi_nesy.networks.dictionary import Dictionary
+from gedi_nesy.vision.image_network import ImageNetworks
+from gedi_nesy.vision.learner import Learner
+from gedi_nesy.vision.recipe import Speed, load_recipe
+from gedi_nesy.vision.scale import find_scale
+from gedi_nesy.vision.views import ImageInputs
+from tests.vision.pictures import TINY, small_images
 from tests.waits import Waits
 
-PLAN = (Crops(2, 16, (0.3, 1.0)), Crops(2, 8, (0.1, 0.4)))
-STEPS = 40
+
+def begun(cifar, **overrides):
+    """The losses of the first stage, before its first step."""
+    learner = Learner(load_recipe("gedi-pictures", TINY | overrides), [small_images(cifar)], 10)
+    training = learner.begin(learner.phases[0], None)
+    return learner.losses(learner.phases[0], training)
 
 
-@pytest.fixture(scope="module")
-def images(cifar):
-    with np.load(cifar / "cifar10.npz") as file:
-        return torch.from_numpy(file["x_train"][:, ::2, ::2]).permute(0, 3, 1, 2).contiguous()
+def test_a_step_has_the_crops_of_both_kinds_and_its_losses_their_optima(cifar):
+    losses = begun(cifar, **{"features.atoms": 64})
+    inputs = losses.inputs
+    large, small = inputs.crops(1, 4, losses.plan, torch.Generator().manual_seed(0))
+    assert (large.shape, small.shape) == ((1, 2, 4, 3, 16, 16), (1, 6, 4, 3, 8, 8))
+    assert -1 <= large.min() < -0.2 < 0.2 < large.max() <= 1
+    assert losses.objective.optima == {"inv": 0.0, "prior": -math.log(64)}
+    assert losses(0).keys() == {"inv", "prior"}
 
 
-def begin(images, seed=0, **settings):
-    torch.manual_seed(seed)
-    model = FeatureNetwork(ResNet8(8), 8, dim=16, atoms=64, **settings)
-    training = Training(model, LARS(model.parameters(), 1.0, eta=0.02), torch.Generator().manual_seed(seed))
-    return training, FeatureLosses(images, training, 32, PLAN)
-
-
-def train(training, losses, steps=STEPS, watch=lambda *_: None):
-    rate = Schedule.of([[0.0, 1.0], [1.0, 0.1]])
-    fit(training, losses.objective, losses, steps=steps, learning_rate=rate, callbacks=[watch])
-
-
-def test_the_losses_fall_and_the_features_do_not_collapse(images):
-    (training, losses), rows = begin(images), []
-    train(training, losses, watch=lambda _, found, total: rows.append({key: found[key].item() for key in found}))
-    first, last = (
-        {key: np.mean([row[key] for row in part]) for key in ("inv", "prior")} for part in (rows[:5], rows[-5:])
-    )
-    assert last["inv"] < first["inv"] - 0.3
-    assert last["prior"] < -3.0  # of at most ln 64 = 4.16: many atoms are in use
-    features = features_of(training.model.eval(), images)
-    assert features.shape == (192, 8)
-    assert features.std(0).min() > 0
-
-
-def test_a_resumed_training_ends_bit_identical(images):
-    whole, losses = begin(images)
-    states = []
-
-    def keep(training, found, total):
-        if training.step == 2:
-            states.append(copy.deepcopy(training.state_dict()))
-
-    train(whole, losses, 4, keep)
-    resumed, losses = begin(images, seed=1)
-    resumed.load_state_dict(states[0])
-    train(resumed, losses, 4)
-    expected = whole.model.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items())
-
-
-def test_a_step_looks_at_no_value(images):
-    training, losses = begin(images)
+def test_a_step_looks_at_no_value(cifar):
+    losses = begun(cifar)
+    training = losses.training
     training.checks = Checks(late=True)
     losses(0)
     with Waits() as waits:
@@ -76,10 +45,50 @@ def test_a_step_looks_at_no_value(images):
     assert waits.found == []
 
 
-def test_only_the_encoder_computes_in_bfloat16_and_only_in_training(images):
-    half, plain = (begin(images, bf16=bf16)[0].model for bf16 in (True, False))
-    kinds = [torch.rand(2, 4, 3, 8, 8)]
-    assert half(kinds).dtype == torch.float32
-    assert not torch.equal(half(kinds), plain(kinds))
-    half, plain = (begin(images, bf16=bf16)[0].model.eval() for bf16 in (True, False))
-    assert torch.equal(half(kinds), plain(kinds))
+def test_the_head_is_fixed_and_the_last_norm_has_no_shift(cifar):
+    recipe = load_recipe("gedi-pictures", TINY)
+    networks = ImageNetworks(2, recipe.network_of(recipe.features), Speed(), 3, 10, seed=0)
+    heads = [one.head for one in networks.members]
+    assert all(isinstance(head, Dictionary) for head in heads)
+    assert torch.equal(heads[0].atoms, heads[1].atoms)
+    assert "head.atoms" not in dict(networks.members[0].named_parameters())
+    assert networks.members[0].projector[-1].weight is None
+    assert networks(torch.zeros(2, 5, 3, 16, 16)).shape == (2, 5, TINY["features.atoms"])
+
+
+def test_only_the_encoder_computes_in_bfloat16_and_only_in_training():
+    recipe, x = load_recipe("gedi-pictures", TINY), torch.rand(1, 2, 3, 16, 16)
+    network = recipe.network_of(recipe.features)
+    half, plain = (ImageNetworks(1, network, Speed(bf16=bf16), 3, 10, seed=0) for bf16 in (True, False))
+    assert half(x).dtype == torch.float32
+    assert not torch.equal(half(x), plain(x))
+    plain.load_state_dict(half.state_dict())
+    assert torch.equal(half.eval()(x), plain.eval()(x))
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "standard"])
+def test_chains_are_changed_as_images_are_and_their_scale_stays(kind, cifar):
+    x, recipe = small_images(cifar), load_recipe("gedi-pictures", TINY)
+    inputs = ImageInputs(x[None], [find_scale(x, kind)], recipe.augment, 0.0)
+    samples = inputs.points(torch.arange(40)[None])
+    half = inputs.renewed(samples, 0.5, torch.Generator().manual_seed(0))
+    same = (half == samples).flatten(2).all(2)[0]
+    assert 8 < same.sum() < 32
+    assert (half.min(), half.max()) >= (samples.min(), half.max())
+    assert half.max() <= samples.max() + 1e-5
+    assert torch.equal(inputs.renewed(samples, 0.0, torch.Generator()), samples)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"features.weights.infonce": 1.0}, r"\[features\] has weights of inv and prior alone, none of infonce"),
+        ({"sampler.clamp": False}, "sampler.as_bytes needs sampler.clamp = true"),
+        ({"view.walk": 0}, r"\[features\] takes the place of \[pretrain\] where images walk"),
+        ({"features": None}, "by the features of a stage before"),
+        ({"student.network.encoder": "resnet18"}, "without batch norm"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        load_recipe("gedi-pictures", TINY | settings)

@@ -5,7 +5,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from gedi_nesy.vision.probe import knn_accuracy, linear_probe
+from gedi_nesy.vision.probe import knn_accuracy, linear_probe, standardised
 
 
 @pytest.fixture
@@ -27,6 +27,18 @@ def test_the_linear_probe_reaches_the_convex_optimum(blobs):
     assert 0.6 < best < 0.97  # a probe that guesses, or one that peeks, would differ
     assert linear_probe(x, y, x_test, y_test, epochs=100) == pytest.approx(best, abs=0.015)
     assert linear_probe(x, y, x_test, y_test, epochs=1) != linear_probe(x, y, x_test, y_test, epochs=100)
+
+
+def test_a_probe_of_standardised_features_does_not_depend_on_their_scale(blobs):
+    x, y, x_test, y_test = blobs
+    expected = linear_probe(*interleaved(standardised(x, x_test), y, y_test), epochs=2)
+    tiny = standardised(1e-4 * x + 3, 1e-4 * x_test + 3)
+    assert linear_probe(*interleaved(tiny, y, y_test), epochs=2) == pytest.approx(expected, abs=0.01)
+    assert linear_probe(1e-4 * x, y, 1e-4 * x_test, y_test, epochs=2) < expected - 0.1
+
+
+def interleaved(features, y, y_test):
+    return features[0], y, features[1], y_test
 
 
 def test_features_that_know_nothing_give_the_commonest_label(blobs):

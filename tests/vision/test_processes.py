@@ -16,7 +16,7 @@ from gedi_nesy.runs.device import how_started, joined_processes
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.train import resume
-from tests.vision.two_processes import CASES, TINY, first_losses, from_the_shell, main
+from tests.vision.two_processes import CASES, PICTURES, TINY, first_losses, from_the_shell, gradients_on, main
 
 
 def test_one_gpu_can_not_be_that_of_all_processes(monkeypatch):
@@ -43,7 +43,7 @@ def test_what_was_stopped_says_how_it_goes_on(sizes, words, monkeypatch):
 def out(cifar, tmp_path_factory):
     """What the two processes left behind."""
     folder = tmp_path_factory.mktemp("two")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(8)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(11)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
@@ -55,7 +55,8 @@ def out(cifar, tmp_path_factory):
 def test_their_gradient_is_that_of_one_process_on_the_joined_batch(case, out, cifar):
     one, other = (torch.load(out / f"gradients{rank}.pt")[case] for rank in (0, 1))
     assert not torch.equal(one["batch"][0], other["batch"][0])  # each drew its own share
-    losses = first_losses(*CASES[case], cifar)
+    name, overrides = CASES[case]
+    losses = first_losses(name, TINY | overrides, cifar)
 
     class Joined:
         def draw(self, networks, batch, generator):
@@ -75,7 +76,17 @@ def test_their_gradient_is_that_of_one_process_on_the_joined_batch(case, out, ci
     assert all(torch.equal(one["gradients"][name], other["gradients"][name]) for name in one["gradients"])
 
 
-@pytest.mark.parametrize("kind", ["calm", "wild"])
+def test_crops_are_shared_as_batches_are(out, cifar):
+    one, other = (torch.load(out / f"features{rank}.pt") for rank in (0, 1))
+    crops = [torch.cat(pair, 2) for pair in zip(one["crops"], other["crops"], strict=True)]
+    assert not torch.equal(one["crops"][0], other["crops"][0])
+    expected = gradients_on(first_losses("gedi-pictures", PICTURES, cifar), crops)
+    for found in (one, other):
+        torch.testing.assert_close(found["losses"], expected["losses"])
+        torch.testing.assert_close(found["gradients"], expected["gradients"], rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["calm", "wild", "pictures"])
 def test_they_leave_one_run_behind_and_resume_it_exactly(kind, out):
     assert (out / kind / "interrupted0").exists()  # the second was asked to stop; both did, at the same step
     assert (out / kind / "interrupted1").exists()

@@ -21,7 +21,9 @@ def chains(model, x):
     return SGLD_STEPS(model, x, torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("encoder", ["resnet8-8", pytest.param("resnet18-groupnorm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "encoder", ["resnet8-8", "resnet8-8-spectral", pytest.param("resnet18-groupnorm", marks=pytest.mark.slow)]
+)
 def test_chains_are_those_that_autocast_gives_at_every_step_of_training(encoder):
     model = networks(**{"speed.bf16": True, "network.encoder": encoder})
     rounded, x = Rounded(model), torch.rand(1, 4, 3, 16, 16)

@@ -12,11 +12,13 @@ from gedi_nesy.data.points import load_points
 from gedi_nesy.runs import session
 from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.runs.device import joined_processes
-from gedi_nesy.vision import results
+from gedi_nesy.vision import restarts, results
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import load_recipe
 from gedi_nesy.vision.train import resume, train
+from tests.vision import pictures
 
+PAPER = "paper-cifar10-gedi"
 TINY = {
     "network.encoder": "resnet8-4",
     "network.projector": [8, 6],
@@ -31,6 +33,9 @@ TINY = {
 }
 # explodes at the first steps, and goes back
 WILD = {"network.head": "linear", "train.learning_rate": 0.5, "guard.largest_gap": 20.0, "guard.slower": 0.05}
+# all stages of our recipe, with a small share of the batch for each
+PICTURES = pictures.TINY | {f"{stage}.{key}": 8 for stage in pictures.STAGES for key in ("batch", "steps")}
+PICTURES |= {"features.ema": 0.0, "sampler.chains": 4, "sampler.buffer": 8, "sampler.reinit": 0.5, "examples": 32}
 EVERY_TERM = {"train.weights": {"gen": 1.0, "inv": 5.0, "prior": 5.0, "swav": 1.0, "energy_l2": 0.1}}
 NORMED = {"train.weights": {"barlow": 1.0}}
 
@@ -51,9 +56,12 @@ def main(rank: int, ports: list[int], data: Path, out: Path) -> None:
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
     with joined(ports[0]):
         torch.save([record(*case, data) for case in CASES], out / f"gradients{rank}.pt")
-    train_twice(out / "calm", data, {}, ports[1:4])
-    train_twice(out / "wild", data, WILD, ports[4:7])
-    with_port(ports[7])
+        torch.save(record_features(data), out / f"features{rank}.pt")
+    train_twice(out / "calm", data, PAPER, TINY, ports[1:4])
+    train_twice(out / "wild", data, PAPER, TINY | WILD, ports[4:7])
+    restarts.STEPS, restarts.BATCH = 5, 20
+    train_twice(out / "pictures", data, "gedi-pictures", PICTURES, ports[7:10])
+    with_port(ports[10])
     (out / f"printed{rank}").write_text(CliRunner().invoke(cli, from_the_shell(data, out / "shell")).stdout)
 
 
@@ -64,15 +72,15 @@ def from_the_shell(data: Path, out: Path) -> list[str]:
     return ["vision", "train", *options, *settings]
 
 
-def train_twice(out: Path, data: Path, settings: dict, ports: list[int]) -> None:
+def train_twice(out: Path, data: Path, recipe: str, settings: dict, ports: list[int]) -> None:
     """A run as a whole, and once more with an interruption."""
     with_port(ports[0])
-    run = train("paper-cifar10-gedi", out=out / "whole", data_dir=data, **TINY | settings)
+    run = train(recipe, out=out / "whole", data_dir=data, **settings)
     torch.save(run.networks.state_dict(), out / f"weights{os.environ['RANK']}.pt")
     saver, session.Saver = session.Saver, Stopping
     with_port(ports[1])
     try:
-        train("paper-cifar10-gedi", out=out / "stopped", data_dir=data, **TINY | settings)
+        train(recipe, out=out / "stopped", data_dir=data, **settings)
     except Interrupted:
         (out / f"interrupted{os.environ['RANK']}").touch()
     session.Saver = saver
@@ -80,7 +88,7 @@ def train_twice(out: Path, data: Path, settings: dict, ports: list[int]) -> None
     resume(out / "stopped", data_dir=data)
 
 
-CASES = [("paper-cifar10-gedi", EVERY_TERM), ("paper-cifar10-barlow", NORMED)]
+CASES = [(PAPER, EVERY_TERM), ("paper-cifar10-barlow", NORMED)]
 
 
 def joined(port: int):
@@ -94,9 +102,9 @@ def with_port(port: int) -> None:
     os.environ["MASTER_PORT"] = str(port)
 
 
-def first_losses(name: str, overrides: dict, data: Path):
+def first_losses(name: str, settings: dict, data: Path):
     """The losses of the first step, ready to be computed."""
-    recipe = load_recipe(name, TINY | overrides)
+    recipe = load_recipe(name, settings)
     points = load_points("cifar10", recipe.examples, 0, 0.0, data_dir=data)
     learner = Learner(recipe, [points.x_train], 10)
     return in_doubles(learner.losses(learner.phases[0], learner.begin(learner.phases[0], None)))
@@ -104,16 +112,17 @@ def first_losses(name: str, overrides: dict, data: Path):
 
 def in_doubles(losses):
     """The same in float64, so that only the right gradient is near enough: a batch norm amplifies rounding."""
-    losses.networks.double()
+    losses.training.model.double()
     for buffer in losses.training.buffers.values():
         buffer.samples = buffer.samples.double()
-    losses.log_prior = losses.log_prior.double()
+    if hasattr(losses, "log_prior"):
+        losses.log_prior = losses.log_prior.double()
     return losses
 
 
 def record(name: str, overrides: dict, data: Path) -> dict:
     """Of the first step: what was drawn, the losses, and the gradients."""
-    losses, drawn = first_losses(name, overrides, data), {}
+    losses, drawn = first_losses(name, TINY | overrides, data), {}
     advance, networks = losses.advance_chains, losses.networks
 
     class Recording:
@@ -133,3 +142,25 @@ def record(name: str, overrides: dict, data: Path) -> dict:
     drawn["losses"] = {key: value.detach() for key, value in values.items()}
     drawn["gradients"] = {key: value.grad for key, value in networks.named_parameters() if value.grad is not None}
     return drawn
+
+
+def record_features(data: Path) -> dict:
+    """Of the first step on a fixed dictionary: the crops, the losses, and the gradients."""
+    losses = first_losses("gedi-pictures", PICTURES, data)
+    kinds = [kind.double() for kind in losses.inputs.crops(1, 4, losses.plan, losses.training.generator)]
+    return {"crops": kinds} | gradients_on(losses, kinds)
+
+
+def gradients_on(losses, kinds: list) -> dict:
+    """The losses and gradients on these crops."""
+
+    class Given:
+        def crops(self, *arguments):
+            return kinds
+
+    losses.inputs, networks = Given(), losses.training.model
+    values = losses(0)
+    losses.objective(values, 0.0).backward()
+    processes.average_gradients(networks)
+    found = {key: value.grad for key, value in networks.named_parameters() if value.grad is not None}
+    return {"losses": {key: value.detach() for key, value in values.items()}, "gradients": found}

@@ -1,6 +1,7 @@
 """The losses, one file each: functions of tensors [..., batch, classes] or [..., batch, dim] that reduce the batch."""
 
 from gedi_nesy.core.losses.barlow import barlow_loss, cross_correlation
+from gedi_nesy.core.losses.certain import certain_loss
 from gedi_nesy.core.losses.corinfomax import corinfomax_loss
 from gedi_nesy.core.losses.ebclr import anchor_logits, ebclr_loss
 from gedi_nesy.core.losses.energy_l2 import energy_l2_loss
@@ -17,6 +18,7 @@ from gedi_nesy.core.losses.wmse import whiten, wmse_loss
 __all__ = [
     "anchor_logits",
     "barlow_loss",
+    "certain_loss",
     "corinfomax_loss",
     "cross_correlation",
     "ebclr_loss",
