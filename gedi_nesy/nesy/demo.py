@@ -163,8 +163,10 @@ def _lines(row: Mapping[str, Any]) -> list[str]:
         lines.append(f"second-best: {row['second']} ({row['second_probability']:.1%})")
     if row["verdict"] is not None:
         lines.append(f"{row['verdict']}: {VERDICTS[row['verdict']]}")
-    rank = "" if row["percentile"] is None else f", familiar: {row['percentile']:.0f}%"
-    return [*lines, f"energy: {row['energy']:.1f} nats{rank}"]
+    energy = f"energy: {row['energy']:.1f} nats"
+    if row["percentile"] is not None:
+        energy += f"; more familiar than {row['percentile']:.0f}% of the training images"
+    return [*lines, energy]
 
 
 def build_page(run: Run) -> Any:

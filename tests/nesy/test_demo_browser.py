@@ -113,7 +113,7 @@ def test_a_line_on_each_pad_is_read_and_answers_the_rule(page, run):
         assert re.fullmatch(rf"{name}: \d \(\d+\.\d%\)", symbol)
         assert second.startswith("second-best: ")
         assert verdict.partition(": ")[0] in VERDICTS
-        assert re.fullmatch(r"energy: -?\d+\.\d nats, familiar: \d+%", energy)
+        assert re.fullmatch(r"energy: -?\d+\.\d nats; more familiar than \d+% of the training images", energy)
     assert 0 <= float(probability(page)) <= 1
     by_hand = Image.new("RGBA", (280, 280))
     ImageDraw.Draw(by_hand).line([(140, 60), (140, 220)], "black", 2 * BRUSH)
