@@ -1,11 +1,11 @@
-"""MNIST, or Fashion-MNIST, without a rule: `gedi` by our recipe for drawings on several seeds, and k-means on pixels.
+"""MNIST, or Fashion-MNIST, without a rule: `gedi` by our recipe for drawings on several seeds, and rivals on pixels.
 
-    python experiments/mnist_alone.py --seeds 620-629
-    python experiments/mnist_alone.py --dataset fashion-mnist --seeds 620-624
+    python experiments/mnist_alone.py --seeds 630-639
+    python experiments/mnist_alone.py --dataset fashion-mnist --seeds 630-634
 
-Labels serve to score only, on the whole test set. The result goes to
-experiments/results/<dataset>-alone.json, the run folders to --runs, where a finished seed is not trained again and a
-stopped one is resumed.
+Labels serve to score only, on the whole test set; spectral clustering, which has no clusters for other images, is
+scored on the training images. The result goes to experiments/results/<dataset>-alone.json, the run folders to --runs,
+where a finished seed is not trained again and a stopped one is resumed.
 """
 
 import statistics
@@ -17,16 +17,21 @@ import torch
 from common import RESULTS, WHERE, figures_of, out_option, runs_option, seeds_option, settings_option, write_result
 from once import vision_run_once
 from sklearn.cluster import KMeans
+from torch import Tensor
+from torch.nn import functional as F
 
 from gedi_nesy.core.metrics import score
 from gedi_nesy.data.points import load_points
 from gedi_nesy.vision.recipe import load_recipe, recipe_for
 from gedi_nesy.vision.run import load_run
+from gedi_nesy.vision.shapes import graph_of, spectral_coordinates
+
+NEIGHBOURS = 10  # in the graph of pixels
 
 
 @click.command()
 @click.option("--dataset", default="mnist", show_default=True)
-@seeds_option("620-629")
+@seeds_option("630-639")
 @settings_option
 @runs_option("runs")
 @out_option()
@@ -37,18 +42,31 @@ def main(dataset: str, seeds: range, settings: dict[str, Any], runs: Path, out: 
         folder, overrides = runs / f"{recipe}-{dataset}-seed{seed}", settings | {"dataset": dataset, "seed": seed}
         vision_run_once(recipe, folder, overrides)
         summaries.append(load_run(folder).summary)
-        rivals.append(k_means(dataset, load_recipe(recipe, overrides).examples, seed))
+        rivals.append(score_rivals(dataset, load_recipe(recipe, overrides).examples, seed))
         write_result(out or RESULTS / f"{dataset}-alone.json", gather(summaries, rivals))
         print(line_of(summaries[-1]), flush=True)
 
 
-def k_means(dataset: str, examples: int | None, seed: int) -> dict[str, float]:
-    """Scores on the test images of k-means on the pixels of the same training images."""
+def score_rivals(dataset: str, examples: int | None, seed: int) -> dict[str, dict[str, float]]:
+    """Scores of k-means and of spectral clustering (Ng, Jordan & Weiss 2001) of the pixels of the same images."""
     data = load_points(dataset, examples, seed, 0.0)
+    assert data.y_train is not None
     assert data.y_test is not None
     classes = int(data.y_test.max()) + 1
-    means = KMeans(classes, n_init=3, random_state=seed).fit(data.x_train.flatten(1).float().numpy())
-    found = score(torch.from_numpy(means.predict(data.x_test.flatten(1).float().numpy())), data.y_test, classes)
+    pixels, test_pixels = (x.flatten(1).float() for x in (data.x_train, data.x_test))
+    means = KMeans(classes, n_init=3, random_state=seed).fit(pixels.numpy())
+    graph = graph_of(F.normalize(pixels, dim=1), NEIGHBOURS)
+    directions = F.normalize(spectral_coordinates(graph, classes - 1), dim=1)
+    spectral = KMeans(classes, n_init=3, random_state=seed).fit(directions.numpy())
+    return {
+        "k-means on pixels": figures(means.predict(test_pixels.numpy()), data.y_test, classes),
+        "spectral clustering of pixels": figures(spectral.labels_, data.y_train, classes),
+    }
+
+
+def figures(clusters: Any, labels: Tensor, classes: int) -> dict[str, float]:
+    """How well clusters fit labels."""
+    found = score(torch.from_numpy(clusters).long(), labels, classes)
     return {"nmi": found.nmi, "ami": found.ami, "cluster_accuracy": found.cluster_accuracy}
 
 
@@ -61,15 +79,18 @@ def line_of(summary: dict[str, Any]) -> str:
     )
 
 
-def gather(summaries: list[dict[str, Any]], rivals: list[dict[str, float]]) -> dict[str, Any]:
+def gather(summaries: list[dict[str, Any]], rivals: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     """The contents of the result: the figures over all seeds, then each seed's."""
-    figures = list(figures_of(summaries[0]))
+    keys = list(figures_of(summaries[0]))
     return {
-        "median": {key: statistics.median(s[key] for s in summaries) for key in (*figures, "seconds")},
-        "min": {key: min(s[key] for s in summaries) for key in figures},
+        "median": {key: statistics.median(s[key] for s in summaries) for key in (*keys, "seconds")},
+        "min": {key: min(s[key] for s in summaries) for key in keys},
         "certified": sum(s["certificate"]["certified"] for s in summaries),
-        "k-means on pixels": {key: statistics.median(rival[key] for rival in rivals) for key in rivals[0]},
-        "seeds": [{key: s[key] for key in ("seed", *figures, "certificate", "restarts", "seconds")} for s in summaries],
+        **{
+            name: {key: statistics.median(rival[name][key] for rival in rivals) for key in rivals[0][name]}
+            for name in rivals[0]
+        },
+        "seeds": [{key: s[key] for key in ("seed", *keys, "certificate", "restarts", "seconds")} for s in summaries],
         **{key: summaries[0][key] for key in ("recipe", "dataset", "examples", *WHERE)},
     }
 

@@ -39,9 +39,6 @@ from gedi_nesy.nesy.support import predicted_support
 from gedi_nesy.nesy.table import read_own
 
 TRAIN, TEST = 420, 60  # drawings of each ordered pair of digits; rsbench's 120 for validation are not needed here
-# Digits are not as common as in all pairs, so matching is told that it must find out how common they are. A prior on
-# the predictions is left out: the one that is learned from sums takes the two digits of a pair for independent.
-OURS = {**LEARNED, "train.weights.prior": 0.0}
 COLUMNS = {
     "label_accuracy": "ACCy",
     "concept_accuracy": "ACCc",
@@ -141,7 +138,7 @@ def measure(
     task, generator = TASKS[name], torch.Generator().manual_seed(seed)
     train = draw(images.x_train, images.y_train, task.worlds, TRAIN, generator)
     test, ood = (draw(images.x_test, images.y_test, worlds, TEST, generator) for worlds in (task.worlds, task.others))
-    overrides = {"program": task.program, "arguments": ("S",), "seed": seed, **OURS, **settings}
+    overrides = {"program": task.program, "arguments": ("S",), "seed": seed, **LEARNED, **settings}
     if labelled:
         rows = torch.randperm(len(train.sums), generator=generator)[:labelled]
         digits = train.digits["X"][rows].tolist()
@@ -234,7 +231,7 @@ def main(
         here = {"task": task, "labelled": labelled, "seed": seed}
         if not is_finished(out, here):
             new = measure(task, images, seed, labelled, settings, runs / f"{task}-labelled{labelled}-seed{seed}")
-            add_run(out, new, list(here), {"settings": {**OURS, **settings}})
+            add_run(out, new, list(here), {"settings": {**LEARNED, **settings}})
             click.echo(json.dumps(new))
     click.echo(table(task, finished_runs(out)))
 

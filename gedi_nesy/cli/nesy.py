@@ -76,11 +76,17 @@ def of_finished_run(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--recipe", help="A recipe's name, or a .toml file; instead of --method.")
 @click.option("--quick", is_flag=True, help="A trial of a minute, on 100 examples: --recipe gedi-nesy-quick.")
 @click.option("--program", help="A ProbLog program: a file, or the name of one that comes with the package.")
-@click.option("--query", help="The goal of the program that every example satisfies.")
+@click.option(
+    "--query",
+    multiple=True,
+    help="The goal of the program that every example satisfies; repeatable, where each satisfies one of several.",
+)
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
 @click.option("--trust", is_flag=True, default=None, help=TRUST)
 @click.option(
-    "--data", help="Your own examples: a CSV table with a column for each variable of the query, or an .npz file."
+    "--data",
+    help="Your own examples: a CSV table with a column for each variable of the query, or an .npz file. Of several "
+    "queries a line belongs to the one whose columns it fills.",
 )
 @click.option("--features", help="An .npz file of vectors that say which images are alike, or that are the inputs.")
 @click.option("--features-from", type=FOLDER, help="A vision run on images, whose encoder makes these features.")

@@ -1,12 +1,15 @@
-"""Synthetic images of +, - and *: strokes drawn by a program as a hand might draw them. Nobody wrote them."""
+"""Synthetic images of +, -, * and /: strokes drawn by a program as a hand might draw them. Nobody wrote them."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from gedi_nesy.data.images import Images
+
+Strokes = Mapping[str, Sequence[tuple[tuple[float, float], tuple[float, float]]]]
 
 SIDE = 28
 # Each operator's strokes, (x, y) from one end to the other in a box of [-1, 1]. A star has three strokes.
@@ -15,14 +18,15 @@ STROKES = {
     "-": [((-1.0, 0.0), (1.0, 0.0))],
     "*": [((0.0, -1.0), (0.0, 1.0)), ((-0.87, -0.5), (0.87, 0.5)), ((-0.87, 0.5), (0.87, -0.5))],
 }
+SLASH = {"/": [((-0.6, 1.0), (0.6, -1.0))]}
 RADIUS = (6.0, 9.0)  # of the box, in pixels: MNIST's digits fill a box of 20 pixels
 THICKNESS = (1.2, 2.8)  # of the pen, in pixels
 
 
-def with_operators(digits: Images, train: int = 2000, test: int = 500) -> Images:
-    """28x28 digits and three more classes, +, - and *, with so many synthetic images each, always the same ones."""
-    x_train, y_train = _draw(train, torch.Generator().manual_seed(0))
-    x_test, y_test = _draw(test, torch.Generator().manual_seed(1))
+def with_operators(digits: Images, train: int = 2000, test: int = 500, strokes: Strokes = STROKES) -> Images:
+    """28x28 digits and more classes, +, - and *, with so many synthetic images each, always the same ones."""
+    x_train, y_train = _draw(strokes, train, torch.Generator().manual_seed(0))
+    x_test, y_test = _draw(strokes, test, torch.Generator().manual_seed(1))
     first = len(digits.classes)
     return replace(
         digits,
@@ -31,14 +35,14 @@ def with_operators(digits: Images, train: int = 2000, test: int = 500) -> Images
         y_train=torch.cat([digits.y_train, y_train + first]),
         x_test=torch.cat([digits.x_test, x_test]),
         y_test=torch.cat([digits.y_test, y_test + first]),
-        classes=(*digits.classes, *STROKES),
+        classes=(*digits.classes, *strokes),
     )
 
 
-def _draw(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """n images of each operator, uint8 [3 n, 1, 28, 28], and their numbers, [3 n]."""
-    images = [_draw_strokes(torch.tensor(strokes), n, generator) for strokes in STROKES.values()]
-    return torch.cat(images), torch.arange(len(STROKES)).repeat_interleave(n)
+def _draw(strokes: Strokes, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """n images of each operator, uint8 [operators * n, 1, 28, 28], and their numbers, [operators * n]."""
+    images = [_draw_strokes(torch.tensor(lines), n, generator) for lines in strokes.values()]
+    return torch.cat(images), torch.arange(len(strokes)).repeat_interleave(n)
 
 
 def _draw_strokes(strokes: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Variable
+from gedi_nesy.nesy.queries import Queries, Rule, parts_of
 from gedi_nesy.networks.mlp import mlp
 from gedi_nesy.networks.mnist_net import FEATURES, PrototypeNet
 from gedi_nesy.networks.own import Network, network_factory
@@ -73,7 +74,7 @@ class Candidates(nn.Module):
         seed: int,
         build: Build = PUBLISHED,
         dim: int | None = None,
-        rule: Constraint | None = None,
+        rule: Rule | None = None,
     ):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
@@ -95,9 +96,9 @@ class Candidates(nn.Module):
                     *_, head = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
                     head.reset_parameters()
 
-    def rules(self, shared: Constraint) -> Sequence[Constraint]:
+    def rules(self, shared: Rule) -> Sequence[Rule]:
         """Each restart's rule; one for all, `shared`, where the rule has nothing to learn."""
-        rules = [rule for rule in self.own_rules if isinstance(rule, Constraint)]
+        rules = [rule for rule in self.own_rules if isinstance(rule, Constraint | Queries)]
         return rules or [shared]
 
     def networks(self, k: int) -> nn.ModuleDict:
@@ -143,23 +144,24 @@ def build_projectors(shapes: Mapping[str, Shape], dim: int) -> nn.ModuleDict:
     return nn.ModuleDict({name: mlp((FEATURES, inner, dim), activation) for name in shapes})
 
 
-def network_shapes(constraint: Constraint, images: Mapping[str, tuple[int, ...]]) -> dict[str, Shape]:
+def network_shapes(rule: Rule, images: Mapping[str, tuple[int, ...]]) -> dict[str, Shape]:
     """The shape that each network of the rule must have.
 
     Args:
-        constraint: the rule.
+        rule: one query, or several.
         images: for each network the shape of one of its images, (C, H, W) or (D,); where left out, (1, 28, 28).
 
     Raises:
         UserError: if the networks can't be built for this rule.
     """
-    if not constraint.variables:
+    if not all(part.variables for part in parts_of(rule)):
         raise UserError("The rule looks at no image, so there is nothing to train.")
+    names = {image for part in parts_of(rule) for image in part.query.images}
     first: dict[str, Variable] = {}
-    for call in constraint.variables:
+    for call in rule.variables:
         if not str(call.network).isidentifier() or hasattr(nn.ModuleDict(), call.network):
             raise UserError(f"Training can't have a network called {call.network}; give it another name, as digits.")
-        symbols = [value for value in call.inputs if value not in constraint.query.images]
+        symbols = [value for value in call.inputs if value not in names]
         if symbols:
             raise UserError(f"The rule calls {call.network} on {symbols[0]}, which is no image; training needs images.")
         other = first.setdefault(call.network, call)

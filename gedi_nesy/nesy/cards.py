@@ -1,6 +1,7 @@
 """Examples of a rule as a report shows them: those that fit it least, then some of the others."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from gedi_nesy.logic.arguments import written
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Variable
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.evaluate import Fit
+from gedi_nesy.nesy.evaluate import Fit, Fitted
 from gedi_nesy.nesy.rows import doubtful
 from gedi_nesy.report.examples import Card, Shown
 
@@ -32,6 +33,16 @@ def show_examples(fit: Fit, constraint: Constraint, loader: Loader) -> dict[str,
         for heading, numbers in sections.items()
         if numbers
     }
+
+
+def show_all(parts: Sequence[Fitted]) -> dict[str, list[Card]]:
+    """The sections of each query; of several the headings name it."""
+    shown = {}
+    for part in parts:
+        before = f"{part.constraint.query.goal}: " * (len(parts) > 1)
+        for heading, cards in show_examples(part.fit, part.constraint, part.loader).items():
+            shown[before + heading] = cards
+    return shown
 
 
 def _card(number: int, fit: Fit, constraint: Constraint, loader: Loader) -> Card:

@@ -10,6 +10,7 @@ from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.labels import Labels
 from gedi_nesy.nesy.matching import Matched
+from gedi_nesy.nesy.queries import Rule, parts_of
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.support import Support
@@ -101,6 +102,24 @@ def _unclear(matched: Matched | None, selection: Selection | None) -> list[str]:
     if selection is None or selection.support is None:
         return []
     return [] if selection.agreed else ["restarts that disagree"]
+
+
+def over_queries(rule: Rule, counts: Sequence[int | None]) -> int | None:
+    """How many readings several queries leave open, at most, from the number that each leaves; None where unknown.
+
+    What a query leaves open is settled where another one settles it: each network has as many readings as the query
+    that knows most of it.
+    """
+    known = [(part, count) for part, count in zip(parts_of(rule), counts, strict=True) if count is not None]
+    product = 1
+    networks = {call.network for call in rule.variables}
+    for network in networks:
+        own = [count for part, count in known if network in {call.network for call in part.variables}]
+        if not own:
+            return None
+        product *= min(own)
+    whole = [count for part, count in known if networks == {call.network for call in part.variables}]
+    return min([product, *whole])
 
 
 def readings(constraint: Constraint, recipe: Recipe, labels: Labels = MappingProxyType({})) -> int | None:

@@ -6,15 +6,15 @@ import torch
 from torch import nn
 
 from gedi_nesy.core.energy_check import SAMPLES, EnergyCheck, check_energy
-from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Shape
+from gedi_nesy.nesy.joint import AnyLoader
 from gedi_nesy.nesy.losses import build_sgld
 from gedi_nesy.nesy.recipe import Recipe
 
 LARGEST = 3000  # images of a network with which its samples are compared
 
 
-def check_energies(networks: nn.ModuleDict, loader: Loader, recipe: Recipe) -> dict[str, EnergyCheck]:
+def check_energies(networks: nn.ModuleDict, loader: AnyLoader, recipe: Recipe) -> dict[str, EnergyCheck]:
     """The energy check of each network, always on the same images and noise; none where L_GEN was off."""
     settings, stage = recipe.sampler, recipe.last
     if settings is None or not recipe.has_energy_model:

@@ -1,7 +1,7 @@
 """Scores of a trained run on the whole test set, and the diagnosis of its predictions without labels."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Batch, Loader
 from gedi_nesy.nesy.cut import cut_test_examples
 from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
+from gedi_nesy.nesy.joint import AnyLoader, load_examples
 from gedi_nesy.nesy.losses import network_log_prior
+from gedi_nesy.nesy.queries import Rule, parts_of
 from gedi_nesy.nesy.reading import Reading, Readings
 from gedi_nesy.nesy.recipe import Stage
 from gedi_nesy.views.drawings import add_noise
@@ -90,25 +92,49 @@ class Fit:
         }
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A query, examples of it, and how each of them fits it."""
+
+    constraint: Constraint
+    loader: Loader
+    fit: Fit
+
+
+def fit_all(networks: nn.ModuleDict, rule: Rule, loader: AnyLoader, stage: Stage | None = None) -> list[Fitted]:
+    """How the examples of each query fit it; on views also, where a stage says which."""
+    pairs = zip(parts_of(rule), loader.parts, strict=True)
+    return [Fitted(part, own, fit_to_rule(networks, part, own, stage=stage)) for part, own in pairs]
+
+
+def rule_figures(parts: Sequence[Fitted], prefix: str) -> dict[str, Any]:
+    """The `figures` of the fit, the means over all examples; of several queries under `queries` also those of each."""
+    each = [part.fit.figures(prefix) for part in parts]
+    if len(parts) == 1:
+        return dict(each[0])
+    sizes = [len(part.loader) for part in parts]
+    figures: dict[str, Any] = {}
+    for key in dict.fromkeys(key for own in each for key in own):
+        counted = [(own[key], n) for own, n in zip(each, sizes, strict=True) if key in own]
+        figures[key] = sum(value * n for value, n in counted) / sum(n for _, n in counted)
+    goals = [str(part.constraint.query.goal) for part in parts]
+    own = {goal: {"examples": n, **own} for goal, n, own in zip(goals, sizes, each, strict=True)}
+    return figures | {"queries": own}
+
+
 @torch.no_grad()
-def fit_to_rule(
-    networks: nn.ModuleDict,
-    constraint: Constraint,
-    loader: Loader,
-    most: int | None = None,
-    stage: Stage | None = None,
-) -> Fit:
-    """How each example fits the rule, or each of the first `most`; on views also, where a stage says which."""
-    batch = loader.batch(torch.arange(len(loader))[:most])
+def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, stage: Stage | None = None) -> Fit:
+    """How each example fits the rule; on views also, where a stage says which."""
+    batch, answers = loader.batch(torch.arange(len(loader))), loader.answers
     log_probs = _symbol_log_probs(networks, batch)
-    log_prob = constraint.log_prob(log_probs, batch.answers)
+    log_prob = constraint.log_prob(log_probs, answers)
     viewed = log_prob if stage is None else _viewed(networks, constraint, loader, batch, stage)
     # all the mass on the predicted symbol: the rule then has probability 1 or 0
     certain = {key: _one_hot_log_probs(values) for key, values in log_probs.items()}
     with warnings.catch_warnings(action="ignore"):  # that a wrong prediction makes the rule impossible
-        satisfied = constraint.log_prob(certain, batch.answers).exp()
+        satisfied = constraint.log_prob(certain, answers).exp()
     symbols = {key: values.argmax(-1) for key, values in log_probs.items()}
-    answered = None if batch.answers is None else _are_answered(constraint, log_probs, batch.answers)
+    answered = None if answers is None else _are_answered(constraint, log_probs, answers)
     sure = torch.stack([values.amax(-1) for values in log_probs.values()]).amin(0).exp()
     return Fit(symbols, satisfied, sure, log_prob, viewed, answered)
 
@@ -122,8 +148,9 @@ def _symbol_log_probs(networks: nn.ModuleDict, batch: Batch) -> dict[Key, Tensor
 def _viewed(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, batch: Batch, stage: Stage) -> Tensor:
     """log P(rule | view) of a batch's examples, the mean over VIEWS views, always the same ones, [B]."""
     generator = torch.Generator(loader.device).manual_seed(0)
+    answers = None if loader.answers is None else loader.answers[: batch.size]
     views = (batch.view(stage, loader.readings, generator) for _ in range(VIEWS))
-    log_probs = [constraint.log_prob(_symbol_log_probs(networks, view), view.answers) for view in views]
+    log_probs = [constraint.log_prob(_symbol_log_probs(networks, view), answers) for view in views]
     return torch.stack(log_probs).mean(0)
 
 
@@ -140,7 +167,9 @@ def _one_hot_log_probs(log_probs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def diagnose_networks(networks: nn.ModuleDict, marginals: Mapping[Key, Tensor], loader: Loader) -> dict[str, Diagnosis]:
+def diagnose_networks(
+    networks: nn.ModuleDict, marginals: Mapping[Key, Tensor], loader: AnyLoader
+) -> dict[str, Diagnosis]:
     """The triad diagnosis of each network on training images under the paper's T(x'|x); no label is looked at.
 
     Args:
@@ -149,12 +178,13 @@ def diagnose_networks(networks: nn.ModuleDict, marginals: Mapping[Key, Tensor], 
         loader: the training examples.
     """
     generator = torch.Generator(loader.device).manual_seed(0)
-    batch = loader.batch(torch.arange(min(len(loader), DIAGNOSED)))
+    few = loader.some(DIAGNOSED)
+    batch = few.batch(torch.arange(len(few)))
     return {
         name: diagnose(
             predict_log_probs(networks[name], images),
             predict_log_probs(networks[name], add_noise(images, VIEW_NOISE, generator)),
-            network_log_prior(marginals, batch.keys[name]).to(images.device),
+            network_log_prior(marginals, {key: len(batch.rows[key]) for key in batch.keys[name]}).to(images.device),
         )
         for name, images in batch.images.items()
     }
@@ -167,19 +197,17 @@ class Evaluation:
     Attributes:
         figures: for `summary.json`.
         networks: of each whose symbols are classes of labelled images, what labels say.
-        loader: the examples that it was evaluated on.
-        fit: how they fit the rule.
+        parts: for each query the examples that it was evaluated on, and how they fit it.
     """
 
     figures: dict[str, Any]
     networks: Mapping[str, Judged]
-    loader: Loader
-    fit: Fit
+    parts: Sequence[Fitted]
 
 
 def evaluate_networks(
     networks: nn.ModuleDict,
-    constraint: Constraint,
+    rule: Rule,
     images: Images,
     readings: Readings,
     device: torch.device,
@@ -190,14 +218,23 @@ def evaluate_networks(
     The figures of the first network whose symbols are classes of the images are at the top level. What another network
     reads shows in the rule's figures only. Examples of the rule are drawn from the test images, or use `each_once`.
     """
-    domains = {call.network: call.domain for call in naming_calls(constraint, images.classes).values()}
+    naming = [naming_calls(part, images.classes) for part in parts_of(rule)]
+    domains = {call.network: call.domain for calls in naming for call in calls.values()}
     judged = {name: score_network(networks[name], domains[name], images, readings[name], device) for name in domains}
     own: dict[str, Any] = {name: _figures(one) for name, one in judged.items()}
-    examples = cut_test_examples(constraint, images) if each_once else draw_test_examples(constraint, images)
-    loader = Loader(examples, constraint, readings, device)
-    fit = fit_to_rule(networks, constraint, loader)
-    figures = next(iter(own.values())) | fit.figures("test_") | ({"networks": own} if len(own) > 1 else {})
-    return Evaluation(figures, judged, loader, fit)
+    examples = examples_for_test(rule, images, each_once)
+    parts = fit_all(networks, rule, load_examples(examples, rule, readings, device))
+    figures = next(iter(own.values())) | rule_figures(parts, "test_") | ({"networks": own} if len(own) > 1 else {})
+    return Evaluation(figures, judged, parts)
+
+
+def examples_for_test(rule: Rule, images: Images, each_once: bool) -> list[Examples]:
+    """Examples of each query from the test images, drawn, or cut such that a query uses each image once.
+
+    Raises:
+        UserError: as `draw_test_examples` or `cut_test_examples`.
+    """
+    return [(cut_test_examples if each_once else draw_test_examples)(part, images) for part in parts_of(rule)]
 
 
 def draw_test_examples(constraint: Constraint, images: Images) -> Examples:

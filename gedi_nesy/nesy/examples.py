@@ -53,11 +53,12 @@ class Examples:
         """
         return self.inputs.single_pool
 
-    def first(self, n: int) -> "Examples":
-        """The first n of the examples, or all where there are fewer."""
-        answers = None if self.answers is None else self.answers[:n]
-        symbols = {key: numbers[:n] for key, numbers in self.symbols.items()}
-        return replace(self, inputs=self.inputs.first(n), answers=answers, symbols=symbols, lines=self.lines[:n])
+    def take(self, chosen: Tensor) -> "Examples":
+        """The examples with these numbers, int64 [n]."""
+        answers = None if self.answers is None else self.answers[chosen]
+        symbols = {key: numbers[chosen] for key, numbers in self.symbols.items()}
+        lines = tuple(self.lines[number] for number in chosen.tolist()) if self.lines else ()
+        return replace(self, inputs=self.inputs.take(chosen), answers=answers, symbols=symbols, lines=lines)
 
 
 def draw_examples(

@@ -6,16 +6,16 @@ import numpy as np
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.joint import AnyLoader
 from gedi_nesy.nesy.run import Run
 
 MEASURED = 1000  # examples whose images say what is familiar
 FOREIGN, UNUSUAL = 1.0, 5.0  # percentiles below which an image is called so
 
 
-def familiarity_quantiles(run: Run, loader: Loader) -> dict[str, list[float]]:
+def familiarity_quantiles(run: Run, loader: AnyLoader) -> dict[str, list[float]]:
     """For each network the 0th, 1st, ... 100th percentile of its training images' familiarity, in nats."""
-    few = loader.first(MEASURED)
+    few = loader.some(MEASURED)
     return {
         name: np.percentile(
             run.familiarity(loader.readings[name].scale.to_unit(few.distinct(name)), name).cpu(), range(101)

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from gedi_nesy.nesy.batch import Loader
+from gedi_nesy.nesy.joint import AnyLoader
 from gedi_nesy.views.distortion import distort
 from gedi_nesy.views.drawings import add_noise
 from gedi_nesy.views.features import exchange_features
@@ -23,7 +23,7 @@ class DistortedImages:
         seed: of the phase.
     """
 
-    def __init__(self, loader: Loader, count: int, noise: float, seed: int) -> None:
+    def __init__(self, loader: AnyLoader, count: int, noise: float, seed: int) -> None:
         self.loader, self.count, self.noise, self.seed = loader, count, noise, seed
         self._of_steps = cache(self._draw)
 

@@ -33,9 +33,9 @@ class Inputs:
         """All images taken from one pool, uint8 [n, C, H, W] or float32 [n, D]."""
         return cls(dict.fromkeys(rows, pool), dict(rows))
 
-    def first(self, n: int) -> "Inputs":
-        """The inputs of the first n examples; the pools stay."""
-        return Inputs(self.pools, {image: rows[:n] for image, rows in self.rows.items()})
+    def take(self, chosen: Tensor) -> "Inputs":
+        """The inputs of the examples with these numbers, int64 [n]; the pools stay."""
+        return Inputs(self.pools, {image: rows[chosen] for image, rows in self.rows.items()})
 
     @property
     def single_pool(self) -> Tensor:

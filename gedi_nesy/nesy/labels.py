@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from gedi_nesy.data.inputs import as_inputs, read_picture
 from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.errors import UserError
-from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Variable
 from gedi_nesy.nesy.inputs import describe_shape
+from gedi_nesy.nesy.queries import Rule
 from gedi_nesy.nesy.reading import Readings
 from gedi_nesy.nesy.table import read_lines
 
@@ -48,7 +48,7 @@ class Labelled:
 Labels = Mapping[str, Labelled]  # by the network's name in the program
 
 
-def read_labels(path: Path, constraint: Constraint, readings: Readings) -> dict[str, Labelled]:
+def read_labels(path: Path, rule: Rule, readings: Readings) -> dict[str, Labelled]:
     """Labelled inputs from a CSV file with columns image and symbol, or an .npz file with arrays of these names.
 
     In the CSV file an image is the path of an image file, relative to it, which is scaled to what the network reads. A
@@ -57,7 +57,7 @@ def read_labels(path: Path, constraint: Constraint, readings: Readings) -> dict[
     Raises:
         UserError: a file can't be read, or a symbol or network is none of the rule's.
     """
-    calls = {call.network: call for call in constraint.variables}
+    calls = {call.network: call for call in rule.variables}
     for call in calls.values():
         if len(call.inputs) > 1:
             raise UserError(f"{call.network} reads several images at once, so no label says what one of them shows.")

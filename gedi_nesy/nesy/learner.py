@@ -24,11 +24,12 @@ from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import Candidates, network_shapes
 from gedi_nesy.nesy.evaluate import diagnose_networks
 from gedi_nesy.nesy.examples import Examples
+from gedi_nesy.nesy.joint import information, joint_readings, load_examples
 from gedi_nesy.nesy.labels import read_labels
 from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, renewal
 from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
-from gedi_nesy.nesy.reading import find_readings
+from gedi_nesy.nesy.queries import Rule, join, parts_of, split
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.select import Selection, check_not_collapsed, score_restarts, select_restart
 from gedi_nesy.nesy.settle import settle_networks, weigh_labels
@@ -46,8 +47,8 @@ class Learner:
 
     Args:
         recipe: every setting, but where the examples come from. The attribute also says which networks were chosen.
-        constraint: the rule.
-        examples: what to train on.
+        rule: one query, or several.
+        examples: what to train on; of several queries the examples of each.
         tell: told what is done between phases, with how many steps of how many are done: stage, step, steps.
         own: networks that are classes or functions of Python, by the descriptions that the recipe has.
 
@@ -62,19 +63,19 @@ class Learner:
     def __init__(
         self,
         recipe: Recipe,
-        constraint: Constraint,
-        examples: Examples,
+        rule: Rule,
+        examples: Examples | Sequence[Examples],
         tell: Callable[[str, int, int], None],
         own: Mapping[str, Network] = MappingProxyType({}),
     ):
-        self.constraint, self.tell, self.own = constraint, tell, own
+        self.rule, self.tell, self.own = rule, tell, own
         self.device = find_device(recipe.device)
-        scale = SCALES[recipe.scale]
-        readings = find_readings(constraint, examples.inputs, scale, self.device, recipe.view)
-        self.shapes = network_shapes(constraint, {name: reading.shape for name, reading in readings.items()})
+        of_each = [examples] if isinstance(examples, Examples) else examples
+        readings = joint_readings(rule, of_each, SCALES[recipe.scale], self.device, recipe.view)
+        self.shapes = network_shapes(rule, {name: reading.shape for name, reading in readings.items()})
         self.recipe = weigh_labels(settle_networks(recipe, readings, self.shapes))
-        self.labels = read_labels(Path(recipe.labels), constraint, readings) if recipe.labels else {}
-        self.loader = Loader(examples, constraint, readings, self.device)
+        self.labels = read_labels(Path(recipe.labels), rule, readings) if recipe.labels else {}
+        self.loader = load_examples(of_each, rule, readings, self.device)
         self.teachers: list[Targets] = []  # the posteriors of each restart's teacher, once there are teachers
         self.matched: Matched | None = None
         self.selection: Selection | None = None
@@ -83,8 +84,10 @@ class Learner:
     def _check(self) -> None:
         """Refuse now what would fail in a later stage."""
         recipe, sampler = self.recipe, self.recipe.sampler
+        if len(self.loader.parts) > 1 and processes.count() > 1:
+            raise UserError("Several queries are trained in one process; leave torchrun out.")
         if recipe.matching:
-            check_matchable(self.loader, recipe.matching)
+            check_matchable(self.matchable[1], recipe.matching)
         if sampler is None:
             return
         networks = Candidates(self.shapes, 1, 0, recipe.build(recipe.last, self.own)).networks(0)
@@ -97,6 +100,17 @@ class Learner:
                     f"{processes.count()} processes can't share sampler.{name} = {getattr(sampler, name)}; make it a "
                     "multiple."
                 )
+
+    def say_queries(self) -> list[str]:
+        """A sentence on which of several queries matching goes by."""
+        if len(self.loader.parts) == 1 or not self.recipe.matching:
+            return []
+        constraint, loader = self.matchable
+        n = min(len(loader), self.recipe.matching.examples)
+        return [
+            f"Inputs are matched by {n:,} examples of {constraint.query.goal}; then all {len(self.loader):,} examples "
+            "train the networks."
+        ]
 
     @property
     def phases(self) -> list[Phase]:
@@ -118,7 +132,7 @@ class Learner:
             self.search()
         model = self._new_candidates(phase, None if student else before)
         for own in model.own_rules:
-            own.load_state_dict(best or self.constraint.state_dict())
+            own.load_state_dict(best or self.rule.state_dict())
         model.to(self.device)
         generator = torch.Generator(self.device).manual_seed(own_seed(phase.seed))
         optimizer, average = _new_optimizer(model, phase), moving_average(model, phase.stage.ema)
@@ -128,11 +142,14 @@ class Learner:
         """The losses of the phase's steps."""
         recipe, stage = self.recipe, phase.stage
         seed, teachers, marginals = phase.seed, self.teachers, self.marginals
-        return StepLosses(recipe, stage, self.constraint, self.loader, training, seed, teachers, marginals, self.labels)
+        return StepLosses(recipe, stage, self.rule, self.loader, training, seed, teachers, marginals, self.labels)
 
     @cached_property
-    def _by_answers(self) -> dict[Key, Tensor]:
-        return learn_marginals(self.constraint, self.loader.examples.answers, PULL)
+    def _by_answers(self) -> list[dict[Key, Tensor] | None]:
+        """For each query that has arguments the marginals by their values."""
+        answers = [part.examples.answers for part in self.loader.parts]
+        asked = zip(parts_of(self.rule), answers, strict=True)
+        return [None if given is None else learn_marginals(part, given, PULL) for part, given in asked]
 
     @property
     def marginals(self) -> list[dict[Key, Tensor]]:
@@ -141,10 +158,20 @@ class Learner:
         Where this is known from teachers, restarts with other teachers have other marginals.
         """
         if "learned" not in (self.recipe.train.prior, self.recipe.last.prior):
-            return [self.constraint.marginals()]
-        if self.teachers:  # they saw the inputs, and the answers alone take an example's symbols for independent
-            return [marginals_of(self.constraint, targets, PULL) for targets in self.teachers]
-        return [self._by_answers]
+            return [self.rule.marginals()]
+        return [self._learned(targets) for targets in self.teachers or [{}]]
+
+    def _learned(self, targets: Targets) -> dict[Key, Tensor]:
+        """The marginals by a teacher, and of queries that it has not seen by their examples' answers.
+
+        A teacher saw the inputs, where answers alone take an example's symbols for independent.
+        """
+        learned = []
+        known = zip(parts_of(self.rule), self._by_answers, split(self.rule, targets), strict=True)
+        for part, by_answers, taught in known:
+            by_teacher = any(bool(shares.any()) for shares in taught.values()) or by_answers is None
+            learned.append(marginals_of(part, taught, PULL) if by_teacher else by_answers or {})
+        return join(self.rule, learned)
 
     def diagnose(self, training: Training) -> dict[str, Diagnosis]:
         """The diagnosis of each network of the first restart."""
@@ -181,8 +208,12 @@ class Learner:
         def swept(sweep: int, sweeps: int) -> None:
             self.tell("matching", sweep, sweeps)
 
-        self.matched, found = match(self.constraint, self.loader, self.recipe, swept, labels=self.labels)
-        self.teachers = found if self._needs_rival(found) else found[:1]
+        constraint, loader = self.matchable
+        self.matched, found = match(constraint, loader, self.recipe, swept, labels=self.labels)
+        kept = found if self._needs_rival(found) else found[:1]
+        untaught = [_untaught(part) for part in self.loader.parts]
+        taught = self.loader.parts.index(loader)
+        self.teachers = [join(self.rule, [*untaught[:taught], own, *untaught[taught + 1 :]]) for own in kept]
         return self.matched
 
     def _needs_rival(self, found: Sequence[Targets]) -> bool:
@@ -191,7 +222,23 @@ class Learner:
         recipe = self.recipe
         can_judge = recipe.student is not None and recipe.restarts == 1 and recipe.train.weights.gen.is_zero
         named = torch.stack([shares.sum(-1) for shares in found[0].values()]).amax(0) > 0
-        return can_judge and not self.matched.leads and named.float().mean().item() <= TAUGHT
+        return can_judge and not self.matched.leads and named.sum().item() <= TAUGHT * len(self.loader)
+
+    @cached_property
+    def matchable(self) -> tuple[Constraint, Loader]:
+        """The query that inputs are matched by, and its examples: of several the one that says most of each input.
+
+        Raises:
+            UserError: no query calls all networks.
+        """
+        pairs = list(zip(parts_of(self.rule), self.loader.parts, strict=True))
+        whole = [pair for pair in pairs if len(pair[1].calls) == len(self.shapes)]
+        if not whole:
+            raise UserError(
+                f"Inputs are matched by one query, which must call all of {', '.join(self.shapes)}, and none does; add "
+                "such a query, or take --recipe gedi-nesy-restarts, which goes by all of them."
+            )
+        return max(whole, key=lambda pair: information(*pair)) if len(whole) > 1 else whole[0]
 
     def _choose_teacher(self, restarts: Candidates) -> Mapping[str, Any]:
         """The student's teacher: the restarts that the best one agrees with.
@@ -203,7 +250,7 @@ class Learner:
             UserError: if that has collapsed.
         """
         self.tell("judging the restarts", 0, 0)
-        scores = score_restarts(restarts.eval(), self.constraint, self.loader, self.recipe, self.marginals)
+        scores = score_restarts(restarts.eval(), self.rule, self.loader, self.recipe, self.marginals)
         self.selection, targets = select_restart(scores, self.recipe)
         self.teachers = [targets]
         check_not_collapsed(scores, self.selection)
@@ -218,7 +265,7 @@ class Learner:
         restarts = 1 if phase.name == "student" else max(self.recipe.restarts, len(self.teachers))
         dim = self.recipe.dim if phase.stage.weights.used("embeddings") else None
         build = self.recipe.build(phase.stage, self.own)
-        return Candidates(self.shapes, restarts, phase.seed, build, dim, self.constraint)
+        return Candidates(self.shapes, restarts, phase.seed, build, dim, self.rule)
 
     def _chains(self, phase: Phase, model: Candidates, generator: torch.Generator) -> dict[str, Chains]:
         """This process's share of the chains of each network, where L_GEN is on."""
@@ -242,6 +289,12 @@ def candidates_of(training: Training) -> Candidates:
     """The networks to use: the moving average where there is one."""
     assert isinstance(training.result, Candidates)
     return training.result
+
+
+def _untaught(loader: Loader) -> Targets:
+    """Targets of examples that have no teacher: zeros, [examples, classes]."""
+    calls = [call for own in loader.calls.values() for call in own]
+    return {call.key: torch.zeros(len(loader), len(call.domain), device=loader.device) for call in calls}
 
 
 def _new_optimizer(model: Candidates, phase: Phase) -> torch.optim.Adam:

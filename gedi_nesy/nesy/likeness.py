@@ -11,10 +11,9 @@ from torch.nn import functional as F
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.views.deformation import deformation_distance, normalise_shape
-from gedi_nesy.views.drawings import ground_of_each
+from gedi_nesy.views.drawings import ink
 
 SIDE = 28  # pixels: larger drawings are compared at this size
-LEVELS = 255.0
 
 
 @dataclass(frozen=True)
@@ -58,23 +57,6 @@ def cosine_distance(features: Tensor) -> Tensor:
     """1 - cosine of every two of [n, D] around their mean, [n, n] from 0 to 2; its diagonal is 0."""
     directions = F.normalize(features - features.mean(0), dim=1)
     return (1 - directions @ directions.T).clamp_min(0).fill_diagonal_(0)
-
-
-def ink(pictures: Tensor) -> Tensor:
-    """How much each pixel differs from the ground of its picture, from 0 to 1.
-
-    Args:
-        pictures: uint8 [n, channels, height, width].
-
-    Returns:
-        [n, height, width]: the mean over the channels of the absolute difference to the median of the border's pixels;
-        in pictures with colours, whose contrast is part of the colour, divided by its greatest.
-    """
-    x = pictures.float()
-    difference = (x - ground_of_each(x)).abs().mean(1)
-    if x.shape[1] == 1:
-        return difference / LEVELS
-    return difference / difference.amax((1, 2), keepdim=True).clamp_min(1.0)
 
 
 def _small(images: Tensor) -> Tensor:

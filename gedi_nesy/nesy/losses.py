@@ -28,13 +28,13 @@ from gedi_nesy.core.seeds import mix_seeds, own_seed
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.core.terms import Term, optima, terms_with
 from gedi_nesy.errors import UserError
-from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
-from gedi_nesy.nesy.batch import Batch, Loader, predict, rule_log_prob
+from gedi_nesy.nesy.batch import Batch, predict, rule_log_prob
 from gedi_nesy.nesy.candidates import Candidates, Shape
-from gedi_nesy.nesy.examples import batch_rows
 from gedi_nesy.nesy.foreign import DistortedImages
+from gedi_nesy.nesy.joint import AnyLoader, JointLoader
 from gedi_nesy.nesy.labels import Labels
+from gedi_nesy.nesy.queries import Rule
 from gedi_nesy.nesy.reading import Reading
 from gedi_nesy.nesy.recipe import Recipe, Sampler, Stage
 from gedi_nesy.nesy.shares import join_outputs, own_rows
@@ -56,15 +56,19 @@ def log_priors(marginals: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
     return {key: (marginal / marginal.sum()).log() for key, marginal in floored.items()}
 
 
-def network_log_prior(marginals: Mapping[Key, Tensor], keys: list[Key]) -> Tensor:
-    """The log marginal over all images of one network: the mean of its variables' marginals, [classes]."""
+def network_log_prior(marginals: Mapping[Key, Tensor], examples: Mapping[Key, int]) -> Tensor:
+    """The log marginal over all images of one network: the mean of its variables' marginals, [classes].
+
+    `examples` says for each of the variables how many examples have it.
+    """
     priors = log_priors(marginals)
-    return torch.stack([priors[key].exp() for key in keys]).mean(0).log()
+    total = sum(examples.values())
+    return torch.stack([n / total * priors[key].exp() for key, n in examples.items()]).sum(0).log()
 
 
-def build_objective(stage: Stage, constraint: Constraint, targets: Targets | None, dim: int) -> Objective:
+def build_objective(stage: Stage, rule: Rule, targets: Targets | None, dim: int) -> Objective:
     """The stage's weighted terms, each with its optimum (paper, Propositions 1 and 2); `dim` is the embeddings'."""
-    sizes = {variable.network: len(variable.domain) for variable in constraint.variables}
+    sizes = {variable.network: len(variable.domain) for variable in rule.variables}
     log_classes = sum(math.log(size) for size in sizes.values()) / len(sizes)
     weights, priors = dict(stage.weights), {"entropy": -log_classes, "uniform": log_classes}
     own = {"prior": priors.get(stage.prior, 0.0), "teacher": None if targets is None else _entropy(targets)}
@@ -88,18 +92,18 @@ class StepLosses:
         self,
         recipe: Recipe,
         stage: Stage,
-        constraint: Constraint,
-        loader: Loader,
+        rule: Rule,
+        loader: AnyLoader,
         training: Training,
         seed: int,
         teachers: Sequence[Targets] = (),
         marginals: Sequence[Mapping[Key, Tensor]] = (),
         labels: Labels = MappingProxyType({}),
     ):
-        self.recipe, self.stage, self.constraint, self.loader = recipe, stage, constraint, loader
+        self.recipe, self.stage, self.rule, self.loader = recipe, stage, rule, loader
         self.training, self.seed = training, seed
         self.targets = {key: torch.stack([own[key] for own in teachers]) for key in teachers[0]} if teachers else None
-        self.objective = build_objective(stage, constraint, self.targets, recipe.dim)
+        self.objective = build_objective(stage, rule, self.targets, recipe.dim)
         self.steps = stage.length(len(loader), loader.calls_each)
         count = recipe.sampler.distorted // processes.count() if recipe.sampler else 0
         self.distorted = DistortedImages(loader, count, stage.noise, own_seed(seed))
@@ -108,14 +112,20 @@ class StepLosses:
             name: (loader.readings[name].scale.to_inputs(few.inputs.to(device)), few.symbols.to(device))
             for name, few in labels.items()
         }
-        expected = [log_priors(own) for own in marginals or [constraint.marginals()]]
+        expected = [self._expected(own) for own in marginals or [rule.marginals()]]
         self.log_priors = {key: torch.stack([own[key] for own in expected]).to(device) for key in expected[0]}
+
+    def _expected(self, marginals: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
+        """The log prior of each variable; of several queries, whose share of a batch is small, of each network."""
+        if not isinstance(self.loader, JointLoader):
+            return log_priors(marginals)
+        return {name: network_log_prior(marginals, sizes) for name, sizes in self.loader.sizes.items()}
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The losses by term name, each with one value for each restart, [K]."""
         weights = self.objective.weights(step / self.steps)
         batch = self.stage.examples_of(self.loader.calls_each)
-        rows = batch_rows(len(self.loader), batch, step, self.seed)
+        rows = self.loader.step_rows(batch, step, self.seed)
         with self._dropout_of(step):
             return self._losses(step, rows, weights)
 
@@ -130,7 +140,7 @@ class StepLosses:
             "nesy": lambda: self._rule(log_probs, view),
             "prior": lambda: self._prior(log_probs, view),
             "inv": lambda: self._invariance(log_probs, clean),
-            "teacher": lambda: self._teacher(view.by_variable(log_probs), rows),
+            "teacher": lambda: self._teacher(view.by_variable(log_probs), view.rows),
             "labels": self._labels,
         }
         views = {name: term for name, term in terms_with(rule=True).items() if term.loss}
@@ -185,13 +195,15 @@ class StepLosses:
         return self.training.model
 
     def _rule(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
-        rules = self.candidates.rules(self.constraint)
+        rules = self.candidates.rules(self.rule)
         return -rule_log_prob(rules, view.by_variable(log_probs), view.answers).mean(1)
 
     def _prior(self, log_probs: dict[str, Tensor], view: Batch) -> Tensor:
         if self.stage.prior in ("rule", "learned"):
-            by_key = view.by_variable(log_probs).items()
-            return torch.stack([prior_divergence(values, self.log_priors[key]) for key, values in by_key]).mean(0)
+            joint = isinstance(self.loader, JointLoader)
+            pooled = log_probs if joint else view.by_variable(log_probs)
+            terms = [prior_divergence(values, self.log_priors[key]) for key, values in pooled.items()]
+            return torch.stack(terms).mean(0)
         if self.stage.prior == "entropy":
             return torch.stack([negative_entropy_loss(values) for values in log_probs.values()]).mean(0)
         losses = []
@@ -203,15 +215,15 @@ class StepLosses:
         log_probs = {network: values.log_softmax(-1) for network, values in self._predict(clean).items()}
         return torch.stack([invariance_loss(view_log_probs[name], log_probs[name]) for name in log_probs]).mean(0)
 
-    def _teacher(self, log_probs: dict[str, Tensor], rows: Tensor) -> Tensor:
+    def _teacher(self, log_probs: Mapping[Key, Tensor], rows: Mapping[Key, Tensor]) -> Tensor:
         """Cross-entropy CE(teacher, student), the mean over variables and the examples that have a teacher."""
         assert self.targets is not None
         losses, taught = [], []
-        rows = send(rows, self.loader.device)
         for key, values in log_probs.items():
-            losses.append(-(self.targets[key][:, rows] * values).sum((-2, -1)))
-            taught.append(self.targets[key][:, rows].sum((-2, -1)))
-        return torch.stack(losses).sum(0) / torch.stack(taught).sum().clamp_min(1.0)
+            targets = self.targets[key][:, send(rows[key], self.loader.device)]
+            losses.append(-(targets * values).sum((-2, -1)))
+            taught.append(targets.sum((-2, -1)))
+        return torch.stack(losses).sum(0) / torch.stack(taught).sum(0).clamp_min(1.0)
 
     def _labels(self) -> Tensor:
         """Cross-entropy on a view of the labelled inputs, the mean over all of them."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
@@ -114,7 +113,7 @@ def match(
     """
     settings = recipe.matching
     assert settings is not None
-    few = loader.first(settings.examples)
+    few = loader.some(settings.examples)
     likeness = likeness or find_likeness(loader, labels)
     known = {network: few for network, few in labels.items() if loader.features(network) is None}
     search = _Search(constraint, few, recipe, likeness, known)
@@ -122,13 +121,18 @@ def match(
     if "learned" in (recipe.train.prior, recipe.last.prior):
         before, total = len(SKEWS) * settings.sweeps, (len(SKEWS) + 1) * settings.sweeps
         skews = _find_skews(search, lambda sweep: swept(sweep, total))
-        few = loader.first(max(settings.examples, settings.skewed // loader.calls_each))
+        few = loader.some(max(settings.examples, settings.skewed // loader.calls_each))
         search = _Search(constraint, few, recipe, likeness, known)
     chains, unguided = search.run(skews, lambda sweep: swept(before + sweep, total))
     names = " and ".join(dict.fromkeys(one.name for one in likeness.values()))
     matched, found = _judge(chains, recipe.agreement, names, unguided)
-    beyond = (0, 0, 0, len(loader) - len(few))
-    return matched, [{key: F.pad(own, beyond).to(loader.device) for key, own in targets.items()} for targets in found]
+    return matched, [{key: _among_all(shares, loader) for key, shares in targets.items()} for targets in found]
+
+
+def _among_all(shares: Tensor, loader: Loader) -> Tensor:
+    """The shares of `loader.some`, [n, classes], in their rows among all examples; the others' are 0."""
+    rows = loader.some_rows(len(shares))
+    return shares.new_zeros(len(loader), shares.shape[1]).index_copy(0, rows, shares).to(loader.device)
 
 
 class _Search:
@@ -213,7 +217,7 @@ def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict
 def check_matchable(loader: Loader, settings: Matching) -> None:
     """UserError if `match` could not compare the examples' images."""
     find_likeness(loader)
-    few = loader.first(settings.examples)
+    few = loader.some(settings.examples)
     for network in few.calls:
         _images_read(network, few, settings)
 

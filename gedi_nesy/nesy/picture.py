@@ -9,9 +9,9 @@ from torch import Tensor
 from gedi_nesy.core.nearest import nearest
 from gedi_nesy.data.outliers import MADE
 from gedi_nesy.errors import UserError
-from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.cards import show_examples
+from gedi_nesy.nesy.cards import show_all
 from gedi_nesy.nesy.evaluate import Evaluation
+from gedi_nesy.nesy.joint import AnyLoader
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.report.captions import place
 from gedi_nesy.report.confusion import confusion_png
@@ -28,7 +28,7 @@ MEASURED = 500  # inputs of each kind whose energies are drawn
 LARGEST = 3000  # training images among which the nearest to a sample is looked for
 
 
-def draw_pictures(run: Run, summary: dict[str, Any], evaluation: Evaluation, loader: Loader) -> None:
+def draw_pictures(run: Run, summary: dict[str, Any], evaluation: Evaluation, loader: AnyLoader) -> None:
     """Write the pictures that there is something to draw for, and report.html with all of them.
 
     Args:
@@ -39,7 +39,7 @@ def draw_pictures(run: Run, summary: dict[str, Any], evaluation: Evaluation, loa
     """
     pictures = [*_draw_losses(run), *_draw_examples(run, evaluation)]
     for name in run.networks:
-        if loader.examples.lines and not run.readings[name].is_vector:
+        if loader.has_lines and not run.readings[name].is_vector:
             pictures.append(_path(run, "symbols", name))
             draw_by_symbol(run, pictures[-1], run.scale.to_unit(loader.distinct(name)), name)
         if run.recipe.has_energy_model:
@@ -60,7 +60,7 @@ def _draw_losses(run: Run) -> list[Path]:
 
 
 def _draw_examples(run: Run, evaluation: Evaluation) -> list[Path]:
-    cards = show_examples(evaluation.fit, run.constraint, evaluation.loader)
+    cards = show_all(evaluation.parts)
     if not cards:
         return []
     examples_png(run.folder / "examples.png", cards)
@@ -76,7 +76,7 @@ def _draw_judgement(run: Run, network: str, evaluation: Evaluation) -> list[Path
     return paths
 
 
-def _draw_energy_model(run: Run, network: str, loader: Loader) -> list[Path]:
+def _draw_energy_model(run: Run, network: str, loader: AnyLoader) -> list[Path]:
     """What a network's energy model takes for data."""
     reading = run.readings[network]
     data = reading.scale.to_unit(loader.distinct(network)[:LARGEST])

@@ -148,7 +148,7 @@ class Recipe(recipe.RunRecipe):
 
     track: Literal["rule"] = "rule"
     program: str = "addition"
-    query: str | None = None
+    query: str | tuple[str, ...] | None = None  # or several, of which each example satisfies one (`nesy.queries`)
     arguments: tuple[str, ...] = ()
     trust: bool = False  # let the program import Python, and files outside its folder; let a network's file be run
     dataset: str | None = None
@@ -183,6 +183,16 @@ class Recipe(recipe.RunRecipe):
             return values
         compiled = values.get("device", "cpu") == "cpu" and find_spec("numba") is not None
         return {**values, "sampler": {**sampler, "engine": "numba" if compiled else "torch"}}
+
+    @field_validator("query")
+    @classmethod
+    def _different(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        """A single one of several is a text."""
+        if not isinstance(value, tuple):
+            return value
+        if len({text.replace(" ", "") for text in value}) < max(1, len(value)):
+            raise ValueError("give at least one query, and none of them twice")
+        return value if len(value) > 1 else value[0]
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":

@@ -1,18 +1,20 @@
 """What a finished training on a rule leaves behind: a run with its figures, model and pictures."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.data import Images
-from gedi_nesy.nesy.certificate import certificate, readings, readings_seen
+from gedi_nesy.nesy.certificate import certificate, over_queries, readings, readings_seen
 from gedi_nesy.nesy.energies import check_energies
-from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_to_rule
+from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_all
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
 from gedi_nesy.nesy.learner import Learner, candidates_of
 from gedi_nesy.nesy.matching import least_separation
 from gedi_nesy.nesy.picture import draw_pictures
+from gedi_nesy.nesy.queries import parts_of
 from gedi_nesy.nesy.recipe import Recipe
 from gedi_nesy.nesy.rows import row_figures
 from gedi_nesy.nesy.run import Run
@@ -39,7 +41,7 @@ class Results:
     def write(self, training: Training) -> Run:
         """Evaluate, then write the model, the pictures and, last of all, the summary that marks the run as finished."""
         learner, trained, seconds = self.learner, candidates_of(training), round(self.session.seconds, 2)
-        rule, networks = trained.rules(learner.constraint)[0], trained.networks(0)
+        rule, networks = trained.rules(learner.rule)[0], trained.networks(0)
         run = Run(self.session.folder, self.recipe, rule, networks, learner.device, learner.loader.readings)
         if processes.rank() == 0:
             self._write(run, seconds)
@@ -72,14 +74,20 @@ class Results:
         learner, recipe = self.learner, self.recipe
         diagnoses = diagnose_networks(run.networks, learner.marginals[0], learner.loader)
         energies = check_energies(run.networks, learner.loader, recipe)
-        support = predicted_support(run.networks, run.constraint, learner.loader)
-        left = readings(learner.constraint, recipe, learner.labels)
-        seen = readings_seen(learner.constraint, support, learner.labels)
-        least = least_separation(recipe.matching, learner.constraint) if recipe.matching else 0.0
+        left, seen = self._readings(run)
+        least = least_separation(recipe.matching, learner.matchable[0]) if recipe.matching else 0.0
         is_skewed = "learned" in (recipe.train.prior, recipe.last.prior)
-        rare = hardly_seen(run.networks, run.constraint, learner.loader) if is_skewed else []
+        rare = hardly_seen(run.networks, run.rule, learner.loader) if is_skewed else []
         matched, selection = learner.matched, learner.selection
         return certificate(diagnoses, matched, selection, left, energies, seen, least, rare)
+
+    def _readings(self, run: Run) -> tuple[int | None, int | None]:
+        """How many readings the rule leaves open, and what the run sees in its examples."""
+        rule, labels = self.learner.rule, self.learner.labels
+        left = [readings(part, self.recipe, labels) for part in parts_of(rule)]
+        supports = map(partial(predicted_support, run.networks), parts_of(run.rule), self.learner.loader.parts)
+        seen = [readings_seen(*own, labels) for own in zip(parts_of(rule), supports, strict=True)]
+        return over_queries(rule, left), over_queries(rule, seen)
 
     def _settings(self) -> dict[str, Any]:
         """What was run, for summary.json."""
@@ -93,18 +101,24 @@ class Results:
             **({"table": self.recipe.data} if self.recipe.data else {}),
             "program": self.recipe.program,
             "examples": self.recipe.examples,
-            "images_reused": self.learner.loader.examples.reused,
+            "images_reused": any(part.examples.reused for part in self.learner.loader.parts),
             "seed": self.recipe.seed,
+            **self._matched_query(),
             **({} if self.recipe.unmatched is None else {"unmatched": self.recipe.unmatched}),
             "steps": self.session.time.steps,
             **self.session.time.figures(),
         }
 
+    def _matched_query(self) -> dict[str, str]:
+        """Of several queries the one that inputs were matched by."""
+        if not self.recipe.matching or len(self.learner.loader.parts) == 1:
+            return {}
+        return {"matched_query": str(self.learner.matchable[0].query.goal)}
+
     def _evaluate(self, run: Run) -> Evaluation:
         """On the test images; without labelled images only how the rule fares on the training examples."""
         if self.images:
             once = self.recipe.each_once
-            return evaluate_networks(run.networks, run.constraint, self.images, run.readings, run.device, once)
-        loader = self.learner.loader
-        fit = fit_to_rule(run.networks, run.constraint, loader, stage=self.recipe.last)
-        return Evaluation(row_figures(fit, run.constraint, loader, "train_"), {}, loader, fit)
+            return evaluate_networks(run.networks, run.rule, self.images, run.readings, run.device, once)
+        parts = fit_all(run.networks, run.rule, self.learner.loader, self.recipe.last)
+        return Evaluation(row_figures(parts, "train_"), {}, parts)

@@ -18,20 +18,20 @@ from gedi_nesy.data.given_images import GivenImages
 from gedi_nesy.data.scale import SCALES, Scale
 from gedi_nesy.errors import UserError
 from gedi_nesy.html_table import html_table
-from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.deepproblog import deepproblog_model, query
 from gedi_nesy.logic.program import Source, read_text
-from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
 from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
 from gedi_nesy.nesy.export import export_network
 from gedi_nesy.nesy.given import given_inputs
+from gedi_nesy.nesy.joint import load_examples
 from gedi_nesy.nesy.losses import build_sgld
+from gedi_nesy.nesy.queries import Rule, ask, parts_of
 from gedi_nesy.nesy.reading import Readings, reading_state, saved_readings
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
 from gedi_nesy.nesy.rows import score_rows
 from gedi_nesy.nesy.settle import as_it_was, own_networks
-from gedi_nesy.nesy.table import read_own
+from gedi_nesy.nesy.table import read_examples
 from gedi_nesy.networks.own import Network
 from gedi_nesy.report.words import FIGURES, SECTIONS, TEST, written
 from gedi_nesy.runs.device import float32_default
@@ -56,7 +56,8 @@ class Run:
     Attributes:
         folder: where everything about it lies.
         recipe: every setting it was trained with.
-        constraint: the rule it was trained on, with the probabilities it learned.
+        rule: what it was trained on, with the probabilities it learned: a constraint, or the `Queries` of several.
+        constraint: the rule, of several queries the first one.
         networks: the trained networks by their names in the program, in eval mode, giving logits.
         summary: the contents of `summary.json`.
         readings: how each network reads its inputs, by its name in the program.
@@ -66,7 +67,7 @@ class Run:
         self,
         folder: RunFolder,
         recipe: Recipe,
-        constraint: Constraint,
+        rule: Rule,
         networks: nn.ModuleDict,
         device: torch.device,
         readings: Readings | None = None,
@@ -74,23 +75,29 @@ class Run:
         self.folder, self.recipe, self.device = folder, recipe, device
         readings = readings or saved_readings(recipe, list(networks), {}, device)  # grey images of 28x28 on black
         self.readings: Readings = readings
-        self.constraint = constraint.requires_grad_(False).to(self.device)
+        self.rule = rule.requires_grad_(False).to(self.device)
+        self.constraint = parts_of(self.rule)[0]
         self.networks = networks.eval().requires_grad_(False).to(self.device)
-        self.domains = {variable.network: variable.domain for variable in constraint.variables}
-        self.shapes = network_shapes(constraint, {name: reading.shape for name, reading in readings.items()})
+        self.domains = {variable.network: variable.domain for variable in rule.variables}
+        self.shapes = network_shapes(rule, {name: reading.shape for name, reading in readings.items()})
 
     def __repr__(self) -> str:
         data = Path(self.recipe.data or str(self.recipe.dataset)).stem
         return (
             f"Run({self.folder.path}: {self.recipe.recipe} on {data}, {self.recipe.examples:,} examples of "
-            f"{self.constraint.query.goal}, seed {self.recipe.seed})"
+            f"{self.goal}, seed {self.recipe.seed})"
         )
 
     def _repr_html_(self) -> str:
         rows = flatten(self.summary)
         keys = [*SECTIONS[TEST], "certificate.certified", "certificate.failures", "seconds"]
         figures = [(FIGURES[key].title, written(key, rows[key])) for key in keys if key in rows]
-        return html_table([("Run", self.folder.path), ("Rule", self.constraint.query.goal), *figures])
+        return html_table([("Run", self.folder.path), ("Rule", self.goal), *figures])
+
+    @property
+    def goal(self) -> str:
+        """Its query, or its queries."""
+        return "; ".join(str(part.query.goal) for part in parts_of(self.rule))
 
     @property
     def source(self) -> Source:
@@ -245,12 +252,12 @@ class Run:
         if whole:
             test = None
         if test or (self.recipe.data and not whole):
-            examples = read_own(self.recipe, self.constraint, self.folder.path, Path(test) if test else None)
-            loader = Loader(examples, self.constraint, self.readings, self.device)
+            examples = read_examples(self.recipe, self.rule, self.folder.path, Path(test) if test else None)
+            loader = load_examples(examples, self.rule, self.readings, self.device)
             prefix, stage = ("test_", None) if test else ("train_", self.recipe.last)
-            return score_rows(self.networks, self.constraint, loader, prefix, stage)
+            return score_rows(self.networks, self.rule, loader, prefix, stage)
         images, once = self.images(data_dir), whole or self.recipe.each_once
-        return evaluate_networks(self.networks, self.constraint, images, self.readings, self.device, once).figures
+        return evaluate_networks(self.networks, self.rule, images, self.readings, self.device, once).figures
 
     def export(self, path: str | Path, network: str | None = None) -> None:
         """Write a network as a TorchScript file, which `torch.jit.load` reads without this package.
@@ -306,9 +313,12 @@ class Run:
     def _own_sources(self, data_dir: Path | None) -> dict[str, Named]:
         """What `query` calls images: train and test, or the columns of a table in small letters, by line."""
         if self.recipe.data:
-            table = read_own(self.recipe, self.constraint, self.folder.path)
-            columns = {name.lstrip("_").lower(): table.pool[rows] for name, rows in table.rows.items()}
-            return {name: dict(zip(table.lines, images, strict=True)) for name, images in columns.items()}
+            columns: dict[str, dict[Any, Tensor]] = {}
+            for table in read_examples(self.recipe, self.rule, self.folder.path):
+                for name, rows in table.rows.items():
+                    column = columns.setdefault(name.lstrip("_").lower(), {})
+                    column |= dict(zip(table.lines, table.pool[rows], strict=True))
+            return dict(columns)
         images = self.images(data_dir)
         return {"train": images.x_train, "test": images.x_test}
 
@@ -333,8 +343,9 @@ class Run:
         if self.readings[name].is_vector:
             raise UserError(f"{name} reads vectors, and what is foreign is measured on images.")
         if self.recipe.data:
-            image = next(call.inputs[0] for call in self.constraint.variables if call.network == name)
-            return read_own(self.recipe, self.constraint, self.folder.path).inputs.pools[image]
+            tables = zip(parts_of(self.rule), read_examples(self.recipe, self.rule, self.folder.path), strict=True)
+            calls = ((call, table) for part, table in tables for call in part.variables)
+            return next(table.inputs.pools[call.inputs[0]] for call, table in calls if call.network == name)
         return self.images(data_dir).x_test
 
     def _sourced(self, images: Tensor) -> Tensor:
@@ -398,18 +409,18 @@ def load_run(
     run_folder = RunFolder.open(Path(folder), tracks=["rule"])
     # older runs had a setting `rounds`, which says nothing about a trained network
     recipe = as_it_was(load_recipe(str(run_folder / "config.toml"), {"trust": trust, "rounds": 1}))
-    constraint = build_constraint(recipe, saved_program(run_folder, recipe))
-    shapes = network_shapes(constraint, {name: read.shape for name, read in recipe.inputs.items()})
+    rule = ask_recipe(recipe, saved_program(run_folder, recipe))
+    shapes = network_shapes(rule, {name: read.shape for name, read in recipe.inputs.items()})
     networks = build_networks(shapes, recipe.build(recipe.last, own_networks(recipe, network))).float()
     state = run_folder.load_model()
-    rule = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
+    learnt = {name: state.pop(name) for name in list(state) if name.startswith(f"{RULE}weights.")}
     try:
         readings = saved_readings(recipe, list(shapes), state, torch.device(device))
         networks.load_state_dict(state)
-        constraint.load_state_dict({name.removeprefix(RULE): value for name, value in rule.items()})
+        parts_of(rule)[0].load_state_dict({name.removeprefix(RULE): value for name, value in learnt.items()})
     except (RuntimeError, KeyError) as error:
         raise UserError(f"{run_folder / 'model.safetensors'} does not fit the rule in program.pl.") from error
-    return Run(run_folder, recipe, constraint, networks, torch.device(device), readings)
+    return Run(run_folder, recipe, rule, networks, torch.device(device), readings)
 
 
 def saved_program(folder: RunFolder, recipe: Recipe) -> Source:
@@ -421,7 +432,7 @@ def saved_program(folder: RunFolder, recipe: Recipe) -> Source:
     return Source(folder.read_text(PROGRAM), Path(recipe.program).name or PROGRAM, folder.path)
 
 
-def copied_files(constraint: Constraint, program: Source) -> dict[str, str]:
+def copied_files(rule: Rule, program: Source) -> dict[str, str]:
     """What a run folder needs beside its settings, text by file name: the program, and the files it loads, if they are
     in its folder; others need trust and stay where they are.
 
@@ -429,12 +440,13 @@ def copied_files(constraint: Constraint, program: Source) -> dict[str, str]:
         UserError: one of them has the name that the run's program gets.
     """
     folder = program.folder.resolve()
-    loaded = [path.relative_to(folder) for path in constraint.consulted if folder in path.parents]
+    consulted = dict.fromkeys(path for part in parts_of(rule) for path in part.consulted)
+    loaded = [path.relative_to(folder) for path in consulted if folder in path.parents]
     if Path(PROGRAM) in loaded:
         raise UserError(f"the program loads a file named {PROGRAM}, as a run calls its own program: rename it.")
     return {PROGRAM: program.text} | {path.as_posix(): read_text(folder / path) for path in loaded}
 
 
-def build_constraint(recipe: Recipe, program: Source) -> Constraint:
+def ask_recipe(recipe: Recipe, program: Source) -> Rule:
     """The rule that a recipe trains on."""
-    return Constraint(program, recipe.query, recipe.arguments, trust=recipe.trust)
+    return ask(program, recipe.query, recipe.arguments, trust=recipe.trust)

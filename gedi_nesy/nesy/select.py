@@ -9,12 +9,13 @@ from torch import Tensor
 
 from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.errors import UserError
-from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
-from gedi_nesy.nesy.batch import Loader, predict, rule_log_prob, rule_posterior
+from gedi_nesy.nesy.batch import predict, rule_log_prob, rule_posterior
 from gedi_nesy.nesy.candidates import Candidates
 from gedi_nesy.nesy.evaluate import diagnose_networks
+from gedi_nesy.nesy.joint import AnyLoader
 from gedi_nesy.nesy.losses import Targets
+from gedi_nesy.nesy.queries import Rule
 from gedi_nesy.nesy.recipe import Recipe
 
 CHUNK = 1000  # examples evaluated at a time
@@ -83,8 +84,8 @@ class Selection:
 @torch.no_grad()
 def score_restarts(
     candidates: Candidates,
-    constraint: Constraint,
-    loader: Loader,
+    rule: Rule,
+    loader: AnyLoader,
     recipe: Recipe,
     marginals: Sequence[Mapping[Key, Tensor]] = (),
 ) -> RestartScores:
@@ -93,11 +94,11 @@ def score_restarts(
     nll = torch.zeros(len(candidates))
     posteriors: dict[Key, Tensor] = {}  # [K, examples, classes], summed over views
     for _ in range(recipe.views):
-        log_prob, view_posteriors = _one_view(candidates, constraint, loader, recipe, generator)
+        log_prob, view_posteriors = _one_view(candidates, rule, loader, recipe, generator)
         nll -= log_prob.mean(1).cpu() / recipe.views
         for key, values in view_posteriors.items():
             posteriors[key] = posteriors[key] + values if key in posteriors else values
-    rules, expected = candidates.rules(constraint), marginals or [constraint.marginals()]
+    rules, expected = candidates.rules(rule), marginals or [rule.marginals()]
     states = [rules[k % len(rules)].state_dict() for k in range(len(candidates))]
     collapsed = [
         _has_collapsed(diagnose_networks(candidates.networks(k), expected[k % len(expected)], loader))
@@ -135,15 +136,15 @@ def select_restart(scores: RestartScores, recipe: Recipe) -> tuple[Selection, Ta
         restarts.
     """
     best, posteriors = scores.nll.index(min(scores.nll)), scores.posteriors
-    symbols = torch.stack([values.argmax(-1) for values in posteriors.values()])  # [variables, K, examples]
-    agreement = (symbols == symbols[:, best : best + 1]).float().mean((0, 2))
+    symbols = torch.cat([values.argmax(-1) for values in posteriors.values()], 1)  # [K, calls]
+    agreement = (symbols == symbols[best]).float().mean(1)
     kept = [k for k in range(len(scores.nll)) if agreement[k] >= recipe.agreement]
     targets = {key: values[kept].mean(0) / recipe.views for key, values in posteriors.items()}
     return Selection(scores.nll, best, agreement.tolist(), kept), targets
 
 
 def _one_view(
-    candidates: Candidates, constraint: Constraint, loader: Loader, recipe: Recipe, generator: torch.Generator
+    candidates: Candidates, rule: Rule, loader: AnyLoader, recipe: Recipe, generator: torch.Generator
 ) -> tuple[Tensor, dict[Key, Tensor]]:
     """On one view of all examples: log P(rule), [K, examples], and the posteriors {key: [K, examples, classes]}."""
     log_probs, posteriors = [], []
@@ -151,7 +152,7 @@ def _one_view(
         view = loader.batch(rows).view(recipe.train, loader.readings, generator)
         logits = view.by_variable(predict(candidates, view, BLOCK))
         inputs = {key: values.log_softmax(-1) for key, values in logits.items()}
-        rules = candidates.rules(constraint)
+        rules = candidates.rules(rule)
         log_probs.append(rule_log_prob(rules, inputs, view.answers))
         posteriors.append(rule_posterior(rules, inputs, view.answers))
     joined = {key: torch.cat([chunk[key] for chunk in posteriors], 1) for key in posteriors[0]}

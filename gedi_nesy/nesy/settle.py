@@ -11,7 +11,9 @@ from gedi_nesy.nesy.recipe import Read, Recipe
 from gedi_nesy.networks.build import choose_network
 from gedi_nesy.networks.own import Network, describe
 
-LABELS = 25.0  # the weight of labels, equal to the teacher's
+LABELS = Schedule.of(25.0)  # the weight of labels, equal to the teacher's
+# Labels are for rules that say little of a single image, as parity does; there predictions stay soft without L_INV.
+SHARPEN = Schedule.of([[0.0, 0.0], [0.5, 0.0], [1.0, 20.0]])
 
 
 def settle_networks(recipe: Recipe, readings: Readings, shapes: Mapping[str, Shape]) -> Recipe:
@@ -42,15 +44,16 @@ def settle_networks(recipe: Recipe, readings: Readings, shapes: Mapping[str, Sha
 
 
 def weigh_labels(recipe: Recipe) -> Recipe:
-    """The recipe with a weight for the labels that it names, where it has none."""
+    """The recipe with a weight for the labels that it names, where it has none; its student is made sure of itself."""
     stages = {"train": recipe.train} | ({"student": recipe.student} if recipe.student else {})
     if not recipe.labels or any(not stage.weights.labels.is_zero for stage in stages.values()):
         return recipe
-    weight = {"labels": Schedule.of(LABELS)}
-    taught = {
-        name: stage.model_copy(update={"weights": stage.weights.model_copy(update=weight)})
-        for name, stage in stages.items()
-    }
+    taught = {}
+    for name, stage in stages.items():
+        weights: dict[str, Schedule] = {"labels": LABELS}
+        if name == "student" and stage.weights.inv.is_zero:
+            weights["inv"] = SHARPEN
+        taught[name] = stage.model_copy(update={"weights": stage.weights.model_copy(update=weights)})
     return recipe.model_copy(update=taught)
 
 

@@ -12,7 +12,9 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key, Value
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.evaluate import fit_to_rule
+from gedi_nesy.nesy.evaluate import fit_to_rule, predict_log_probs
+from gedi_nesy.nesy.joint import AnyLoader
+from gedi_nesy.nesy.queries import Rule
 from gedi_nesy.nesy.table import read_arguments, read_lines
 
 Support = dict[Key, Any]  # assignments, in the form of `Constraint.sample`
@@ -94,8 +96,9 @@ def predicted_support(networks: nn.ModuleDict, constraint: Constraint, loader: L
     Returns:
         None where there are none.
     """
-    fit = fit_to_rule(networks, constraint, loader, DRAWN)
-    answers = None if loader.answers is None else loader.answers[: len(fit.sure)].cpu()
+    few = loader.some(DRAWN)
+    fit = fit_to_rule(networks, constraint, few)
+    answers = None if few.answers is None else few.answers.cpu()
     numbers = torch.stack([values.cpu() for values in fit.symbols.values()], 1)
     rows = numbers if answers is None else torch.cat([numbers, answers], 1)
     counted = ((fit.satisfied > 0) & (fit.sure >= SURE)).cpu()
@@ -108,17 +111,18 @@ def predicted_support(networks: nn.ModuleDict, constraint: Constraint, loader: L
     return _support_of(constraint, symbols, None if answers is None else distinct[:, numbers.shape[1] :])
 
 
-def hardly_seen(networks: nn.ModuleDict, constraint: Constraint, loader: Loader) -> list[str]:
+def hardly_seen(networks: nn.ModuleDict, rule: Rule, loader: AnyLoader) -> list[str]:
     """The symbols that trained networks see in far fewer of their training inputs than the rule would have them.
 
     Where the prior is learned from what the networks say, they may read a rare symbol as another one for good.
     """
-    fit, marginals = fit_to_rule(networks, constraint, loader, DRAWN), constraint.marginals()
-    names = []
-    for calls in loader.calls.values():
-        seen = torch.cat([fit.symbols[call.key] for call in calls]).bincount(minlength=len(calls[0].domain)).cpu()
-        expected = torch.stack([marginals[call.key] for call in calls]).mean(0)
-        rare = seen / seen.sum() < HARDLY * expected
+    few, marginals, names = loader.some(DRAWN), rule.marginals(), []
+    batch = few.batch(torch.arange(len(few)))
+    for network, calls in loader.calls.items():
+        read = predict_log_probs(networks[network], batch.images[network]).argmax(-1)
+        seen = read.bincount(minlength=len(calls[0].domain)).cpu()
+        expected = torch.stack([len(batch.rows[call.key]) * marginals[call.key] for call in calls]).sum(0)
+        rare = seen < HARDLY * expected
         names += [str(symbol) for symbol, is_rare in zip(calls[0].domain, rare.tolist(), strict=True) if is_rare]
     return names
 

@@ -18,6 +18,7 @@ from gedi_nesy.logic.program import to_python
 from gedi_nesy.logic.query import parse_goal
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.inputs import Inputs, from_arrays, join
+from gedi_nesy.nesy.queries import Queries, Rule
 from gedi_nesy.nesy.recipe import Recipe
 
 BESIDE = "_features"  # after a variable's name in an .npz file: the array of its features
@@ -51,6 +52,48 @@ def read_own(recipe: Recipe, constraint: Constraint, folder: Path, other: Path |
     return read_table(other or folder / str(recipe.data), constraint, recipe.size, recipe.channels, features)
 
 
+def read_examples(recipe: Recipe, rule: Rule, folder: Path, other: Path | None = None) -> list[Examples]:
+    """The examples of each query of a rule; see `read_own` for the arguments.
+
+    Of several queries, a line of a CSV table belongs to the query whose columns it fills, and an .npz file has arrays
+    `1.X` for the variable X of the first query, and so on.
+
+    Raises:
+        UserError: as `read_table`, or a query has no examples.
+    """
+    if not isinstance(rule, Queries):
+        return [read_own(recipe, rule, folder, other)]
+    path = other or folder / str(recipe.data)
+    if path.suffix == ".npz":
+        return examples_of_each(rule, load_arrays(path))
+    if recipe.features and not other:
+        raise UserError(f"--features go with a single query; of {len(rule.parts)} queries leave them out.")
+    size, channels, examples = recipe.size, recipe.channels, []
+    for part, lines in zip(rule.parts, _lines_of_each(path, rule), strict=True):
+        examples.append(_as_examples(part, _read_lines(path, part, lines, size, channels, None)))
+    return examples
+
+
+def _lines_of_each(path: Path, rule: Queries) -> list[dict[int, dict[str, str]]]:
+    """For each query the lines of a table that fill its columns and no other query's."""
+    queries = [set(part.query.names) for part in rule.parts]
+    if len({frozenset(names) for names in queries}) < len(queries):
+        raise UserError("Two queries have the same variables, so no line of a table tells them apart; rename some.")
+    columns = list(dict.fromkeys(name for part in rule.parts for name in part.query.names))
+    lines_of: list[dict[int, dict[str, str]]] = [{} for _ in queries]
+    for number, line in read_lines(path, [], columns).items():
+        filled = {name for name in columns if line[name]}
+        if filled not in queries:
+            has = ", ".join(name for name in columns if name in filled) or "none"
+            wanted = " or ".join(", ".join(part.query.names) for part in rule.parts)
+            raise UserError(f"{path}, line {number}: of the queries' columns {has} are filled; fill {wanted}.")
+        lines_of[queries.index(filled)][number] = line
+    for part, lines in zip(rule.parts, lines_of, strict=True):
+        if not lines:
+            raise UserError(f"{path} has no example of {part.query.goal}: no line fills {', '.join(part.query.names)}.")
+    return lines_of
+
+
 def read_table(
     path: Path,
     constraint: Constraint,
@@ -82,6 +125,42 @@ def examples_of(constraint: Constraint, arrays: Mapping[str, Any]) -> Examples:
     beside = {image: arrays[image + BESIDE] for image in inputs.rows if image + BESIDE in arrays}
     features = _beside(inputs, {image: as_inputs(image + BESIDE, values) for image, values in beside.items()})
     return _as_examples(constraint, Table(inputs, arguments, tuple(range(1, len(inputs) + 1)), features))
+
+
+def examples_of_each(rule: Rule, arrays: Mapping[str, Any]) -> list[Examples]:
+    """Examples of each query of a rule, of several from arrays with names as `numbered` gives them.
+
+    Raises:
+        UserError: as `inputs.from_arrays`, or a query has no arrays.
+    """
+    if not isinstance(rule, Queries):
+        return [examples_of(rule, arrays)]
+    examples = []
+    for k, part in enumerate(rule.parts, 1):
+        own = {name.removeprefix(f"{k}."): values for name, values in arrays.items() if name.startswith(f"{k}.")}
+        if not own:
+            raise UserError(
+                f"The data have nothing for {part.query.goal}: give a mapping for each query, data=[{{...}}, {{...}}], "
+                f"or in an .npz file arrays such as {k}.{part.query.names[0]}."
+            )
+        examples.append(examples_of(part, own))
+    return examples
+
+
+def numbered(data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The arrays of several queries as one mapping: `1.X` is the variable X of the first query."""
+    if len(data) == 1:
+        return dict(data[0])
+    return {f"{k}.{name}": values for k, own in enumerate(data, 1) for name, values in own.items()}
+
+
+def count_arrays(arrays: Mapping[str, Any]) -> int:
+    """How many examples arrays hold, of all queries together."""
+    longest: dict[str, int] = {}
+    for name, values in arrays.items():
+        query = name.rpartition(".")[0]
+        longest[query] = max(longest.get(query, 0), len(values))
+    return sum(longest.values())
 
 
 def _as_examples(constraint: Constraint, table: Table) -> Examples:
@@ -134,7 +213,18 @@ def read_inputs(
         UserError: if a column, a value or an image is missing or unlike the others, with its line; or the feature file
             does not fit the table.
     """
-    lines = read_lines(path, list(constraint.query.names))
+    return _read_lines(path, constraint, read_lines(path, list(constraint.query.names)), size, channels, features)
+
+
+def _read_lines(
+    path: Path,
+    constraint: Constraint,
+    lines: Mapping[int, Mapping[str, str]],
+    size: tuple[int, int] | None,
+    channels: int | None,
+    features: Path | None,
+) -> Table:
+    """`read_inputs` from some lines of the table."""
     cells = {image: [line[image] for line in lines.values()] for image in constraint.query.images}
     vectors = read_vectors(features, cells) if features else {}
     beside = {image: x for image, x in vectors.items() if (path.parent / cells[image][0]).is_file()}
@@ -206,12 +296,17 @@ def count_rows(path: Path) -> int:
         UserError: if it can't be read, or has none.
     """
     if path.suffix == ".npz":
-        return max((len(array) for array in load_arrays(path).values() if array.ndim), default=0)
+        return count_arrays({name: array for name, array in load_arrays(path).items() if array.ndim})
     return len(read_lines(path, []))
 
 
-def read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
+def read_lines(path: Path, columns: list[str], others: Sequence[str] = ()) -> dict[int, dict[str, str]]:
     """The rows of a CSV file, by the line of the file that they are in.
+
+    Args:
+        path: of the file.
+        columns: that it must have, with a value in every line.
+        others: that it must have.
 
     Raises:
         UserError: it can't be read, has no rows, or lacks a column or a value of one.
@@ -220,10 +315,10 @@ def read_lines(path: Path, columns: list[str]) -> dict[int, dict[str, str]]:
         with io.StringIO(read_regular(path).decode("utf-8-sig"), newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-            for name in columns:
+            for name in (named := [*columns, *others]):
                 if (times := reader.fieldnames.count(name)) != 1:
                     has = f"no column {name!r}" if not times else f"{times} columns {name!r}"
-                    wanted = f"{', '.join(columns)}{', with commas between them' * (len(columns) > 1)}"
+                    wanted = f"{', '.join(named)}{', with commas between them' * (len(named) > 1)}"
                     raise UserError(f"{path} has {has}: its first line must name {wanted}.")
             lines: dict[int, dict[str, str]] = {}
             for line in reader:

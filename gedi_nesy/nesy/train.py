@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,18 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.program import Program, Source, find_program, read_source
 from gedi_nesy.logic.query import Query
-from gedi_nesy.nesy.cut import cut_examples, cut_test_examples
-from gedi_nesy.nesy.evaluate import draw_test_examples
+from gedi_nesy.nesy.cut import cut_examples
+from gedi_nesy.nesy.evaluate import examples_for_test
 from gedi_nesy.nesy.examples import Examples, draw_examples
 from gedi_nesy.nesy.learner import Learner
 from gedi_nesy.nesy.matching import NoLikeness, least_separation
+from gedi_nesy.nesy.queries import Rule, asked, parts_of
 from gedi_nesy.nesy.reading import GREY
 from gedi_nesy.nesy.recipe import DEFAULT_EXAMPLES, OURS, Read, Recipe, load_recipe, recipe_for
 from gedi_nesy.nesy.results import Results
-from gedi_nesy.nesy.run import ALL, Run, build_constraint, copied_files, saved_program
+from gedi_nesy.nesy.run import ALL, Run, ask_recipe, copied_files, saved_program
 from gedi_nesy.nesy.settle import as_it_was, own_networks, say_networks
-from gedi_nesy.nesy.table import count_rows, examples_of, read_own
+from gedi_nesy.nesy.table import count_arrays, count_rows, examples_of_each, numbered, read_examples
 from gedi_nesy.networks.own import Network, describe
 from gedi_nesy.report.console import shown_progress
 from gedi_nesy.runs.callbacks import Interrupted, Progress, sign_of_life
@@ -52,7 +53,7 @@ def train(
     method: str | None = None,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
-    data: str | Path | Mapping[str, Any] | None = None,
+    data: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     network: Network | Mapping[str, Network] | None = None,
     notify: Notify = warnings.warn,
     progress: Progress | bool = True,
@@ -67,7 +68,8 @@ def train(
         data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
         data: your own examples: a CSV table, an .npz file, or for each variable of the query a tensor or array of
             pictures, uint8 [N, C, H, W], or of vectors, float [N, D], or of an argument's values. Beside X, X_features
-            may say which of its pictures are alike, float [N, D].
+            may say which of its pictures are alike, float [N, D]. Of several queries a list with such a mapping for
+            each; a CSV table's lines belong to the query whose columns they fill.
         network: a name as "resnet8-32", "file.py:factory", or a module class or function called as
             `network(input_shape, classes)`; or one of these for some of the rule's networks. By default it is chosen by
             what the inputs are.
@@ -75,7 +77,9 @@ def train(
         progress: True shows it in a terminal or notebook, False nowhere; or a function that is told the row of each
             logged step, with its losses, and between them signs of life: `stage`, `step` and `steps` (0: unknown).
         overrides: settings to change; dotted names as in `**{"train.learning_rate": 1e-4}`. `examples="all"` makes of
-            the data set as many examples as use each image once; `seconds=600` ends the training then.
+            the data set as many examples as use each image once; `seconds=600` ends the training then. With
+            `query=["sum(X,S)", "sum(X,Y,S)"]` each example satisfies one of several queries, and all teach the
+            networks; of a data set each gets as many.
 
     Raises:
         UserError: for settings, data or folders that can't be used; nothing is written then.
@@ -90,8 +94,9 @@ def train(
         train(examples=1000, progress=to_wandb)
     """
     overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
-    given = data if isinstance(data, Mapping) else None
-    overrides |= _own_settings(data, network)
+    table = data if data is None or isinstance(data, str | Path | Mapping) else numbered(data)
+    given = table if isinstance(table, Mapping) else None
+    overrides |= _own_settings(table, network)
     if overrides.get("examples") == ALL:
         overrides |= _all_examples(recipe, overrides, Path(data_dir) if data_dir else None)
     examples = _count(overrides, given)
@@ -153,7 +158,7 @@ def _search(
     except KeyboardInterrupt as stopped:
         raise Interrupted(folder.path) from stopped
     assert prepared.recipe.matching is not None
-    least = least_separation(prepared.recipe.matching, prepared.learner.constraint)
+    least = least_separation(prepared.recipe.matching, prepared.learner.matchable[0])
     separation = max(matched.separation or 0.0, 0.0)
     if separation < least:
         own.notify(
@@ -191,7 +196,7 @@ def _functions(network: Network | Mapping[str, Network] | None) -> dict[str, Net
 def _count(overrides: Mapping[str, Any], given: Mapping[str, Any] | None) -> Any:
     """How many examples are asked for, or a table has."""
     if given is not None:
-        return max((len(values) for values in given.values()), default=0)
+        return count_arrays(given)
     if overrides.get("data"):
         return count_rows(Path(overrides["data"]))
     return overrides.get("examples", DEFAULT_EXAMPLES)
@@ -204,9 +209,10 @@ def _all_examples(recipe: str | None, overrides: Mapping[str, Any], data_dir: Pa
     others = {key: value for key, value in overrides.items() if key != "examples"}
     settings = load_recipe(recipe or recipe_for(OURS, DEFAULT_EXAMPLES), others)
     program = read_source(find_program(settings.program))
-    query = Query(Program(program), settings.query, settings.arguments)
+    queries = [Query(Program(program), *one) for one in asked(program, settings.query, settings.arguments)]
     images = load_images(settings.dataset, data_dir) if settings.dataset else default_images(data_dir)[0]
-    return {"examples": max(1, len(images.x_train) // len(query.images)), "each_once": True}
+    each = len(images.x_train) // sum(len(query.images) for query in queries)
+    return {"examples": max(1, each) * len(queries), "each_once": True}
 
 
 def _recipe_for(method: str | None, overrides: Mapping[str, Any], examples: Any) -> str:
@@ -297,7 +303,7 @@ class _Prepared:
 
     def files(self, program: Source) -> dict[str, str]:
         """The first files of the run's folder."""
-        return copied_files(self.learner.constraint, program) | {"config.toml": self.recipe.to_toml()}
+        return copied_files(self.learner.rule, program) | {"config.toml": self.recipe.to_toml()}
 
     def train(self, folder: RunFolder, progress: Progress) -> Run:
         """Train what is left of the run in this folder, and write its results."""
@@ -315,38 +321,51 @@ def _prepare(recipe: Recipe, program: Source, own: Own, progress: Progress) -> _
         progress(sign_of_life(stage, step, steps))
 
     tell("compiling the rule")
-    constraint = build_constraint(recipe, program)
+    rule = ask_recipe(recipe, program)
     tell("reading the data")
     images = None if recipe.data else _find_images(recipe, own)
     if images:
         recipe = recipe.model_copy(update={"dataset": recipe.dataset or images.name})
-        examples = _draw(recipe, constraint, images, own.notify)
-        recipe = recipe.model_copy(update={"examples": len(examples)})
+        examples = _draw(recipe, rule, images, own.notify)
     else:
         arrays = own.data
-        examples = read_own(recipe, constraint, own.folder) if arrays is None else examples_of(constraint, arrays)
-        recipe = recipe.model_copy(update={"examples": len(examples)})
-    learner = Learner(recipe, constraint, examples, tell, own.networks)
-    for sentence in [] if recipe.inputs else say_networks(learner.recipe):
+        examples = read_examples(recipe, rule, own.folder) if arrays is None else examples_of_each(rule, arrays)
+    recipe = recipe.model_copy(update={"examples": sum(map(len, examples))})
+    learner = Learner(recipe, rule, examples, tell, own.networks)
+    for sentence in [] if recipe.inputs else [*say_networks(learner.recipe), *learner.say_queries()]:
         own.notify(sentence)
     if images:
-        drawn = cut_test_examples if recipe.each_once else draw_test_examples
-        drawn(constraint, images)  # refuses a test set that can't be scored on
+        examples_for_test(rule, images, recipe.each_once)  # refuses a test set that can't be scored on
     return _Prepared(learner.recipe, learner, images)
 
 
-def _draw(recipe: Recipe, constraint: Constraint, images: Images, notify: Notify) -> Examples:
-    """Examples from a data set's training images."""
+def _draw(recipe: Recipe, rule: Rule, images: Images, notify: Notify) -> list[Examples]:
+    """Examples of each query from a data set's training images, of each query as many."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    x, y, classes = images.x_train, images.y_train, images.classes
+    x, y, classes, parts = images.x_train, images.y_train, images.classes, parts_of(rule)
     features = _features_of(recipe.features, len(x)) if recipe.features else None
     draw = cut_examples if recipe.each_once else draw_examples
-    examples = draw(constraint, x, y, classes, recipe.examples, generator, features)
-    if len(examples) < recipe.examples:
-        notify(f"{images.name} has images for {len(examples)} examples of this rule, each once, not {recipe.examples}.")
-    if examples.reused:
+    if recipe.examples < len(parts):
+        raise UserError(f"{recipe.examples} examples are too few for {len(parts)} queries; give each one or more.")
+    examples = []
+    for k, (part, rows) in enumerate(zip(parts, _shared_out(len(x), parts, generator), strict=True)):
+        n = recipe.examples // len(parts) + (k < recipe.examples % len(parts))
+        beside = None if features is None else features[rows]
+        examples.append(draw(part, x[rows], y[rows], classes, n, generator, beside))
+    if (drawn := sum(map(len, examples))) < recipe.examples:
+        notify(f"{images.name} has images for {drawn} examples of this rule, each once, not {recipe.examples}.")
+    if any(own.reused for own in examples):
         notify(f"{images.name} has too few images for {recipe.examples} examples; some are used more than once.")
     return examples
+
+
+def _shared_out(n: int, parts: Sequence[Constraint], generator: torch.Generator) -> list[Tensor | slice]:
+    """Of n images those for each query, by the number of images that an example has; none serves two queries."""
+    if len(parts) == 1:
+        return [slice(None)]
+    sizes = [len(part.query.images) for part in parts]
+    shares = [n * size // sum(sizes) for size in sizes]
+    return list(torch.randperm(n, generator=generator)[: sum(shares)].split(shares))
 
 
 def _features_of(path: str, images: int) -> Tensor:

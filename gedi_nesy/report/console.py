@@ -89,6 +89,9 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     for key, figure in SECTIONS[TEST].items():
         if key in summary:
             table.add_row(figure.title, Text(written(key, summary[key])))
+    for goal, own in summary.get("queries", {}).items():
+        answered = f", answers right {own['answer_accuracy']:.4f}" if "answer_accuracy" in own else ""
+        table.add_row(Text(goal), Text(f"satisfied {own['constraint_satisfaction']:.4f}{answered}"))
     if summary.get("doubtful_rows"):
         lines = [f"{row['line']}{' (breaks it)' * row['breaks']}" for row in summary["doubtful_rows"]]
         table.add_row("Least likely, by line", Text(", ".join(lines)))

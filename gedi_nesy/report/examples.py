@@ -46,7 +46,7 @@ def examples_png(path: Path, sections: Mapping[str, Sequence[Card]]) -> None:
 
     Args:
         path: of the PNG.
-        sections: by heading; every example has as many images, of any sizes and colours.
+        sections: by heading; images may have any sizes and colours.
 
     Raises:
         ValueError: there are no examples.
@@ -56,7 +56,7 @@ def examples_png(path: Path, sections: Mapping[str, Sequence[Card]]) -> None:
         raise ValueError(f"no examples to draw in {path}")
     pictures = [enlarged(shown.image) for card in cards for shown in card.images]
     cell = max(p.shape[1] for p in pictures) + GAP, max(p.shape[0] for p in pictures)  # width, height
-    card_width = max(cell[0] * len(cards[0].images), CARD) + 4 * GAP
+    card_width = max(cell[0] * max(len(card.images) for card in cards), CARD) + 4 * GAP
     columns = max(1, WIDTH // card_width)
     head = 2 * LINE if any(card.facts for card in cards) else LINE
     card_height = head + cell[1] + 2 * LINE

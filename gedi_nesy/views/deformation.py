@@ -94,11 +94,15 @@ def _one_way(near: tuple[Tensor, Tensor], far: tuple[Tensor, Tensor], reach: int
     return total
 
 
-def _gradient_patches(images: Tensor) -> Tensor:
-    """The horizontal and vertical Sobel gradients around each pixel, [height, width, images, 2 * PATCH**2]."""
+def gradients_of(images: Tensor) -> Tensor:
+    """The horizontal and vertical Sobel gradients, [images, height, width] -> [images, 2, height, width]."""
     sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=images.device) / 4
-    gradients = F.conv2d(images.unsqueeze(1), torch.stack([sobel, sobel.T]).unsqueeze(1), padding=1)
-    patches = F.unfold(gradients, PATCH, padding=PATCH // 2)
+    return F.conv2d(images.unsqueeze(1), torch.stack([sobel, sobel.T]).unsqueeze(1), padding=1)
+
+
+def _gradient_patches(images: Tensor) -> Tensor:
+    """The gradients around each pixel, [height, width, images, 2 * PATCH**2]."""
+    patches = F.unfold(gradients_of(images), PATCH, padding=PATCH // 2)
     return patches.permute(2, 0, 1).reshape(*images.shape[1:], len(images), -1)
 
 

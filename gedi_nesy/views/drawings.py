@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LEVELS = 255.0  # of a byte
+
 
 def add_noise(x: Tensor, std: float, generator: torch.Generator) -> Tensor:
     """x + std * N(0, 1), any shape."""
@@ -19,6 +21,23 @@ def ground_of_each(x: Tensor) -> Tensor:
     """What surrounds the drawing in each picture: the median of its border, [n, channels, 1, 1]."""
     border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 1:-1, 0], x[..., 1:-1, -1]], -1)
     return border.median(-1).values[..., None, None]
+
+
+def ink(pictures: Tensor) -> Tensor:
+    """How much each pixel differs from the ground of its picture, from 0 to 1.
+
+    Args:
+        pictures: uint8 [n, channels, height, width].
+
+    Returns:
+        [n, height, width]: the mean over the channels of the absolute difference to the median of the border's pixels;
+        in pictures with colours, whose contrast is part of the colour, divided by its greatest.
+    """
+    x = pictures.float()
+    difference = (x - ground_of_each(x)).abs().mean(1)
+    if x.shape[1] == 1:
+        return difference / LEVELS
+    return difference / difference.amax((1, 2), keepdim=True).clamp_min(1.0)
 
 
 @dataclass(frozen=True)

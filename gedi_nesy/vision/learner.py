@@ -20,11 +20,12 @@ from gedi_nesy.vision.features import FeatureLosses, feature_optimizer
 from gedi_nesy.vision.head import fit_heads
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.losses import CHAINS, StepLosses, build_sgld
-from gedi_nesy.vision.neighbours import walks_by_features
+from gedi_nesy.vision.neighbours import ENDS, walks_by_features
 from gedi_nesy.vision.networks import AnyNetworks, new_networks
 from gedi_nesy.vision.recipe import Features, Recipe, Stage, Student
-from gedi_nesy.vision.restarts import cluster_features
+from gedi_nesy.vision.restarts import cluster_coordinates, cluster_features, heads_for
 from gedi_nesy.vision.scale import find_scale
+from gedi_nesy.vision.shapes import graph_of_shapes, spectral_coordinates, walks_on
 from gedi_nesy.vision.view_means import mean_features, mean_predictions
 from gedi_nesy.vision.views import AnyInputs, ImageInputs, build_inputs
 
@@ -90,7 +91,9 @@ class Learner:
         if before and last and self.choices is None:
             self._fit_heads(networks_of(before))
             self.choices = choose(networks_of(before), self.inputs)
-        one = last or self.recipe.clusters_features
+        if self.recipe.clusters_shapes and self.targets is None:
+            self._walk_by_shape(phase)
+        one = last or self.recipe.clusters_features or self.recipe.clusters_shapes
         networks = self._new_networks(len(self.scales) * (1 if one else self.recipe.restarts), phase.seed, phase.stage)
         if before:
             kept = networks_of(before)
@@ -201,6 +204,22 @@ class Learner:
                 member.projector.load_state_dict(best.network.projector.state_dict())
                 member.head.load_state_dict(best.network.head.state_dict())
                 self.choices.append(best.choice)
+
+    def _walk_by_shape(self, phase: Phase) -> None:
+        """From here on views of images are walks among images of like shapes, and the teacher is the best of some
+        clusterings that walks do not leave."""
+        assert isinstance(self.inputs, ImageInputs)
+        generator, view = self._same_for_all(phase), self.recipe.view
+        judged = judged_rows(self.inputs, torch.Generator(self.device).manual_seed(0))
+        found, walks = [], []
+        for x in self.inputs.x:
+            graph = graph_of_shapes(x, view.neighbours)
+            coordinates = spectral_coordinates(graph, self.clusters - 1).to(self.device)
+            walks.append(walks_on(graph, view.walk, ENDS, generator))
+            fresh = heads_for(coordinates, self.recipe.restarts, self.clusters, phase.seed)
+            found.append(cluster_coordinates(fresh, coordinates, walks[-1], judged, generator))
+        self.inputs = replace(self.inputs, walks=torch.stack(walks))
+        self.choices, self.targets = [choice for choice, _ in found], torch.stack([teacher for _, teacher in found])
 
     def _fit_heads(self, networks: AnyNetworks) -> None:
         """Give clusters to networks that have embeddings alone, so that they can be judged."""

@@ -91,7 +91,8 @@ class View(Settings):
 
     x itself, which L_GEN takes for data, can have noise too, `anchor_noise`, for a smoother density. Images are changed
     as `Augment` says, x by its `anchor`. Walks of images begin with the second stage, on the graph of neighbours by the
-    features of the stage before. Drawings are warped too, `warp` times as far as `views.drawings.Warp` does.
+    features of the stage before, or with the first, on a `graph` of neighbours by "shape", which is for drawings.
+    Drawings are warped too, `warp` times as far as `views.drawings.Warp` does.
     """
 
     retired: ClassVar[Mapping[str, float]] = {"shared": 0.5}
@@ -101,6 +102,7 @@ class View(Settings):
     warp: NonNegativeFloat = 0.0
     walk: NonNegativeInt = 0
     neighbours: PositiveInt = 20
+    graph: Literal["features", "shape"] = "features"
 
 
 class Augment(Settings):
@@ -243,8 +245,9 @@ class Recipe(recipe.RunRecipe):
     A `student` of images learns from it at last: L_GEN from the first step on gives better energies than L_GEN on a
     network that knows the clusters already.
 
-    Where images walk, one network goes through all, and the restarts are of its projector and head before `train`.
-    `features` takes the place of `pretrain` there.
+    Where images walk, one network goes through all, and the restarts are of its projector and head before `train`;
+    `features` takes the place of `pretrain` there. By shape, the restarts cluster the graph before the first stage, and
+    the network learns these clusters as a student's teacher.
     """
 
     retired: ClassVar[Mapping[str, float]] = {"data_scale": 1.0}
@@ -281,8 +284,13 @@ class Recipe(recipe.RunRecipe):
 
     @property
     def clusters_features(self) -> bool:
-        """Whether images walk; then restarts are of projector and head alone, on the features of one network."""
-        return self.track == "images" and self.view.walk > 0
+        """Whether images walk by features; then restarts are of projector and head alone, on those of one network."""
+        return self.track == "images" and self.view.walk > 0 and not self.clusters_shapes
+
+    @property
+    def clusters_shapes(self) -> bool:
+        """Whether images walk by shape; then restarts are of the clusters of this graph."""
+        return self.view.graph == "shape"
 
     @property
     def has_energy_model(self) -> bool:
@@ -319,8 +327,11 @@ class Recipe(recipe.RunRecipe):
             for name in stage.weights.used("whitening"):
                 if stage.batch <= network.projector[-1]:
                     raise ValueError(f"weights.{name} needs a batch of more images than the projector has outputs")
-            if stage is not self.student and stage.weights.used("teacher"):
-                raise ValueError("weights.teacher is for the [student], whose teacher is the network before it")
+            if stage is not self.student and stage.weights.used("teacher") and not self.clusters_shapes:
+                raise ValueError(
+                    "weights.teacher is for the [student], whose teacher is the network before it, or for "
+                    'view.graph = "shape"'
+                )
         self._check_clusters()
         return self
 
@@ -349,11 +360,15 @@ class Recipe(recipe.RunRecipe):
             raise ValueError(f"images need a network.encoder for images, as resnet8-128, not {self.network.encoder}")
         if self.augment is None or self.view.anchor_noise:
             raise ValueError("images need an [augment], and view.anchor_noise = 0, which is for points")
-        if self.view.walk and self.pretrain is None and self.features is None:
+        if self.clusters_shapes and not self.view.walk:
+            raise ValueError('view.graph = "shape" is what walks go by; set view.walk')
+        if self.clusters_features and self.pretrain is None and self.features is None:
             raise ValueError("view.walk of images goes by the features of a stage before; add a [pretrain]")
-        if self.features and (self.pretrain or not self.view.walk):
-            raise ValueError("[features] takes the place of [pretrain] where images walk; set view.walk, no [pretrain]")
-        if self.view.walk and self.network.batch_norm:
+        if self.features and (self.pretrain or not self.clusters_features):
+            raise ValueError(
+                "[features] takes the place of [pretrain] where images walk by features; set view.walk, no [pretrain]"
+            )
+        if self.clusters_features and self.network.batch_norm:
             raise ValueError("view.walk of images needs a projector without batch norm, as restarts are of it alone")
         if self.scale == "none":
             raise ValueError('images need scale = "symmetric" or "standard"')
@@ -363,8 +378,8 @@ class Recipe(recipe.RunRecipe):
             raise ValueError(f'network.encoder = "{self.network.encoder}" is for images, which need an [augment] too')
         if self.augment is not None or self.scale == "symmetric" or self.speed != Speed():
             raise ValueError('[augment], [speed] and scale = "symmetric" are for images; network.encoder is for points')
-        if self.view.warp:
-            raise ValueError("view.warp is for images; network.encoder is for points")
+        if self.view.warp or self.clusters_shapes:
+            raise ValueError('view.warp and view.graph = "shape" are for images; network.encoder is for points')
         if self.sampler and (self.sampler.reference or self.sampler.warp or self.sampler.augment):
             raise ValueError(
                 "sampler.reference and sampler.warp are for images, and sampler.augment; network.encoder is for points"

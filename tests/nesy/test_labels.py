@@ -14,6 +14,7 @@ from gedi_nesy.nesy.inputs import Inputs
 from gedi_nesy.nesy.labels import Labelled, read_labels
 from gedi_nesy.nesy.matching import match
 from gedi_nesy.nesy.recipe import load_recipe
+from gedi_nesy.nesy.settle import weigh_labels
 
 PARITY = "nn(bit,[X],Y,[even,odd]) :: bit(X,Y).\nsame(X,Y,1) :- bit(X,A), bit(Y,A).\n"
 PARITY += "same(X,Y,0) :- bit(X,A), bit(Y,B), A \\= B.\n"
@@ -73,3 +74,13 @@ def test_labels_are_read_from_arrays_and_wrong_ones_are_named(rule, loader, tmp_
     np.savez(path, image=np.ones((2, 7)), symbol=["odd", "even"])
     with pytest.raises(UserError, match=r"image is \[2, 7\]; give a vector of 8 numbers for each of the 2 symbols"):
         read_labels(path, rule, loader.readings)
+
+
+def test_labels_get_a_weight_and_make_the_student_sure_where_the_recipe_says_nothing():
+    recipe = weigh_labels(load_recipe("gedi-nesy", {"labels": "few.csv"}))
+    assert [stage.weights.labels(0.0) for stage in (recipe.train, recipe.student)] == [25.0, 25.0]
+    assert recipe.train.weights.inv.is_zero
+    assert [recipe.student.weights.inv(progress) for progress in (0.0, 0.5, 1.0)] == [0.0, 0.0, 20.0]
+    own = load_recipe("gedi-nesy", {"labels": "few.csv", "student.weights.labels": 3.0})
+    assert weigh_labels(own) == own
+    assert weigh_labels(load_recipe("gedi-nesy")).student.weights.inv.is_zero

@@ -8,10 +8,11 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.inputs import Inputs
-from gedi_nesy.nesy.likeness import by_cosine, by_shape, cosine_distance, ink
+from gedi_nesy.nesy.likeness import by_cosine, by_shape, cosine_distance
 from gedi_nesy.nesy.matching import match
 from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.views.deformation import deformation_distance, normalise_shape
+from gedi_nesy.views.drawings import ink
 
 RULE = """
 nn(things, [X], Y, [0,1,2,3]) :: thing(X,Y).

@@ -55,6 +55,8 @@ def test_each_restart_has_a_teacher_and_marginals_of_its_own(addition, loader):
     swapped = {name: own[::-1] for name, own in teaching.items()}
     losses = step_losses(addition, loader, readers(RIGHT, ZERO), settings, **swapped)(0)
     assert losses["teacher"].min() > 3
+    alone = step_losses(addition, loader, readers(RIGHT), settings, teachers=[zeros])(0)["teacher"]
+    torch.testing.assert_close(losses["teacher"][:1], alone)
     assert losses["prior"].min() > 1
 
 

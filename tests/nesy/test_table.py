@@ -141,6 +141,16 @@ def dark_and_light():
     return rule, nn.ModuleDict({"bits": network})
 
 
+def test_some_rows_of_a_table_are_spread_over_it_for_it_may_be_sorted(folder, dark_and_light, loader):
+    rule, _ = dark_and_light
+    lines = [f"images/{k}.png,images/{9 - k}.png" for k in range(9)]
+    examples = read_table(write(folder, "\n".join(["X,Y", *lines]) + "\n"), rule)
+    few = Loader(examples, rule, SCALES["symmetric"], torch.device("cpu")).some(3)
+    assert few.examples.lines == (2, 5, 8)
+    assert few.rows["X"].tolist() == [examples.rows["X"][k] for k in (0, 3, 6)]
+    assert loader.some(3).rows["X"].tolist() == loader.rows["X"][:3].tolist()  # drawn at random already
+
+
 def test_rows_that_break_the_rule_come_first_then_the_least_likely(folder, dark_and_light):
     rule, networks = dark_and_light
     lines = ["X,Y", "images/1.png,images/1.png", "images/0.png,images/0.png", "images/0.png,images/9.png"]

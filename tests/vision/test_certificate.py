@@ -51,11 +51,15 @@ def test_the_restart_with_the_lowest_D_is_chosen_for_each_data_set():
 def test_a_run_is_certified_only_when_another_restart_found_the_same_clusters():
     def verdict(*slopes):
         (choice,) = choose(stack(*slopes), inputs())
-        return certify(stack(slopes[choice.best]), inputs(), [choice])[0]["certified"]
+        (found,) = certify(stack(slopes[choice.best]), inputs(), [choice])
+        return found["certified"], found["failures"]
 
-    assert verdict(50.0, -50.0)  # the same clusters under other names
-    assert not verdict(50.0, 0.0)  # nobody to confirm it
-    assert not verdict(0.0, 0.1)  # no clusters at all
+    assert verdict(50.0, -50.0) == (True, [])  # the same clusters under other names
+    assert verdict(50.0, 0.0) == (False, ["fewer than two restarts with a D low enough"])
+    assert verdict(50.0) == (False, [])  # a single restart is neither evidence nor a reason for doubt
+    assert verdict(0.0, 0.1) == (False, ["representation collapse", "uncertain predictions"])
+    # H(sigmoid(2 s)) = 0.04 nats at s = 2.7: a tenth of ln 2 is the least uncertainty that the diagnosis names
+    assert verdict(2.5, -2.5) == (False, ["a D of 0.01 nats or more, most of it uncertain predictions"])
 
 
 def test_two_ways_to_put_four_groups_together_are_no_certificate():
@@ -68,7 +72,7 @@ def test_two_ways_to_put_four_groups_together_are_no_certificate():
     assert choice.best == 0
     assert found["D"] < 0.01
     assert found["restart_agreement"] == pytest.approx(0.5)
-    assert not found["certified"]
+    assert (found["certified"], found["failures"]) == (False, ["restarts that disagree"])
 
 
 def test_agreement_is_that_of_the_finished_network_not_of_the_one_that_was_chosen():
