@@ -2,7 +2,7 @@
 
 import tempfile
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
@@ -18,14 +18,15 @@ from gedi_nesy.data.image_file import ENDINGS, read_image
 from gedi_nesy.errors import UserError
 from gedi_nesy.extras import load_extra
 from gedi_nesy.html_table import html_table
-from gedi_nesy.logic.ground import Key
+from gedi_nesy.logic.constraint import Constraint
+from gedi_nesy.logic.ground import Key, Value
 from gedi_nesy.nesy.files import predict_files
 from gedi_nesy.nesy.reading import Reading as HowRead
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.report.words import VERDICTS
 
 CANVAS = 280  # pixels, ten for each that a network reads
-STROKE = 22  # pixels; MNIST's are two of 28 wide
+BRUSH = 12  # pixels, half of a stroke's width; MNIST's are two to three of 28 wide
 DROP = 120  # pixels high, where a file is dropped
 LARGEST_FILE = "8mb"
 TAKE_PENS = """() => {
@@ -36,7 +37,7 @@ TAKE_PENS = """() => {
   take();
 }"""  # a sketchpad waits for its pen to be chosen
 ANSWERS = 5  # shown, where the rule has arguments
-MOST_ANSWERS = 10_000  # of which the most probable are searched
+AT_ONCE = 1000  # answers whose probabilities are computed together
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,17 @@ def _answers(run: Run, log_probs: Mapping[Key, Tensor]) -> dict[str, float]:
     rule = run.constraint
     if not rule.arguments:
         return {str(rule.query.goal): rule.log_prob(log_probs).exp().item()}
-    numbers = torch.arange(min(len(rule.answers), MOST_ANSWERS))
-    columns = {key: values.expand(len(numbers), -1) for key, values in log_probs.items()}
-    values, order = rule.log_prob(columns, numbers).exp().topk(min(ANSWERS, len(numbers)))
-    texts = [", ".join(map(str, rule.answers[number])) for number in order.tolist()]
+    answers = rule.answers
+    parts = [_probabilities(rule, log_probs, answers[i : i + AT_ONCE]) for i in range(0, len(answers), AT_ONCE)]
+    values, order = torch.cat(parts).topk(min(ANSWERS, len(answers)))
+    texts = [", ".join(map(str, answers[number])) for number in order.tolist()]
     return {f"{', '.join(rule.arguments)} = {text}": value for text, value in zip(texts, values.tolist(), strict=True)}
+
+
+def _probabilities(rule: Constraint, log_probs: Mapping[Key, Tensor], answers: Sequence[Sequence[Value]]) -> Tensor:
+    """P(rule | images) with each of these values of its arguments, [answers]."""
+    columns = {key: values.expand(len(answers), -1) for key, values in log_probs.items()}
+    return rule.log_prob(columns, dict(zip(rule.arguments, zip(*answers, strict=True), strict=True))).exp()
 
 
 def as_picture(drawn: Mapping[str, Any] | None, dark: bool) -> Image.Image | None:
@@ -122,31 +129,44 @@ def as_picture(drawn: Mapping[str, Any] | None, dark: bool) -> Image.Image | Non
 
 
 def reading_html(reading: Reading) -> str:
-    """The reading as the pictures that the networks see, and two tables."""
+    """The reading: a card for each image, side by side where there is room, and the probability of the rule."""
+    cards = "".join(_card(name, row, reading.seen.get(name)) for name, row in reading.images.items())
     answers = [(goal, f"{probability:.4f}") for goal, probability in reading.answers.items()]
-    rule = html_table(answers, ("rule", "probability")) if answers else "<p>The rule waits for the other images.</p>"
-    heading = ("image", "symbol", "second-best", "energy", "familiar", "verdict")
-    images = html_table([(name, *_row(row)) for name, row in reading.images.items()], heading)
-    pictures = "".join(_picture_html(name, pixels) for name, pixels in reading.seen.items())
-    return f'<div style="overflow-x: auto">{pictures}{images}{rule}</div>'
+    missing = "<p>The rule waits for the images that are missing.</p>"
+    rule = html_table(answers, ("rule", "probability")) if answers else missing
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 16px; margin-bottom: 16px">{cards}</div>{rule}'
+
+
+def _card(name: str, row: Mapping[str, Any], pixels: Tensor | None) -> str:
+    """What is read on an image, beside what its network gets of it, uint8 [C, H, W]."""
+    picture = "" if pixels is None else _picture_html(name, pixels)
+    first, *others = map(escape, _lines(row))
+    text = "<br>".join([f"<strong>{escape(name)}: {first}</strong>", *others])
+    style = "display: flex; flex: 1 1 280px; gap: 12px"
+    return f'<section aria-label="{escape(name)}" style="{style}">{picture}<div>{text}</div></section>'
 
 
 def _picture_html(name: str, pixels: Tensor) -> str:
-    """An image [C, H, W] as large as it can be told from others, with its name."""
+    """An image, uint8 [C, H, W], as large as it can be told from others."""
     file = BytesIO()
     to_pil_image(pixels).save(file, "PNG")
     source = f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
-    style = "display: inline-block; height: 84px; margin: 0 12px 12px 0; image-rendering: pixelated"
-    return f'<img src="{source}" alt="{escape(name)} as its network sees it" title="{escape(name)}" style="{style}">'
+    style = "height: 84px; margin: 0; image-rendering: pixelated"
+    return f'<img src="{source}" alt="{escape(name)} as its network sees it" style="{style}">'
 
 
-def _row(row: Mapping[str, Any]) -> list[str]:
+def _lines(row: Mapping[str, Any]) -> list[str]:
     if "error" in row:
         return [row["error"]]
-    second = "" if row["second"] is None else f"{row['second']} ({row['second_probability']:.1%})"
-    familiar = "" if row["percentile"] is None else f"{row['percentile']:.0f}%"
-    verdict = "" if row["verdict"] is None else f"{row['verdict']}: {VERDICTS[row['verdict']]}"
-    return [f"{row['symbol']} ({row['probability']:.1%})", second, f"{row['energy']:.1f} nats", familiar, verdict]
+    lines = [f"{row['symbol']} ({row['probability']:.1%})"]
+    if row["second"] is not None:
+        lines.append(f"second-best: {row['second']} ({row['second_probability']:.1%})")
+    if row["verdict"] is not None:
+        lines.append(f"{row['verdict']}: {VERDICTS[row['verdict']]}")
+    energy = f"energy: {row['energy']:.1f} nats"
+    if row["percentile"] is not None:
+        energy += f"; more familiar than {row['percentile']:.0f}% of the training images"
+    return [*lines, energy]
 
 
 def build_page(run: Run) -> Any:
@@ -196,7 +216,7 @@ def _is_dark(how: HowRead) -> bool:
 
 
 def _sketchpad(gradio: Any, name: str) -> Any:
-    brush = gradio.Brush(default_size=STROKE, colors=["#000000"], color_mode="fixed")
+    brush = gradio.Brush(default_size=BRUSH, colors=["#000000"], color_mode="fixed")
     return gradio.Sketchpad(
         label=name, type="pil", brush=brush, canvas_size=(CANVAS, CANVAS), layers=False, sources=[], transforms=[],
         min_width=CANVAS,

@@ -53,7 +53,7 @@ def predict_files(run: Run, paths: Sequence[Path], network: str | None = None) -
 def _predict(run: Run, images: Tensor, network: str | None) -> list[dict[str, Any]]:
     """The answers for uint8 images [n, C, H, W]."""
     rows, inverse = _symbols(run, images, network), _symbols(run, 255 - images, network)
-    blank = are_blank(images / 255).tolist()
+    blank = are_blank(images / 255, images.shape[1]).tolist()
     energies = run.energy(images, network).tolist()
     own, inverted = percentiles(run, images, network), percentiles(run, 255 - images, network)
     for k, row in enumerate(rows):

@@ -140,8 +140,10 @@ class Run:
         means nothing, are named in a warning.
         """
         domain, inputs = self.domains[self._name(network)], self._inputs(images, network)
-        is_vector = self.readings[self._name(network)].is_vector
-        blank = [] if is_vector else are_blank(self.scale.to_unit(inputs)).nonzero().flatten().tolist()
+        reading = self.readings[self._name(network)]
+        blank: list[int] = []
+        if not reading.is_vector:
+            blank = are_blank(self.scale.to_unit(inputs), reading.shape[0]).nonzero().flatten().tolist()
         if blank:
             which = ", ".join(map(str, blank[:8])) + ", ..." * (len(blank) > 8)
             warnings.warn(f"{len(blank)} of {len(inputs)} images are blank: nothing to read on {which}", stacklevel=2)

@@ -10,13 +10,13 @@ CAPTIONS = {
     ),
     "symbols": (
         "Images by symbol",
-        "The images of the table, sorted by the symbol that the network sees in them, the surest first. Beside each "
-        "symbol: how many images it has, and how sure the network is of them.",
+        "The images of the table, sorted by the symbol that the network sees in them, the surest first, 16 at most. "
+        "Beside each symbol: how many images it has, and how sure the network is of them.",
     ),
     "samples": (
         "Samples",
         "Images that SGLD draws from the energy-based model, sorted by the symbol or cluster that the network sees in "
-        "them, the surest first. An empty row belongs to a symbol or cluster that no sample shows.",
+        "them, the surest first, 16 at most. An empty row belongs to a symbol or cluster that no sample shows.",
     ),
     "neighbours": (
         "Samples and the training images nearest to them",

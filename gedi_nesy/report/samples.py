@@ -44,14 +44,13 @@ def samples_png(
     heads = []
     for name, row in zip(names, members, strict=True):
         sure = f", p = {p[row].mean():.2f}" if row and confidence is not None else ""
-        shown = f", the first {COLUMNS}" if len(row) > COLUMNS else ""
-        heads.append((name, f"{len(row)} of {len(y)}{sure}{shown}"))
+        heads.append((name, f"{len(row)} of {len(y)}{sure}"))
     _draw(path, images, [row[:COLUMNS] for row in members], heads)
 
 
 def _draw(path: Path, images: np.ndarray, rows: list[list[int]], heads: list[tuple[str, str]]) -> None:
     mosaic = _mosaic(images, rows)
-    left = max((24 + 12 * max(len(name), len(facts) * 2 / 3) for name, facts in heads), default=GAP)  # pixels
+    left = max((24 + 12 * max(len(name), len(facts) * 5 / 6) for name, facts in heads), default=GAP)  # pixels
     height, width = mosaic.shape[0], mosaic.shape[1] + left
     figure = new_figure(width / DPI, height / DPI)
     figure.set_layout_engine("none")
@@ -61,7 +60,7 @@ def _draw(path: Path, images: np.ndarray, rows: list[list[int]], heads: list[tup
     for i, (name, facts) in enumerate(heads):
         middle = 1 - (i + 0.5) / len(rows)
         figure.text(12 / width, middle + 4 / height, name, fontsize=9, color=INK, va="bottom")
-        figure.text(12 / width, middle - 2 / height, facts, fontsize=6, color=MUTED, va="top")
+        figure.text(12 / width, middle - 2 / height, facts, fontsize=8, color=MUTED, va="top")
     save(figure, path)
 
 

@@ -9,8 +9,10 @@ from PIL import Image, ImageDraw
 
 import gedi_nesy as gn
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.demo import Reading, as_picture, build_page, read_pictures, reading_html
 from gedi_nesy.nesy.files import predict_files
+from gedi_nesy.nesy.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,21 @@ def test_the_rule_is_answered_when_every_image_is_there(run):
     expected = run.constraint.log_prob(dict.fromkeys("XYZ", log_p)).exp().item()
     assert all_there.answers == pytest.approx({"addition(X,Y,Z)": expected}, rel=1e-4)
     assert all_there.images["X"]["symbol"] == str(run.predict(pixels)[0])
+
+
+@pytest.mark.parametrize(("program", "argument"), [("addition_sum", "S"), ("addition_digits", "S:3")])
+def test_the_most_probable_values_of_an_argument_are_listed(run, program, argument, tmp_path):
+    rule = Constraint.from_file(program, arguments=(argument,))
+    adds = Run(run.folder, run.recipe, rule, run.networks, run.device, run.readings)
+    images = {str(variable.inputs[0]): tmp_path / f"{number}.png" for number, variable in enumerate(rule.variables)}
+    for number, path in enumerate(images.values()):
+        Image.new("L", (28, 28), 60 * number).save(path)
+    answers = read_pictures(adds, images).answers
+    log_probs = {v.key: run.log_probs(str(path)) for v, path in zip(rule.variables, images.values(), strict=True)}
+    best, log_p = rule.most_probable_answer(log_probs)
+    assert len(answers) == 5
+    assert next(iter(answers.items())) == (f"S = {best[0][0]}", pytest.approx(log_p.exp().item(), rel=1e-4))
+    assert list(answers.values()) == sorted(answers.values(), reverse=True)
 
 
 def test_what_is_shown_is_escaped_and_in_words():
