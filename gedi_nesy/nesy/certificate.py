@@ -35,8 +35,8 @@ def certificate(
     The diagnosis rules out the three failure modes (paper, Proposition 1) but can't see symbols that are clean and
     swapped. Restarts from other starting points can, because trapped ones are trapped elsewhere; where all learn from
     matched symbols, the margin by which these symbols lead all others can, or else the lead of the network that learned
-    them over one that learned the best others. Neither sees what the rule leaves open, and
-    there restarts may agree by luck. So a run is certified only when the diagnosis names nothing, the rule has a
+    them over one that learned the best others. Neither sees what the rule leaves open, and there restarts may agree by
+    luck. So a run is certified only when the diagnosis names nothing, the rule has a
     single reading, and matching had a clear result or, without matching, another restart agrees with the chosen one.
     Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only such
     a lead will do. `failures` names the reasons for doubt. A single restart is neither a reason for

@@ -157,7 +157,7 @@ class Learner:
 
         Where this is known from teachers, restarts with other teachers have other marginals.
         """
-        if "learned" not in (self.recipe.train.prior, self.recipe.last.prior):
+        if not self.recipe.learns_prior:
             return [self.rule.marginals()]
         return [self._learned(targets) for targets in self.teachers or [{}]]
 

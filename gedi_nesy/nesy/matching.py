@@ -118,7 +118,7 @@ def match(
     known = {network: few for network, few in labels.items() if loader.features(network) is None}
     search = _Search(constraint, few, recipe, likeness, known)
     skews, before, total = dict.fromkeys(few.calls, 1.0), 0, settings.sweeps
-    if "learned" in (recipe.train.prior, recipe.last.prior):
+    if recipe.learns_prior:
         before, total = len(SKEWS) * settings.sweeps, (len(SKEWS) + 1) * settings.sweeps
         skews = _find_skews(search, lambda sweep: swept(sweep, total))
         few = loader.some(max(settings.examples, settings.skewed // loader.calls_each))

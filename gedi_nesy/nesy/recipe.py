@@ -240,6 +240,11 @@ class Recipe(recipe.RunRecipe):
         return self.student or self.train
 
     @property
+    def learns_prior(self) -> bool:
+        """Whether the symbols may be of unequal frequency, which is learned from the data."""
+        return "learned" in (self.train.prior, self.last.prior)
+
+    @property
     def has_energy_model(self) -> bool:
         """Whether the final network is trained with L_GEN, so that its energies and samples mean something."""
         return not self.last.weights.gen.is_zero

@@ -76,8 +76,7 @@ class Results:
         energies = check_energies(run.networks, learner.loader, recipe)
         left, seen = self._readings(run)
         least = least_separation(recipe.matching, learner.matchable[0]) if recipe.matching else 0.0
-        is_skewed = "learned" in (recipe.train.prior, recipe.last.prior)
-        rare = hardly_seen(run.networks, run.rule, learner.loader) if is_skewed else []
+        rare = hardly_seen(run.networks, run.rule, learner.loader) if recipe.learns_prior else []
         matched, selection = learner.matched, learner.selection
         return certificate(diagnoses, matched, selection, left, energies, seen, least, rare)
 
