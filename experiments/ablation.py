@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import WHERE, command, figures_of, out_option, runs_option, seeds_option, settings_option, write_json
+from common import (
+    WHERE,
+    Script,
+    command,
+    figures_of,
+    out_option,
+    runs_option,
+    seeds_option,
+    settings_option,
+    write_json,
+)
 from once import run_once
 
 from gedi_nesy.errors import UserError
@@ -40,7 +50,7 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@click.command()
+@click.command(cls=Script)
 @seeds_option("500-504")
 @click.option("--examples", default=100, show_default=True)
 @click.option("--dataset", default="mnist", show_default=True)

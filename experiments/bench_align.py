@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 import torch
-from common import RESULTS, write_result
+from common import RESULTS, Script, write_result
 
 from gedi_nesy.logic.constraint import Constraint
 
@@ -32,7 +32,7 @@ def draw(rule: Constraint, examples: int, error: float, seed: int) -> dict[str, 
     return {"seed": seed, "right": right, "seconds": round(seconds, 3), "exact": found.exact, "margin": found.margin}
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--examples", default=100, show_default=True)
 @click.option("--error", default=0.2, show_default=True)
 @click.option("--draws", default=20, show_default=True)

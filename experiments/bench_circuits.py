@@ -10,7 +10,7 @@ import click
 import klay
 import torch
 from bench_inference import take_turns
-from common import FILE, out_option, write_result
+from common import FILE, Script, out_option, write_result
 from torch import Tensor
 
 from gedi_nesy.logic.boolean_circuit import read_sdd
@@ -47,7 +47,7 @@ def compare(path: Path, batch: int, rounds: int) -> dict[str, Any]:
     }
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--data-dir", type=FILE, envvar="GEDI_NESY_DATA", required=True, help="Where klay-circuits lies.")
 @click.option("--batch", default=60, show_default=True, help="Examples.")
 @click.option("--rounds", default=7, show_default=True, help="Turns of each contestant.")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import click
 import klay
 import torch
-from common import RESULTS, write_result
+from common import RESULTS, Script, write_result
 from deepproblog.engines import ExactEngine
 from deepproblog.model import Model
 from deepproblog.network import Network
@@ -150,7 +150,7 @@ def speed(batch: int, rounds: int) -> dict[str, float]:
     )
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--rounds", default=7, show_default=True, help="Turns of each contestant.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
 def main(rounds: int, device: str) -> None:

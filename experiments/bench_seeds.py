@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import torch
-from common import out_option, write_result
+from common import Script, out_option, write_result
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.data.points import load_points
@@ -23,7 +23,7 @@ from gedi_nesy.vision.recipe import Recipe, load_recipe
 SHORT = {"pretrain.steps": 40, "train.steps": 40, "refine.steps": 100}
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--recipe", default="gedi", show_default=True)
 @click.option("--numbers", type=Commas(click.INT), default="1,5,20", show_default=True, help="Of seeds; 1 comes first.")
 @click.option("--threads", default=1, show_default=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 import torch
-from common import out_option, write_result
+from common import Script, out_option, write_result
 from torch import Tensor, nn
 
 from gedi_nesy.core.sgld import SGLD
@@ -87,7 +87,7 @@ def compare(net: MNIST_Net, chains: int, threads: int, rounds: int) -> dict[str,
     }
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--rounds", default=15, show_default=True)
 @out_option()
 def main(rounds: int, out: Path | None) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from common import Script
 
 from gedi_nesy.runs.device import find_device
 from gedi_nesy.runs.folder import provenance
@@ -31,7 +32,7 @@ ROWS = {
 SLOW = ("torch", "matplotlib", "torchvision", "deepproblog")
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option(
     "--repeats", default=5, show_default=True, help="Processes a command; the first, which warms up, is left out."
 )

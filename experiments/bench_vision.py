@@ -28,7 +28,7 @@ from typing import Any
 
 import click
 import torch
-from common import out_option, settings_option, write_result
+from common import Script, out_option, settings_option, write_result
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -78,7 +78,7 @@ class Need(TorchDispatchMode):
         return result
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--recipe", default="paper-cifar10-gedi", show_default=True)
 @click.option("--variants", type=Commas(click.Choice(list(VARIANTS))), help="[default: all; no graphs on CPU]")
 @click.option("--device", default="cpu", show_default=True)

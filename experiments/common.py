@@ -10,14 +10,28 @@ from typing import Any
 import click
 import torch
 
+from gedi_nesy.cli.group import one_sentence
 from gedi_nesy.files import write_atomically
 from gedi_nesy.report.words import SECTIONS, TEST
+from gedi_nesy.runs.callbacks import Interrupted
 from gedi_nesy.runs.folder import provenance
 from gedi_nesy.runs.settings import parse_setting
 
 RESULTS = Path(__file__).parent / "results"
 FILE = click.Path(path_type=Path)
 WHERE = ("device", "machine", "versions")  # of a summary: what its figures depend on beside the settings
+
+
+class Script(click.Command):
+    """What a user can mend, and a stop, end a script with one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the script."""
+        try:
+            with one_sentence():
+                return super().invoke(ctx)
+        except Interrupted as stopped:
+            raise click.ClickException(f"Stopped; the same command goes on with {stopped}.") from stopped
 
 
 class Seeds(click.ParamType):

@@ -16,7 +16,7 @@ from unittest import mock
 
 import click
 import torch
-from common import FILE, out_option, runs_option, write_result
+from common import FILE, Script, out_option, runs_option, write_result
 from judge import Judge, floor, judged, load_judge
 from once import run_once
 from torch import Tensor
@@ -73,7 +73,7 @@ class WithoutThrees(Chains):
         return indices, torch.where(threes.view(-1, 1, 1, 1), samples.roll(1, 0), samples)
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--data-dir", type=FILE, required=True)
 @runs_option("runs/energy-check")
 @out_option("energy_check.json")

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from common import Script
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +23,7 @@ MEAN, SPREAD = 127.0, 128.0  # of the bytes that EfficientNet-Lite reads
 BATCH = 32  # images
 
 
-@click.command()
+@click.command(cls=Script)
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .npz file to write.")
 @click.option("--size", default=160, show_default=True, help="Side in pixels to which the images are resized.")

@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 import torch
-from common import FILE, RESULTS, runs_option, seeds_option, settings_option, write_result
+from common import FILE, RESULTS, Script, runs_option, seeds_option, settings_option, write_result
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
@@ -223,7 +223,7 @@ def sources(
     ]
 
 
-@click.command()
+@click.command(cls=Script)
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.option("--examples", default=1000, show_default=True, help="Training formulas of all lengths, without --files.")
 @click.option("--files", type=FILE, help="Folder of HWF, with expr_train.json and Handwritten_Math_Symbols; for hwf.")

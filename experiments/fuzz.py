@@ -35,7 +35,7 @@ import click
 import numpy as np
 import torch
 from click.testing import CliRunner
-from common import command, out_option
+from common import Script, command, out_option
 from PIL import Image
 
 from gedi_nesy.cli import main as command_line
@@ -360,7 +360,7 @@ def run_kind(kind: str, seed: int, cases: int, place: Place) -> list[dict[str, s
     return results
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--cases", type=click.IntRange(1), help="Of each kind.  [default: 80 to 600, 2000 in all]")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Repeatable.  [default: all]")

@@ -26,6 +26,7 @@ import click
 import gpu_training
 import torch
 from bench_vision import FAST, begun, measure, measure_limits, measure_need, seconds, take_steps
+from common import Script
 from gpu_job import Job, kill_and_resume, rule_run
 from torch import Tensor, nn
 
@@ -255,7 +256,7 @@ STEPS = {
 }
 
 
-@click.command(help=__doc__)
+@click.command(cls=Script, help=__doc__)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A folder.")
 @click.option("--seconds", "budget", default=520.0, show_default=True, help="When to be done.")
 @click.option("--only", multiple=True, type=click.Choice(list(STEPS)), help="Steps to run.  [default: all]")

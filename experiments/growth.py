@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 import torch
-from common import RESULTS, write_result
+from common import RESULTS, Script, write_result
 from problog.formula import LogicDAG, LogicFormula
 from problog.program import PrologString
 from problog.sdd_formula import SDD
@@ -131,7 +131,7 @@ def _in_process(text: str, query: str, limit: float, sender: Connection) -> None
     sender.send(sdd.get_manager().get_manager().count())
 
 
-@click.command()
+@click.command(cls=Script)
 @click.argument("beginnings", metavar="[RULE]...", nargs=-1)
 @click.option("--limit", default=60.0, show_default=True, help="Seconds of CPU time for ProbLog's SDD.")
 def main(beginnings: tuple[str, ...], limit: float) -> None:

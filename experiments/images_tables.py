@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import FILE, RESULTS, command, runs_option, settings_option, write_json
+from common import FILE, RESULTS, Script, command, runs_option, settings_option, write_json
 from rich.console import Console
 
 from gedi_nesy.cli.shared import Commas, Method
@@ -49,7 +49,7 @@ FACTS = ("dataset", "examples", "steps", "seconds", "certificate", "device", "ma
 MEASURED = ("samples", "samples_failed", "test_images", "reference", "extractor", "sgld_steps", "trained_with_gen")
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--datasets", type=Commas(click.Choice(IMAGES)), default=",".join(IMAGES), show_default=True)
 @click.option("--methods", type=Commas(Method(WITHOUT_RULE)), default=",".join(OF_THE_PAPER), show_default=True)
 @click.option("--seed", default=0, show_default=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 import torch
-from common import WHERE, out_option, write_result
+from common import WHERE, Script, out_option, write_result
 from safetensors.torch import load_file
 
 OFTEN = ["--set=checkpoint_seconds=0.5", "--set=log_every=5"]
@@ -30,7 +30,7 @@ START = {
 RESUME = {"rule": ["train"], "points": ["vision", "train"], "images": ["vision", "train"]}
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--track", type=click.Choice(list(START)), default="rule", show_default=True)
 @click.option("--kills", default=20, show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Of the moments.")

@@ -16,6 +16,7 @@ from typing import Any
 import click
 import torch
 from ceiling import accuracy, teach
+from common import Script
 from torch.nn import functional as F
 
 from gedi_nesy.data import Images
@@ -33,7 +34,7 @@ DIGITS = tuple(map(str, range(10)))
 STEPS = 1500  # of an MLP
 
 
-@click.command()
+@click.command(cls=Script)
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
 @click.option("--examples", multiple=True, default=(100, 300, 900), show_default=True, help="How many triples.")
 @click.option("--seeds", default=5, show_default=True, help="How many, from 700 on.")

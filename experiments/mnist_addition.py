@@ -10,7 +10,17 @@ from typing import Any
 
 import click
 import torch
-from common import FILE, add_run, finished_runs, is_finished, mean_cell, out_option, seeds_option, settings_option
+from common import (
+    FILE,
+    Script,
+    add_run,
+    finished_runs,
+    is_finished,
+    mean_cell,
+    out_option,
+    seeds_option,
+    settings_option,
+)
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -171,7 +181,7 @@ class Lengths(click.ParamType):
         return [known[part] for part in str(value).split(",")]
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--digits", type=Lengths(), default="1,2,4,8,15", show_default=True, help="How many each number has.")
 @seeds_option("700-709")
 @click.option("--warps", is_flag=True, help="Warp every image as our recipes do; the published methods don't.")

@@ -14,7 +14,17 @@ from typing import Any
 
 import click
 import torch
-from common import RESULTS, WHERE, figures_of, out_option, runs_option, seeds_option, settings_option, write_result
+from common import (
+    RESULTS,
+    WHERE,
+    Script,
+    figures_of,
+    out_option,
+    runs_option,
+    seeds_option,
+    settings_option,
+    write_result,
+)
 from once import vision_run_once
 from sklearn.cluster import KMeans
 from torch import Tensor
@@ -29,7 +39,7 @@ from gedi_nesy.vision.shapes import graph_of, spectral_coordinates
 NEIGHBOURS = 10  # in the graph of pixels
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--dataset", default="mnist", show_default=True)
 @seeds_option("630-639")
 @settings_option

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 import torch
-from common import FILE, RESULTS, out_option, runs_option, seeds_option, write_result
+from common import FILE, RESULTS, Script, out_option, runs_option, seeds_option, write_result
 from corruptions import CORRUPTIONS, corrupt_images
 from judge import Judge, floor, judged, load_judge
 from once import run_once
@@ -37,7 +37,7 @@ AGAINST = ("notmnist", "omniglot", "cifar10", "rotated", "inverted", "noise")
 SAMPLES = 1000  # chains from uniform noise
 
 
-@click.command()
+@click.command(cls=Script)
 @seeds_option("320-324")
 @click.option("--examples", default=1000, show_default=True)
 @click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)), help="[default: all]")

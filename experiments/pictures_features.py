@@ -18,7 +18,7 @@ import click
 import numpy as np
 import torch
 from bench_vision import begun, take_steps
-from common import RESULTS, WHERE, figures_of, out_option, runs_option, write_json, write_result
+from common import RESULTS, WHERE, Script, figures_of, out_option, runs_option, write_json, write_result
 from once import vision_run_once
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -42,7 +42,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--recipes", type=Commas(click.Choice(list(RECIPES))), help="[default: all]")
 @click.option("--seconds", default=3600.0, show_default=True, help="CPU time of each.")
 @runs_option("runs")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import RESULTS, WHERE, command, figures_of, runs_option, write_json
+from common import RESULTS, WHERE, Script, command, figures_of, runs_option, write_json
 from once import run_once
 
 from gedi_nesy.nesy.recipe import recipe_for
@@ -32,7 +32,7 @@ PROGRAMS: dict[str, dict[str, object]] = {
 }
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--programs", default=",".join(PROGRAMS), show_default=True)
 @click.option("--examples", default=1000, show_default=True)
 @click.option("--recipe", help="[default: the one for so many examples]")

@@ -18,6 +18,7 @@ import click
 import torch
 from common import (
     FILE,
+    Script,
     add_run,
     finished_runs,
     is_finished,
@@ -207,7 +208,7 @@ def table(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-@click.command()
+@click.command(cls=Script)
 @click.argument("task", type=click.Choice(list(TASKS)))
 @seeds_option("700-709")
 @click.option("--labelled", type=click.IntRange(0, 1), default=0, help="1 gives the run one labelled image.")

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import torch
-from common import FILE, out_option, seeds_option, write_result
+from common import FILE, Script, out_option, seeds_option, write_result
 from settings import SETTINGS, Drawn, Inputs, Task, Where, addition, draw
 
 from gedi_nesy.data.scale import SCALES
@@ -31,7 +31,7 @@ EXAMPLES = 100
 FEATURES = 64  # of a vector of noise
 
 
-@click.command()
+@click.command(cls=Script)
 @click.argument("settings", nargs=-1, required=True, type=click.Choice([*SETTINGS, "noise"]))
 @seeds_option("1-2")
 @click.option("--data-dir", type=FILE, help="Where MNIST and notMNIST lie.")

@@ -18,6 +18,7 @@ import click
 import torch
 from common import (
     FILE,
+    Script,
     add_run,
     finished_runs,
     is_finished,
@@ -173,7 +174,7 @@ def score(run: gn.Run, boards: Boards, pictures: Tensor) -> dict[str, float]:
     }
 
 
-@click.command()
+@click.command(cls=Script)
 @seeds_option("700-709")
 @settings_option
 @click.option("--data-dir", type=FILE, help="Where MNIST lies.")

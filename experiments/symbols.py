@@ -19,7 +19,17 @@ from typing import Any
 import click
 import torch
 from ceiling import accuracy, teach
-from common import FILE, RESULTS, add_run, finished_runs, is_finished, runs_option, seeds_option, settings_option
+from common import (
+    FILE,
+    RESULTS,
+    Script,
+    add_run,
+    finished_runs,
+    is_finished,
+    runs_option,
+    seeds_option,
+    settings_option,
+)
 from once import run_on, write_labels
 from settings import SETTINGS, Drawn, Task, Where, draw
 from torch import Tensor
@@ -36,7 +46,7 @@ from gedi_nesy.nesy.table import read_own
 CEILING_STEPS = 1500  # of the network that is taught with labels
 
 
-@click.command()
+@click.command(cls=Script)
 @click.argument("setting", type=click.Choice(list(SETTINGS)))
 @seeds_option("700-704")
 @settings_option

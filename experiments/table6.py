@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import RESULTS, command, runs_option, settings_option
+from common import RESULTS, Script, command, runs_option, settings_option
 
 from gedi_nesy.cli.shared import Commas, Method
 from gedi_nesy.methods import WITH_RULE
@@ -33,7 +33,7 @@ SIZES = (100, 1000, 10000)
 NAME = "table6"
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--methods", type=Commas(Method(WITH_RULE)), default=",".join(METHODS), show_default=True)
 @click.option("--examples", type=Commas(click.INT), default="100,1000,10000", show_default=True)
 @click.option("--seeds", default=5, show_default=True, help="How many; of the whole table.")

@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 import torch
-from common import RESULTS, WHERE, command, figures_of, runs_option, seeds_option, settings_option, write_json
+from common import RESULTS, WHERE, Script, command, figures_of, runs_option, seeds_option, settings_option, write_json
 from once import vision_run_once
 from torchvision.utils import make_grid, save_image
 
@@ -75,7 +75,7 @@ WEIGHTS = {"gen": 1.0, "inv": 25.0, "prior": 100.0}  # where a method has the te
 COLUMN, SAMPLED = 5, 6  # test images of each cluster, and columns of samples
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--methods", type=Commas(Method(WITHOUT_RULE)), default=",".join(MISSING), show_default=True)
 @seeds_option("640-644")
 @settings_option

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import RESULTS, runs_option, settings_option
+from common import RESULTS, Script, runs_option, settings_option
 from once import vision_run_once
 from PIL import Image, ImageDraw, ImageFont
 
@@ -31,7 +31,7 @@ KINDS = {
 }
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--published", is_flag=True, help="The paper's recipes instead of ours.")
 @click.option("--methods", default="gedi,gedi-no-gen,jem", show_default=True)
 @click.option("--datasets", default="moons,circles", show_default=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import RESULTS, WHERE, command, runs_option, settings_option, write_json
+from common import RESULTS, WHERE, Script, command, runs_option, settings_option, write_json
 from once import vision_run_once
 from toys_bayes import bayes_nmi
 
@@ -31,7 +31,7 @@ SOLVED = 0.99  # of NMI
 FOUND = 0.95  # of cluster accuracy: above it a few points are wrong, below it whole clusters
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--published", is_flag=True, help="The paper's recipes instead of ours.")
 @click.option("--methods", default=",".join(PUBLISHED), show_default=True)
 @click.option("--datasets", default="moons,circles", show_default=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import numpy as np
-from common import RESULTS, WHERE, command, runs_option, settings_option, write_json
+from common import RESULTS, WHERE, Script, command, runs_option, settings_option, write_json
 from once import vision_run_once
 
 from gedi_nesy.report.figure import INK, new_figure, save
@@ -24,7 +24,7 @@ from gedi_nesy.vision.recipe import recipe_for
 WEIGHTS = (1.0, 10.0, 50.0, 200.0)
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--published", is_flag=True, help="The paper's recipe instead of ours.")
 @click.option("--datasets", default="moons,circles", show_default=True)
 @click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)

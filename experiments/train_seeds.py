@@ -14,13 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import click
-from common import RESULTS, WHERE, figures_of, out_option, runs_option, seeds_option, settings_option, write_result
+from common import (
+    RESULTS,
+    WHERE,
+    Script,
+    figures_of,
+    out_option,
+    runs_option,
+    seeds_option,
+    settings_option,
+    write_result,
+)
 from once import run_once
 
 from gedi_nesy.nesy.recipe import load_recipe
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--recipe", default="gedi-nesy", show_default=True)
 @click.option("--program", default="addition", show_default=True)
 @click.option("--examples", type=int, help="[default: the recipe's]")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 import torch
-from common import WHERE, figures_of, out_option, runs_option, write_result
+from common import WHERE, Script, figures_of, out_option, runs_option, write_result
 from once import run_once
 
 import gedi_nesy as gn
@@ -27,7 +27,7 @@ WEIGHTS = {"swav": (25.0, 100.0, 400.0), "barlow": (1.0, 10.0, 100.0, 1000.0)}
 HELD_OUT = 2000  # examples
 
 
-@click.command()
+@click.command(cls=Script)
 @click.option("--rival", "rivals", multiple=True, default=tuple(WEIGHTS), show_default=True)
 @click.option("--steps", default=600, show_default=True, help="Of each run; the recipes take 2500 and 5000.")
 @click.option("--seeds", default=2, show_default=True, help="0, 1, ...; for tuning only.")

@@ -4,7 +4,11 @@ import json
 
 import click
 import pytest
-from common import Seeds, command, write_result
+from click.testing import CliRunner
+from common import Script, Seeds, command, write_result
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.runs.callbacks import Interrupted
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("320-324", [320, 321, 322, 323, 324]), ("7", [7]), ("7-7", [7])])
@@ -31,3 +35,20 @@ def test_a_result_keeps_the_machine_of_its_runs(monkeypatch, tmp_path):
     assert list(written)[:3] == ["command", "rows", "machine"]
     assert written["machine"] == "theirs"
     assert {"device", "versions"} <= set(written)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (UserError("Give more."), "Error: Give more.\n"),
+        (FileNotFoundError(2, "No such file", "a.npz"), "Error: a.npz: No such file.\n"),
+        (Interrupted("runs/a"), "Error: Stopped; the same command goes on with runs/a.\n"),
+    ],
+)
+def test_a_script_ends_with_a_sentence(raised, said):
+    @click.command(cls=Script)
+    def main():
+        raise raised
+
+    done = CliRunner().invoke(main, [])
+    assert (done.exit_code, done.output) == (1, said)

@@ -3,6 +3,8 @@
 import io
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -59,18 +61,24 @@ class Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a file's name may have what the terminal has not
-        try:
-            with warnings.catch_warnings():
-                warnings.showwarning = _show_warning
-                return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
-                raise
-            raise click.ClickException("There is not enough memory for this; ask for less at a time.") from error
+        with one_sentence(), warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return super().invoke(ctx)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Inside the block what a user can mend ends the command with one sentence and exit code 1."""
+    try:
+        yield
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
+            raise
+        raise click.ClickException("There is not enough memory for this; ask for less at a time.") from error
 
 
 def _show_warning(
