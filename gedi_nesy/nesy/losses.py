@@ -304,7 +304,7 @@ def compiles(network: nn.Module, shape: tuple[int, ...]) -> bool:
 
 def renewal(share: float, reading: Reading) -> Renew | None:
     """The warp of a share of the chains, a little; of drawings only."""
-    if not share or reading.kind != "drawing":
+    if not share or not reading.is_drawing:
         return None
     channels, surroundings = reading.shape[0], reading.surroundings
     return lambda chains, generator: warp_some(chains, share, channels, surroundings, generator)

@@ -204,7 +204,7 @@ def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict
             likenesses[network] = by_cosine(features)
         elif reading.kind == "vector":
             likenesses[network] = by_cosine(inputs)
-        elif reading.kind == "drawing":
+        elif reading.is_drawing:
             likenesses[network] = by_shape(inputs)
         else:
             raise NoLikeness(

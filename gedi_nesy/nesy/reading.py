@@ -13,7 +13,7 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.inputs import Inputs, describe_shape
 from gedi_nesy.nesy.recipe import Read, Recipe, Stage, View
 from gedi_nesy.views.choose import Kind, PictureView, VectorView, kind_of
-from gedi_nesy.views.drawings import Warp, add_noise, ground_of_each
+from gedi_nesy.views.drawings import Warp, add_noise, ground_of_each, recolour
 
 GREY = (1, 28, 28)  # MNIST's shape, and of all runs before there were others
 USUAL = View()
@@ -28,7 +28,7 @@ class Reading:
         kind: what they are.
         shape: of one of them, (C, H, W) or (D,).
         scale: how they become inputs around 0.
-        ground: what pictures are drawn on, [C, 1, 1]; 0 for vectors, [1].
+        ground: what pictures are drawn on, [C, 1, 1], the most common one where each has its own; 0 for vectors, [1].
         settings: of the views of pictures and vectors.
     """
 
@@ -43,6 +43,11 @@ class Reading:
         """Whether the inputs are vectors, which no picture can show."""
         return self.kind == "vector"
 
+    @property
+    def is_drawing(self) -> bool:
+        """Whether the inputs are drawings, in one colour or in many."""
+        return self.kind in ("drawing", "coloured drawing")
+
     def view(self, x: Tensor, stage: Stage, generator: torch.Generator) -> Tensor:
         """A stage's T(x'|x) of inputs [batch, images * C, H, W] or [batch, images * D], each image in its own way."""
         if self.is_vector:
@@ -56,19 +61,23 @@ class Reading:
         return VectorView(x.new_zeros(1), x.new_ones(1), noise, dropout)(x, generator)
 
     def _changed(self, x: Tensor, warp: float, generator: torch.Generator) -> Tensor:
-        if self.kind == "drawing":
-            return Warp().scaled(warp)(x, self.surroundings(x), generator)
-        view = self.settings
-        return PictureView(self.scale.low, self.scale.high, view.crop, view.flip, view.jitter, view.desaturate)(
-            x, generator
-        )
+        view, scale = self.settings, self.scale
+        if not self.is_drawing:
+            changed = PictureView(scale.low, scale.high, view.crop, view.flip, view.jitter, view.desaturate)
+            return changed(x, generator)
+        x = Warp().scaled(warp)(x, self.surroundings(x), generator)
+        if self.kind == "drawing" or not view.jitter:
+            return x
+        return recolour(x, view.jitter, scale.low, scale.high, generator)
 
     def surroundings(self, x: Tensor) -> Tensor:
         """What comes in from outside the frames of pictures [batch, C, H, W]; in colours, each has its own."""
-        return self.ground if self.shape[0] == 1 else ground_of_each(x)
+        return self.ground if self.kind == "drawing" and self.shape[0] == 1 else ground_of_each(x)
 
     def reference(self, variance: float, images: int = 1) -> Reference:
         """r(x) of the inputs of a network that reads so many images at once."""
+        if self.kind == "coloured drawing":
+            return Reference(None, variance)
         return Reference(self.ground if len(self.ground) == 1 else self.ground.repeat(images, 1, 1), variance)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -126,7 +126,7 @@ class Read(Settings):
     """What one of the rule's networks reads: the shape of an image, (C, H, W), or of a vector, (D,), and its kind."""
 
     shape: tuple[PositiveInt, ...]
-    kind: Literal["drawing", "picture", "vector"]
+    kind: Literal["drawing", "coloured drawing", "picture", "vector"]
 
 
 class Matching(Settings):

@@ -33,7 +33,7 @@ def settle_networks(recipe: Recipe, readings: Readings, shapes: Mapping[str, Sha
             raise UserError(f"The rule has no network {name!r}{hint}; it calls {', '.join(readings)}.")
     for name, reading in readings.items():
         if name not in named and reading.shape != GREY:
-            named[name] = choose_network(shapes[name].input, reading.kind == "drawing")
+            named[name] = choose_network(shapes[name].input, reading.is_drawing)
     stages = [recipe.train, recipe.student] if recipe.student else [recipe.train]
     if named and (recipe.head == "cosine" or any(stage.weights.used("embeddings") for stage in stages)):
         name, other = next(iter(named.items()))

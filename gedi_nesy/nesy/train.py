@@ -44,6 +44,7 @@ EXAMPLES = "examples.npz"  # a run's own copy of the arrays that it was given
 RESTARTS = "gedi-nesy-restarts"  # the recipe where matching has nothing to compare by, or too little
 VECTORS = "gedi-nesy-vectors"  # the recipe where all inputs are vectors
 PICTURES = "gedi-nesy-pictures"  # the recipe where some are pictures that are not grey and 28x28
+PHOTOGRAPHS = "gedi-nesy-photographs"  # the recipe where some are no drawings
 
 
 @float32_default()
@@ -140,6 +141,8 @@ def _recipe_by(inputs: Collection[Read]) -> str | None:
     """The recipe for what a rule's networks read; None where grey drawings of 28x28 pixels take the usual one."""
     if all(read.kind == "vector" for read in inputs):
         return VECTORS
+    if any(read.kind == "picture" for read in inputs):
+        return PHOTOGRAPHS
     return PICTURES if any(read.kind != "vector" and read.shape != GREY for read in inputs) else None
 
 

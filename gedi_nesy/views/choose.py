@@ -3,6 +3,8 @@
 | kind      | inputs                                        | view T(x'|x)                                            |
 | --------- | --------------------------------------------- | ------------------------------------------------------- |
 | "drawing" | pictures whose ground is of one colour        | an affine and elastic warp, the same to all channels    |
+| "coloured | the same, but each on a ground of its own     | the warp, and other colours                             |
+| drawing"  |                                               |                                                         |
 | "picture" | other pictures                                | a crop, changes of colour, a flip only where asked for  |
 | "vector"  | feature vectors [D]                           | noise in units of each feature's deviation, dropout     |
 
@@ -20,7 +22,7 @@ from gedi_nesy.views.drawings import Warp, add_noise, ground_of_each
 from gedi_nesy.views.features import drop_features, noise_features
 from gedi_nesy.views.pictures import augment
 
-Kind = Literal["drawing", "picture", "vector"]
+Kind = Literal["drawing", "coloured drawing", "picture", "vector"]
 View = Callable[[Tensor, torch.Generator], Tensor]  # [batch, ...] and the source of chance -> the same shape
 
 LOOKED_AT = 200  # inputs that tell the kind
@@ -31,7 +33,8 @@ GROUND_SHARE = 0.4  # least share of a drawing's pixels; photographs have 0.1 to
 def kind_of(pool: Tensor) -> Kind:
     """The kind of inputs, told from the first ones.
 
-    A picture is taken for a drawing where many of its pixels have the colour of its border's median.
+    A picture is taken for a drawing where many of its pixels have the colour of its border's median, and for a coloured
+    one where these colours differ from picture to picture.
 
     Args:
         pool: uint8 pictures [n, channels, height, width], or float vectors [n, D].
@@ -39,9 +42,12 @@ def kind_of(pool: Tensor) -> Kind:
     if pool.dim() == 2:
         return "vector"
     x = pool[:LOOKED_AT].float()
-    is_ground = ((x - ground_of_each(x)).abs() <= NEAR).all(1)  # [n, height, width]
-    share = is_ground.float().mean((1, 2)).median().item()
-    return "drawing" if share >= GROUND_SHARE else "picture"
+    grounds = ground_of_each(x)  # [n, channels, 1, 1]
+    is_ground = ((x - grounds).abs() <= NEAR).all(1)  # [n, height, width]
+    if is_ground.float().mean((1, 2)).median() < GROUND_SHARE:
+        return "picture"
+    apart = (grounds - grounds.median(0).values).abs().amax(1).mean()
+    return "coloured drawing" if apart > NEAR else "drawing"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,21 @@ def add_noise(x: Tensor, std: float, generator: torch.Generator) -> Tensor:
     return x + std * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
+def recolour(x: Tensor, share: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Other colours for some drawings: their channels change places, and each of them becomes its negative by chance.
+
+    Args:
+        x: [n, channels, height, width].
+        share: the probability with which a drawing gets other colours.
+        low, high: black and white.
+        generator: on the device of x.
+    """
+    places, negative, chosen = torch.rand(3, *x.shape[:2], 1, 1, generator=generator, device=x.device)
+    mixed = x.gather(1, places.argsort(1).expand_as(x))
+    mixed = torch.where(negative < 0.5, low + high - mixed, mixed)
+    return torch.where(chosen[:, :1] < share, mixed, x)
+
+
 def ground_of_each(x: Tensor) -> Tensor:
     """What surrounds the drawing in each picture: the median of its border, [n, channels, 1, 1]."""
     border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 1:-1, 0], x[..., 1:-1, -1]], -1)

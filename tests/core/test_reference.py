@@ -10,7 +10,7 @@ from gedi_nesy.core.energy import log_density, ood_score
 from gedi_nesy.core.reference import Reference, ground_of
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.errors import UserError
-from gedi_nesy.networks.mnist_net import MNIST_Net
+from gedi_nesy.networks.strided_net import StridedNet
 
 
 class Slope(nn.Module):
@@ -44,10 +44,19 @@ def test_chains_sample_the_energy_times_the_reference():
     assert end.var().item() == pytest.approx(2 * step / (1 - (1 - step / 4) ** 2), rel=0.04)
 
 
-def test_both_engines_sample_alike():
+def test_without_a_ground_r_says_nothing_of_the_mean():
+    reference, x = Reference(None, 2.0), torch.tensor([[[[3.0, 1.0]], [[0.0, 4.0]]]])  # two channels of two pixels
+    assert reference.log_density(x).tolist() == [-(1 + 1 + 4 + 4) / (2 * 2)]
+    assert reference.log_density(x + torch.tensor([5.0, -7.0]).view(1, 2, 1, 1)).tolist() == [-2.5]
+    slope = torch.func.grad(lambda x: reference.log_density(x).sum())(x)
+    torch.testing.assert_close(reference.gradient(x), slope)
+
+
+@pytest.mark.parametrize(("channels", "ground"), [(1, -0.5), (3, None)])
+def test_both_engines_sample_alike(channels, ground):
     torch.manual_seed(0)
-    model, x = MNIST_Net(), torch.rand(20, 1, 28, 28) * 2 - 1
-    reference = Reference(torch.full((1, 1, 1), -0.5), 5.0)
+    model, x = StridedNet(channels=channels), torch.rand(20, channels, 28, 28) * 2 - 1
+    reference = Reference(ground if ground is None else torch.full((1, 1, 1), ground), 5.0)
     ends = []
     for engine in ("torch", "numba"):
         sgld = SGLD(20, 1.0, 0.01, (-1.0, 1.0), engine, reference=reference)

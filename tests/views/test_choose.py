@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gedi_nesy.views.choose import DrawingView, PictureView, VectorView, choose_view, kind_of
-from gedi_nesy.views.drawings import ground_of_each
+from gedi_nesy.views.drawings import ground_of_each, recolour
 from gedi_nesy.views.features import drop_features, noise_features
 
 
@@ -25,7 +25,9 @@ def photographs(n):
 
 def test_the_kind_is_told_from_the_inputs(images):
     digits = images.x_train[:50]
-    assert [kind_of(x) for x in (digits, 255 - digits, coloured(digits))] == ["drawing"] * 3
+    assert [kind_of(x) for x in (digits, 255 - digits, digits.expand(-1, 3, -1, -1))] == ["drawing"] * 3
+    turned = torch.where(torch.arange(50).view(-1, 1, 1, 1) % 2 == 0, digits, 255 - digits)
+    assert [kind_of(x) for x in (coloured(digits), turned)] == ["coloured drawing"] * 2
     assert kind_of(photographs(20)) == "picture"
     assert kind_of(torch.rand(20, 28)) == "vector"
 
@@ -90,3 +92,16 @@ def test_vectors_are_noised_by_the_data_s_own_spread():
     view = choose_view("vector", data)
     assert isinstance(view, VectorView)
     torch.testing.assert_close(view.spread, data.std(0))
+
+
+def test_other_colours_keep_a_drawing_s_shape():
+    x = torch.tensor([[0.0, 1.0, 1.0], [0.2, 0.2, 0.9], [0.5, 0.6, 0.5]]).view(1, 3, 1, 3).expand(500, -1, -1, -1)
+    assert torch.equal(recolour(x, 0.0, 0.0, 1.0, generator()), x)
+    seen = {
+        tuple(tuple(round(v, 2) for v in c) for c in one[:, 0].tolist()) for one in recolour(x, 1.0, 0, 1, generator())
+    }
+    assert len(seen) == 6 * 8  # orders and signs
+    alike = {frozenset(min(c, tuple(round(1 - v, 2) for v in c)) for c in one) for one in seen}
+    assert alike == {frozenset({(0.0, 1.0, 1.0), (0.2, 0.2, 0.9), (0.5, 0.4, 0.5)})}
+    half = recolour(x, 0.5, 0.0, 1.0, generator())
+    assert 0.4 < (half == x).flatten(1).all(1).float().mean() < 0.6

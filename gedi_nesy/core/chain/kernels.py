@@ -294,6 +294,19 @@ def _softmax(op: Any, memory: Any) -> None:
 
 
 @compiled
+def _means(memory: Any, ground: Any, size: int) -> None:
+    """The mean of each channel of the input, `size` cells, in all its cells of `ground`."""
+    for first in range(0, len(ground), size):
+        total = np.zeros(LANES, np.float32)
+        for cell in range(first, first + size):
+            for lane in range(LANES):
+                total[lane] += memory[cell, lane]
+        for cell in range(first, first + size):
+            for lane in range(LANES):
+                ground[cell, lane] = total[lane] / np.float32(size)
+
+
+@compiled
 def advance(
     operations: Any,
     offsets: Any,
@@ -302,6 +315,7 @@ def advance(
     x: Any,
     noise: Any,
     ground: Any,
+    own: int,
     first: int,
     last: int,
     step_size: np.float32,
@@ -312,8 +326,9 @@ def advance(
 ) -> None:
     """Advance chunks first to last - 1 of x in place, one step for each noise.
 
-    x is [chunks, cells, LANES], noise [steps, chunks, LANES, cells] and ground [cells]; a step takes every cell back to
-    its ground by `pull` of the distance.
+    x is [chunks, cells, LANES], noise [steps, chunks, LANES, cells] and ground [cells, LANES]; a step takes every cell
+    back to its ground by `pull` of the distance. Where `own` is not 0 it counts the channels, and the ground of each
+    lane's channels is their mean, which every step writes to `ground`.
     `memory`, [plan.cells, LANES], must begin at a multiple of 64 bytes and be zero at first.
     """
     cells = x.shape[1]
@@ -339,11 +354,13 @@ def advance(
                     _spread(op, address)
                 else:
                     _softmax(op, memory)
+            if own:
+                _means(memory, ground, cells // own)
             for cell in range(cells):
                 for lane in range(LANES):
                     gradient = memory[cells + cell, lane]  # the plan puts it right behind the input
                     value = memory[cell, lane] + step_size * gradient + noise_scale * noise[step, chunk, lane, cell]
-                    value += pull * (ground[cell] - memory[cell, lane])
+                    value += pull * (ground[cell, lane] - memory[cell, lane])
                     value = low if value < low else value  # not max and min, which would hide a NaN
                     memory[cell, lane] = high if value > high else value
         for cell in range(cells):

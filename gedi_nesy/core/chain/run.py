@@ -40,13 +40,13 @@ def run_chains(model: nn.Module, x: Tensor, generator: torch.Generator, settings
     rows = x.new_zeros(chunks * LANES, x[0].numel())  # the last chunk filled up with zeros
     rows[: len(x)] = x.flatten(1)
     chains = rows.unflatten(0, (chunks, LANES)).transpose(1, 2).contiguous()  # [chunks, cells, LANES]
-    ground, numbers = _numbers(settings, x[0])
+    ground, own, numbers = _numbers(settings, x[0])
     for done in range(0, settings.steps, _STEPS_AT_ONCE):
         draws = rows.new_zeros(min(_STEPS_AT_ONCE, settings.steps - done), *rows.shape)
         for draw in draws:  # one by one, as SGLD does it with torch
             draw[: len(x)].normal_(generator=generator)
         noise = draws.unflatten(1, (chunks, LANES)).numpy()
-        _advance(work, weights, chains.numpy(), noise, ground, numbers)
+        _advance(work, weights, chains.numpy(), noise, ground, own, numbers)
     return chains.transpose(1, 2).flatten(0, 1)[: len(x)].reshape(x.shape)
 
 
@@ -58,15 +58,21 @@ def _plan(model: nn.Module, shape: tuple[int, ...]) -> Plan:
     return plans[shape]
 
 
-def _numbers(settings: "SGLD", like: Tensor) -> tuple[np.ndarray, list[np.float32]]:
-    """The ground of every cell, and the settings as the kernel takes them; without a reference it pulls by 0."""
+def _numbers(settings: "SGLD", like: Tensor) -> tuple[Tensor, int, list[np.float32]]:
+    """The ground of every cell, [cells, LANES], the channels whose means take its place (0: none), and the settings.
+
+    They are as the kernel takes them; without a reference it pulls by 0.
+    """
     low, high = settings.clamp or (-math.inf, math.inf)
-    ground, pull = torch.zeros_like(like), 0.0
-    if settings.reference is not None:
-        ground = settings.reference.ground.to(like).expand_as(like)
-        pull = settings.step_size / settings.reference.variance
+    ground, pull, own, reference = torch.zeros_like(like), 0.0, 0, settings.reference
+    if reference is not None:
+        pull = settings.step_size / reference.variance
+        if reference.ground is None:
+            own = len(like)
+        else:
+            ground = reference.ground.to(like).expand_as(like)
     numbers = (settings.step_size, pull, settings.noise, low, high)
-    return ground.reshape(-1).contiguous().numpy(), [np.float32(number) for number in numbers]
+    return ground.reshape(-1, 1).expand(-1, LANES), own, [np.float32(number) for number in numbers]
 
 
 def _advance(
@@ -74,7 +80,8 @@ def _advance(
     weights: np.ndarray,
     chains: np.ndarray,
     noise: np.ndarray,
-    ground: np.ndarray,
+    ground: Tensor,
+    own: int,
     numbers: list[np.float32],
 ) -> None:
     """Advance chains, [chunks, cells, LANES], in place with noise, [steps, chunks, LANES, cells]."""
@@ -82,8 +89,8 @@ def _advance(
     ends = [len(chains) * thread // threads for thread in range(threads + 1)]
 
     def run(first: int, last: int) -> None:
-        memory = _zeros(work.cells)
-        advance(work.operations, work.offsets, weights, memory, chains, noise, ground, first, last, *numbers)
+        memory, at = _zeros(work.cells), ground.contiguous().clone().numpy()  # each thread writes to its own
+        advance(work.operations, work.offsets, weights, memory, chains, noise, at, own, first, last, *numbers)
 
     if threads == 1:
         run(*ends)
