@@ -128,11 +128,11 @@ def _others(run: gn.Run, task: Task) -> dict[str, float]:
 
 
 def suspects(run: gn.Run, broken: list[int]) -> float:
-    """The share of broken examples among as many of the least likely ones."""
+    """The share of broken examples among as many of the least credible ones."""
     examples = read_own(run.recipe, run.constraint, run.folder.path)
     loader = Loader(examples, run.constraint, run.readings, run.device)
     fit = fit_to_rule(run.networks, run.constraint, loader, stage=run.recipe.last)
-    named = fit.viewed.argsort()[: len(broken)].tolist()
+    named = fit.credible.argsort()[: len(broken)].tolist()
     return round(len(set(named) & set(broken)) / len(broken), 4)
 
 

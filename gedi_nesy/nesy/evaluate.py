@@ -16,6 +16,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Batch, Loader
+from gedi_nesy.nesy.credible import credibility
 from gedi_nesy.nesy.cut import cut_test_examples
 from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
 from gedi_nesy.nesy.joint import AnyLoader, load_examples
@@ -26,7 +27,6 @@ from gedi_nesy.nesy.recipe import Stage
 from gedi_nesy.views.drawings import add_noise
 
 CHUNK = 250  # images evaluated at a time, so few that their memory stays in the cache
-VIEWS = 10  # of an example
 DIAGNOSED = 200  # examples that a diagnosis looks at
 VIEW_NOISE = 0.2  # the paper's T(x'|x) on MNIST adds Gaussian noise of this deviation (Appendix O)
 
@@ -68,8 +68,8 @@ class Fit:
         satisfied: P(rule | predicted symbols), [N]: 1 or 0, unless the rule itself has probabilities.
         sure: the probability of the least sure of its symbols, [N].
         log_prob: log P(rule | images), [N], in nats.
-        viewed: the same on views of the images, the mean over them, [N]; of networks that have learned a wrong example
-            by heart it says more. It is `log_prob` where no views were asked for.
+        credible: as from `credibility`, [N]; of networks that have learned a wrong example by heart it says more. It is
+            `log_prob` where no stage says what a view is.
         answered: whether the given value of each argument, or of each element of a list, is the most probable one,
             summed over all symbols, [N]; None where the rule has no arguments.
     """
@@ -78,7 +78,7 @@ class Fit:
     satisfied: Tensor
     sure: Tensor
     log_prob: Tensor
-    viewed: Tensor
+    credible: Tensor
     answered: Tensor | None
 
     def figures(self, prefix: str) -> dict[str, float]:
@@ -102,7 +102,7 @@ class Fitted:
 
 
 def fit_all(networks: nn.ModuleDict, rule: Rule, loader: AnyLoader, stage: Stage | None = None) -> list[Fitted]:
-    """How the examples of each query fit it; on views also, where a stage says which."""
+    """How the examples of each query fit it, and how credible each is, where a stage says what a view is."""
     pairs = zip(parts_of(rule), loader.parts, strict=True)
     return [Fitted(part, own, fit_to_rule(networks, part, own, stage=stage)) for part, own in pairs]
 
@@ -124,11 +124,11 @@ def rule_figures(parts: Sequence[Fitted], prefix: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, stage: Stage | None = None) -> Fit:
-    """How each example fits the rule; on views also, where a stage says which."""
+    """How each example fits the rule, and how credible it is, where a stage says what a view is."""
     batch, answers = loader.batch(torch.arange(len(loader))), loader.answers
     log_probs = _symbol_log_probs(networks, batch)
     log_prob = constraint.log_prob(log_probs, answers)
-    viewed = log_prob if stage is None else _viewed(networks, constraint, loader, batch, stage)
+    credible = log_prob if stage is None else credibility(networks, constraint, loader, stage)
     # all the mass on the predicted symbol: the rule then has probability 1 or 0
     certain = {key: _one_hot_log_probs(values) for key, values in log_probs.items()}
     with warnings.catch_warnings(action="ignore"):  # that a wrong prediction makes the rule impossible
@@ -136,22 +136,13 @@ def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader,
     symbols = {key: values.argmax(-1) for key, values in log_probs.items()}
     answered = None if answers is None else _are_answered(constraint, log_probs, answers)
     sure = torch.stack([values.amax(-1) for values in log_probs.values()]).amin(0).exp()
-    return Fit(symbols, satisfied, sure, log_prob, viewed, answered)
+    return Fit(symbols, satisfied, sure, log_prob, credible, answered)
 
 
 def _symbol_log_probs(networks: nn.ModuleDict, batch: Batch) -> dict[Key, Tensor]:
     """log p(y|x) of each variable's symbols, [B, classes]."""
     outputs = {name: predict_log_probs(networks[name], x)[None] for name, x in batch.images.items()}
     return {key: values[0] for key, values in batch.by_variable(outputs).items()}
-
-
-def _viewed(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, batch: Batch, stage: Stage) -> Tensor:
-    """log P(rule | view) of a batch's examples, the mean over VIEWS views, always the same ones, [B]."""
-    generator = torch.Generator(loader.device).manual_seed(0)
-    answers = None if loader.answers is None else loader.answers[: batch.size]
-    views = (batch.view(stage, loader.readings, generator) for _ in range(VIEWS))
-    log_probs = [constraint.log_prob(_symbol_log_probs(networks, view), answers) for view in views]
-    return torch.stack(log_probs).mean(0)
 
 
 def _are_answered(constraint: Constraint, log_probs: dict[Key, Tensor], answers: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The rows of a user's table that deserve a look: those that are least likely under the rule."""
+"""The rows of a user's table that deserve a look: those that are least credible under the rule."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def score_rows(
 
     Returns:
         The `rule_figures` of the fit; how many rows `break_the_rule`; and of each query as many `doubtful_rows`, LEAST
-        or more, the least likely first: each with its `line` in the file, the `symbols` seen, the `arguments`, whether
+        or more, the least credible first: each with its `line` in the file, its `symbols`, the `arguments`, whether
         it `breaks` the rule, and its `log_prob` (None where that is -inf).
     """
     return row_figures(fit_all(networks, rule, loader, stage), prefix)
@@ -45,9 +45,9 @@ def row_figures(parts: Sequence[Fitted], prefix: str) -> dict[str, Any]:
 
 
 def doubtful(fit: Fit) -> Tensor:
-    """The numbers of the examples to look at, the least likely first; as many as break the rule, LEAST to MOST."""
+    """The numbers of the examples to look at, the least credible first; as many as break the rule, LEAST to MOST."""
     broken = int((fit.satisfied == 0).sum())
-    return fit.viewed.argsort(stable=True)[: min(max(broken, LEAST), MOST)]
+    return fit.credible.argsort(stable=True)[: min(max(broken, LEAST), MOST)]
 
 
 def _row(number: int, part: Fitted) -> dict[str, Any]:
