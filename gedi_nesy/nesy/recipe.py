@@ -103,12 +103,13 @@ class Stage(recipe.Stage):
 
 
 class View(Settings):
-    """Random views of pictures and vectors, where a stage's `warp` is above 0; drawings are warped.
+    """Random views of pictures and vectors, where a stage's `warp` is above 0; drawings are warped and recoloured.
 
     Attributes:
         crop: least share of a picture's area that is kept.
         flip: probability of a mirror image; 0, for many symbols are not their mirror images', as an arrow or a 3.
-        jitter: probability of other brightness, contrast, saturation and hue.
+        jitter: probability of other brightness, contrast, saturation and hue; of drawings on grounds of their own, that
+            their channels change places and signs.
         desaturate: probability that a picture loses its colour.
         noise: standard deviation of a vector's noise, in units of each feature's own.
         dropout: share of a vector's features that are left out; networks called mlp-... leave out some themselves.
