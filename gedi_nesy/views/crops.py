@@ -8,6 +8,8 @@ from torch import Tensor
 
 from gedi_nesy.views.pictures import augment, draw_crops, resized_crop
 
+LEAST_SIDE = 32  # pixels of pictures whose parts are views, too
+
 
 @dataclass(frozen=True)
 class Crops:
@@ -24,8 +26,13 @@ class Crops:
     area: tuple[float, float]
 
 
-def large_and_small(side: int) -> tuple[Crops, Crops]:
-    """Two views of the whole and six of its parts, which are not enlarged (Caron et al. 2020); `side` in pixels."""
+def plan_crops(side: int) -> tuple[Crops, ...]:
+    """Two views of the whole and six of its parts, which are not enlarged (Caron et al. 2020); `side` in pixels.
+
+    Of pictures below LEAST_SIDE, whose small parts show too little to be told apart, four views of the whole.
+    """
+    if side < LEAST_SIDE:
+        return (Crops(4, side, (0.2, 1.0)),)
     return Crops(2, side, (0.2, 1.0)), Crops(6, side // 2, (0.05, 0.25))
 
 

@@ -14,7 +14,7 @@ from gedi_nesy.core.lars import LARS
 from gedi_nesy.core.losses import negative_entropy_loss
 from gedi_nesy.core.losses.crops import crops_loss
 from gedi_nesy.core.objective import Objective
-from gedi_nesy.views.crops import large_and_small
+from gedi_nesy.views.crops import plan_crops
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.recipe import Features
 from gedi_nesy.vision.views import ImageInputs
@@ -35,7 +35,7 @@ class FeatureLosses:
 
     def __init__(self, stage: Features, inputs: ImageInputs, training: Training) -> None:
         self.stage, self.inputs, self.training = stage, inputs, training
-        self.plan = large_and_small(inputs.shape[-1])
+        self.plan = plan_crops(inputs.shape[-1])
         weights = dict(stage.weights)
         self.objective = Objective(weights, optima={"inv": 0.0, "prior": -math.log(stage.atoms)})
 

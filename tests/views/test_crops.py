@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional as F
 
-from gedi_nesy.views.crops import Crops, several_crops
+from gedi_nesy.views.crops import Crops, plan_crops, several_crops
 from gedi_nesy.views.pictures import resized_crop
 
 PLAIN = {"flip": 0.0, "jitter": 0.0, "grey": 0.0}
@@ -32,3 +32,9 @@ def test_every_crop_is_of_its_own_picture():
 def test_crops_of_a_picture_differ():
     (kind,) = several_crops(pictures(), [Crops(2, 8, (0.2, 0.5))], torch.Generator().manual_seed(0), **PLAIN)
     assert not torch.allclose(kind[0], kind[1])
+
+
+def test_only_pictures_with_pixels_enough_have_small_crops():
+    assert {kind.side for kind in plan_crops(32)} == {32, 16}
+    (whole,) = plan_crops(16)
+    assert (whole.side, whole.area[1]) == (16, 1.0)

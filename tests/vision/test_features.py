@@ -8,6 +8,7 @@ import torch
 from gedi_nesy.core.checks import Checks
 from gedi_nesy.errors import UserError
 from gedi_nesy.networks.dictionary import Dictionary
+from gedi_nesy.views.crops import plan_crops
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import Speed, load_recipe
@@ -24,11 +25,12 @@ def begun(cifar, **overrides):
     return learner.losses(learner.phases[0], training)
 
 
-def test_a_step_has_the_crops_of_both_kinds_and_its_losses_their_optima(cifar):
+def test_a_step_has_the_crops_of_every_kind_and_its_losses_their_optima(cifar):
     losses = begun(cifar, **{"features.atoms": 64})
     inputs = losses.inputs
-    large, small = inputs.crops(1, 4, losses.plan, torch.Generator().manual_seed(0))
-    assert (large.shape, small.shape) == ((1, 2, 4, 3, 16, 16), (1, 6, 4, 3, 8, 8))
+    large, small = inputs.crops(1, 4, plan_crops(32), torch.Generator().manual_seed(0))
+    assert (large.shape, small.shape) == ((1, 2, 4, 3, 32, 32), (1, 6, 4, 3, 16, 16))
+    assert losses.plan == plan_crops(16)
     assert -1 <= large.min() < -0.2 < 0.2 < large.max() <= 1
     assert losses.objective.optima == {"inv": 0.0, "prior": -math.log(64)}
     assert losses(0).keys() == {"inv", "prior"}
