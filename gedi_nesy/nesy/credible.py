@@ -7,9 +7,9 @@ from torch.nn import functional as F
 from gedi_nesy.core.nearest import nearest_rows
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Batch, Loader
+from gedi_nesy.nesy.predictions import CHUNK, of_variables, predict_batch
 from gedi_nesy.nesy.recipe import Stage
 
-CHUNK = 250  # inputs at a time
 VIEWS = 10  # of an example
 NEIGHBOURS = 20  # of an input
 LARGEST = 9000  # inputs among which neighbours are looked for: more are taken in parts, for the cost is a square
@@ -30,26 +30,17 @@ def credibility(networks: nn.ModuleDict, constraint: Constraint, loader: Loader,
         stage: of training, which says what a view is.
     """
     batch, generator = loader.batch(torch.arange(len(loader))), torch.Generator(loader.device).manual_seed(0)
-    views = [_predict(networks, batch.view(stage, loader.readings, generator)) for _ in range(VIEWS)]
+    views = [predict_batch(networks, batch.view(stage, loader.readings, generator)) for _ in range(VIEWS)]
     of_views = torch.stack([_log_prob(constraint, batch, loader, view) for view in views]).mean(0)
     shown = {name: torch.stack([view[name].exp() for view in views]).mean(0) for name in batch.images}
     beside = {name: _beside(networks[name], x, shown[name]) for name, x in batch.images.items()}
     return of_views + _log_prob(constraint, batch, loader, beside)
 
 
-def _predict(networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
-    """log p(y|x) of each network's inputs, [inputs, classes]."""
-    return {
-        name: torch.cat([networks[name](part).log_softmax(-1) for part in x.split(CHUNK)])
-        for name, x in batch.images.items()
-    }
-
-
 def _log_prob(constraint: Constraint, batch: Batch, loader: Loader, log_probs: dict[str, Tensor]) -> Tensor:
     """log P(rule) of each example by log-probabilities of each network's inputs, [N]."""
-    by_variable = batch.by_variable({name: values[None] for name, values in log_probs.items()})
     answers = None if loader.answers is None else loader.answers[: batch.size]
-    return constraint.log_prob({key: values[0] for key, values in by_variable.items()}, answers)
+    return constraint.log_prob(of_variables(batch, log_probs), answers)
 
 
 def _beside(network: nn.Module, x: Tensor, shown: Tensor) -> Tensor:

@@ -15,26 +15,20 @@ from gedi_nesy.data import Images
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key
-from gedi_nesy.nesy.batch import Batch, Loader
+from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.credible import credibility
 from gedi_nesy.nesy.cut import cut_test_examples
 from gedi_nesy.nesy.examples import Examples, draw_examples, naming_calls
 from gedi_nesy.nesy.joint import AnyLoader, load_examples
 from gedi_nesy.nesy.losses import network_log_prior
+from gedi_nesy.nesy.predictions import of_variables, predict_batch, predict_log_probs
 from gedi_nesy.nesy.queries import Rule, parts_of
 from gedi_nesy.nesy.reading import Reading, Readings
 from gedi_nesy.nesy.recipe import Stage
 from gedi_nesy.views.drawings import add_noise
 
-CHUNK = 250  # images evaluated at a time, so few that their memory stays in the cache
 DIAGNOSED = 200  # examples that a diagnosis looks at
 VIEW_NOISE = 0.2  # the paper's T(x'|x) on MNIST adds Gaussian noise of this deviation (Appendix O)
-
-
-@torch.no_grad()
-def predict_log_probs(net: nn.Module, inputs: Tensor) -> Tensor:
-    """log p(y|x) of network inputs [batch, ...] -> [batch, classes]."""
-    return torch.cat([net(chunk).log_softmax(-1) for chunk in inputs.split(CHUNK)])
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,7 @@ def rule_figures(parts: Sequence[Fitted], prefix: str) -> dict[str, Any]:
 def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader, stage: Stage | None = None) -> Fit:
     """How each example fits the rule, and how credible it is, where a stage says what a view is."""
     batch, answers = loader.batch(torch.arange(len(loader))), loader.answers
-    log_probs = _symbol_log_probs(networks, batch)
+    log_probs = of_variables(batch, predict_batch(networks, batch))
     log_prob = constraint.log_prob(log_probs, answers)
     credible = log_prob if stage is None else credibility(networks, constraint, loader, stage)
     # all the mass on the predicted symbol: the rule then has probability 1 or 0
@@ -137,12 +131,6 @@ def fit_to_rule(networks: nn.ModuleDict, constraint: Constraint, loader: Loader,
     answered = None if answers is None else _are_answered(constraint, log_probs, answers)
     sure = torch.stack([values.amax(-1) for values in log_probs.values()]).amin(0).exp()
     return Fit(symbols, satisfied, sure, log_prob, credible, answered)
-
-
-def _symbol_log_probs(networks: nn.ModuleDict, batch: Batch) -> dict[Key, Tensor]:
-    """log p(y|x) of each variable's symbols, [B, classes]."""
-    outputs = {name: predict_log_probs(networks[name], x)[None] for name, x in batch.images.items()}
-    return {key: values[0] for key, values in batch.by_variable(outputs).items()}
 
 
 def _are_answered(constraint: Constraint, log_probs: dict[Key, Tensor], answers: Tensor) -> Tensor:

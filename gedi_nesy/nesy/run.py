@@ -21,11 +21,12 @@ from gedi_nesy.html_table import html_table
 from gedi_nesy.logic.deepproblog import deepproblog_model, query
 from gedi_nesy.logic.program import Source, read_text
 from gedi_nesy.nesy.candidates import build_networks, network_shapes
-from gedi_nesy.nesy.evaluate import evaluate_networks, predict_log_probs
+from gedi_nesy.nesy.evaluate import evaluate_networks
 from gedi_nesy.nesy.export import export_network
 from gedi_nesy.nesy.given import given_inputs
 from gedi_nesy.nesy.joint import load_examples
 from gedi_nesy.nesy.losses import build_sgld
+from gedi_nesy.nesy.predictions import CHUNK, predict_log_probs
 from gedi_nesy.nesy.queries import Rule, ask, parts_of
 from gedi_nesy.nesy.reading import Readings, reading_state, saved_readings
 from gedi_nesy.nesy.recipe import Recipe, load_recipe
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from deepproblog.model import Model
 
 Named = Mapping[Any, Tensor] | Sequence[Tensor] | Tensor  # images by a number or a name
-CHUNK = 250  # images at a time, so few that their memory stays in the cache
 VIEWS = 8
 ALL = "all"  # of a data set: each image in one example
 DOUBT = 10.0  # chosen on font letters, random strokes, grey CIFAR-10, turned digits and noise

@@ -12,8 +12,9 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key, Value
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.evaluate import fit_to_rule, predict_log_probs
+from gedi_nesy.nesy.evaluate import fit_to_rule
 from gedi_nesy.nesy.joint import AnyLoader
+from gedi_nesy.nesy.predictions import predict_log_probs
 from gedi_nesy.nesy.queries import Rule
 from gedi_nesy.nesy.table import read_arguments, read_lines
 
