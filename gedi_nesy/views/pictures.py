@@ -73,14 +73,11 @@ def _greatest_crop(height: int, width: int) -> tuple[int, int]:
     return min(height, round(width / RATIO[0])), min(width, round(height * RATIO[1]))
 
 
-def resized_crop(images: Tensor, crops: Tensor, side: int | None = None) -> Tensor:
-    """The part of each image at its place, [batch, 4] as from `draw_crops`, scaled to the whole (bilinear).
-
-    With `side` it is scaled to so many pixels in height and width instead.
-    """
+def resized_crop(images: Tensor, crops: Tensor) -> Tensor:
+    """The part of each image at its place, [batch, 4] as from `draw_crops`, scaled to the whole (bilinear)."""
     top, left, height, width = crops.to(images.dtype).unbind(1)
-    rows = _interpolation(top, height, images.shape[2], side or images.shape[2])  # [batch, new, H]
-    columns = _interpolation(left, width, images.shape[3], side or images.shape[3])  # [batch, new, W]
+    rows = _interpolation(top, height, images.shape[2])  # [batch, new, H]
+    columns = _interpolation(left, width, images.shape[3])  # [batch, new, W]
     return rows.unsqueeze(1) @ images @ columns.unsqueeze(1).mT
 
 
@@ -131,10 +128,10 @@ def _jitter(images: Tensor, generator: torch.Generator) -> Tensor:
     return adjust_hue(images, hue * chance[3])
 
 
-def _interpolation(start: Tensor, length: Tensor, size: int, new: int) -> Tensor:
-    """Weights of old pixels in new ones, [batch, new, size], that scale `length` of them from `start` on to `new`."""
+def _interpolation(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """Weights of old pixels in new ones, [batch, size, size], that scale `length` of them from `start` on to `size`."""
     pixels = torch.arange(size, device=start.device, dtype=start.dtype)
-    source = (torch.arange(new, device=start.device, dtype=start.dtype) + 0.5) * length.unsqueeze(1) / new - 0.5
+    source = (pixels + 0.5) * length.unsqueeze(1) / size - 0.5
     source = torch.minimum(source.clamp_min(0), length.unsqueeze(1) - 1) + start.unsqueeze(1)
     return (1 - (source.unsqueeze(2) - pixels).abs()).clamp_min(0)
 

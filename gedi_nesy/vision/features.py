@@ -1,20 +1,19 @@
-"""Features of images by GEDI's own losses on a fixed dictionary: L_INV among crops, and L_PRIOR over atoms.
+"""Features of images by GEDI's own losses on a fixed dictionary: L_INV among views, and L_PRIOR over atoms.
 
-CPLearn (Sansone, Lebailly & Tuytelaars 2025) in several crops, as SwAV has them.
+CPLearn (Sansone, Lebailly & Tuytelaars 2025) in several views. SwAV's small crops are none of them: predictions for
+them agree so little with those for the whole that the dictionary was hardly used after the same computing.
 """
 
 import math
 
-import torch
 from torch import Tensor
 
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.core.lars import LARS
 from gedi_nesy.core.losses import negative_entropy_loss
-from gedi_nesy.core.losses.crops import crops_loss
+from gedi_nesy.core.losses.views import views_loss
 from gedi_nesy.core.objective import Objective
-from gedi_nesy.views.crops import plan_crops
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.recipe import Features
 from gedi_nesy.vision.views import ImageInputs
@@ -35,7 +34,6 @@ class FeatureLosses:
 
     def __init__(self, stage: Features, inputs: ImageInputs, training: Training) -> None:
         self.stage, self.inputs, self.training = stage, inputs, training
-        self.plan = plan_crops(inputs.shape[-1])
         weights = dict(stage.weights)
         self.objective = Objective(weights, optima={"inv": 0.0, "prior": -math.log(stage.atoms)})
 
@@ -43,13 +41,12 @@ class FeatureLosses:
         """The losses by term name."""
         networks, share = self.training.model, self.stage.batch // processes.count()
         assert isinstance(networks, ImageNetworks)
-        kinds = self.inputs.crops(networks.count, share, self.plan, self.training.generator)
-        features = [networks.encode(kind.flatten(1, 2)).unflatten(1, kind.shape[1:3]) for kind in kinds]
-        joined = processes.join(torch.cat(features, 1), 2)  # [K, crops of an image, batch, features]
-        logits = networks.classify(networks.project(joined.flatten(1, 2)))
-        log_probs = logits.log_softmax(-1)
-        crops = log_probs.unflatten(1, joined.shape[1:3])
-        return {"inv": crops_loss(crops), "prior": negative_entropy_loss(log_probs)}
+        x = self.inputs.several(networks.count, share, self.stage.views, self.training.generator)
+        features = networks.encode(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
+        joined = processes.join(features, 2)  # [K, views, batch, features]
+        log_probs = networks.classify(networks.project(joined.flatten(1, 2))).log_softmax(-1)
+        views = log_probs.unflatten(1, joined.shape[1:3])
+        return {"inv": views_loss(views), "prior": negative_entropy_loss(log_probs)}
 
 
 def feature_optimizer(networks: ImageNetworks, rate: float) -> LARS:

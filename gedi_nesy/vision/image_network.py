@@ -16,7 +16,7 @@ from gedi_nesy.networks.strided_net import FEATURES as STRIDED_FEATURES
 from gedi_nesy.networks.strided_net import StridedNet
 from gedi_nesy.vision.recipe import FeatureNetwork, Network, Speed
 
-MOMENTUM = 0.03  # of the batch norm of features: each pass sees one kind of crops
+MOMENTUM = 0.03  # of the batch norm of features
 
 
 class ImageNetwork(nn.Module):

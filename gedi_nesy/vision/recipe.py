@@ -205,17 +205,18 @@ class Stage(recipe.Stage):
 
 
 class Features(Stage):
-    """A first stage of images, which learns features by L_INV among several crops and L_PRIOR on a fixed dictionary.
+    """A first stage of images, which learns features by L_INV among several views and L_PRIOR on a fixed dictionary.
 
-    The encoder is the run's, and all that later stages keep. Crops are flipped and recoloured as `Augment` says. The
-    prior has the form of a negative entropy: a batch has fewer crops than a cross-entropy of all atoms would need. The
-    optimiser is LARS.
+    The encoder is the run's, and all that later stages keep. The prior has the form of a negative entropy: a batch has
+    fewer views than a cross-entropy of all atoms would need. The optimiser is LARS.
 
     Attributes:
+        views: of each image.
         projector: the widths of its layers, all with batch norm.
         atoms: of the dictionary.
     """
 
+    views: PositiveInt = 4
     projector: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     atoms: PositiveInt
 

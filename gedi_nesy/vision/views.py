@@ -13,7 +13,6 @@ from gedi_nesy.core.nearest import nearest_rows
 from gedi_nesy.core.reference import ground_of
 from gedi_nesy.errors import UserError
 from gedi_nesy.views.choose import DrawingView
-from gedi_nesy.views.crops import Crops, several_crops
 from gedi_nesy.views.drawings import add_noise
 from gedi_nesy.views.pictures import augment
 from gedi_nesy.vision.recipe import Augment, View
@@ -167,12 +166,10 @@ class ImageInputs:
             images = DrawingView(self.warp)(images, generator)
         return add_noise(self._to_inputs(255 * images.unflatten(0, rows.shape)), self.noise, generator)
 
-    def crops(self, networks: int, batch: int, plan: Sequence[Crops], generator: torch.Generator) -> list[Tensor]:
-        """Crops of a batch for each of K networks, S divides K: of each kind [K, count, batch, C, side, side]."""
+    def several(self, networks: int, batch: int, views: int, generator: torch.Generator) -> Tensor:
+        """Several views of each image of a batch for each of K networks, S divides K: [K, views, batch, C, H, W]."""
         rows = torch.randint(self.count, (networks, batch), generator=generator, device=self.x.device)
-        images, how = (self.x[find_owners(self.x, networks), rows] / 255).flatten(0, 1), self.how
-        kinds = several_crops(images, plan, generator, flip=how.flip, jitter=how.jitter, grey=how.grey)
-        return [self._to_inputs(255 * kind.unflatten(1, rows.shape).transpose(0, 1)) for kind in kinds]
+        return self.changed(rows.repeat(1, views), generator).unflatten(1, (views, batch))
 
     def renewed(self, samples: Tensor, share: float, generator: torch.Generator) -> Tensor:
         """Samples as inputs, [K, n, C, H, W], a share of them changed at random as images are."""

@@ -8,7 +8,6 @@ import torch
 from gedi_nesy.core.checks import Checks
 from gedi_nesy.errors import UserError
 from gedi_nesy.networks.dictionary import Dictionary
-from gedi_nesy.views.crops import plan_crops
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import Speed, load_recipe
@@ -25,13 +24,13 @@ def begun(cifar, **overrides):
     return learner.losses(learner.phases[0], training)
 
 
-def test_a_step_has_the_crops_of_every_kind_and_its_losses_their_optima(cifar):
+def test_a_step_has_views_of_its_images_and_its_losses_their_optima(cifar):
     losses = begun(cifar, **{"features.atoms": 64})
-    inputs = losses.inputs
-    large, small = inputs.crops(1, 4, plan_crops(32), torch.Generator().manual_seed(0))
-    assert (large.shape, small.shape) == ((1, 2, 4, 3, 32, 32), (1, 6, 4, 3, 16, 16))
-    assert losses.plan == plan_crops(16)
-    assert -1 <= large.min() < -0.2 < 0.2 < large.max() <= 1
+    views = losses.inputs.several(1, 4, 3, torch.Generator().manual_seed(0))
+    assert views.shape == (1, 3, 4, 3, 16, 16)
+    assert -1.2 <= views.min() < -0.2 < 0.2 < views.max() <= 1.2
+    of_each = views[0].flatten(2).transpose(0, 1)  # [images, views, pixels]
+    assert (torch.cdist(of_each, of_each).sum((1, 2)) > 0).all()
     assert losses.objective.optima == {"inv": 0.0, "prior": -math.log(64)}
     assert losses(0).keys() == {"inv", "prior"}
 
@@ -76,8 +75,8 @@ def test_chains_are_changed_as_images_are_and_their_scale_stays(kind, cifar):
     half = inputs.renewed(samples, 0.5, torch.Generator().manual_seed(0))
     same = (half == samples).flatten(2).all(2)[0]
     assert 8 < same.sum() < 32
-    assert (half.min(), half.max()) >= (samples.min(), half.max())
-    assert half.max() <= samples.max() + 1e-5
+    black, white = inputs.box(margin=0.0)
+    assert black - 1e-5 <= half.min() < half.max() <= white + 1e-5
     assert torch.equal(inputs.renewed(samples, 0.0, torch.Generator()), samples)
 
 

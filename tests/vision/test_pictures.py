@@ -41,8 +41,8 @@ class Rows(Callback):
 
 
 def test_the_losses_of_every_stage_fall(cifar):
-    longer = {"features.steps": 40, "train.steps": 60, "refine.steps": 60, "student.steps": 40}
-    longer |= {"train.learning_rate": 1e-2, "refine.learning_rate": 3e-3, "student.learning_rate": 3e-3}
+    longer = {"features.steps": 40, "train.steps": 60, "refine.steps": 120, "student.steps": 40}
+    longer |= {"train.learning_rate": 1e-2, "refine.learning_rate": 1e-2, "student.learning_rate": 3e-3}
     recipe = load_recipe("gedi-pictures", TINY | longer)
     rows, learner = Rows(), Learner(recipe, [small_images(cifar)], 10)
     networks, (choice,) = learner.result(train_phases(learner, Rollback(recipe.guard), [rows]))

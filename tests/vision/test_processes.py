@@ -76,11 +76,11 @@ def test_their_gradient_is_that_of_one_process_on_the_joined_batch(case, out, ci
     assert all(torch.equal(one["gradients"][name], other["gradients"][name]) for name in one["gradients"])
 
 
-def test_crops_are_shared_as_batches_are(out, cifar):
+def test_several_views_are_shared_as_batches_are(out, cifar):
     one, other = (torch.load(out / f"features{rank}.pt") for rank in (0, 1))
-    crops = [torch.cat(pair, 2) for pair in zip(one["crops"], other["crops"], strict=True)]
-    assert not torch.equal(one["crops"][0], other["crops"][0])
-    expected = gradients_on(first_losses("gedi-pictures", PICTURES, cifar), crops)
+    assert not torch.equal(one["views"], other["views"])
+    joined = torch.cat([one["views"], other["views"]], 2)
+    expected = gradients_on(first_losses("gedi-pictures", PICTURES, cifar), joined)
     for found in (one, other):
         torch.testing.assert_close(found["losses"], expected["losses"])
         torch.testing.assert_close(found["gradients"], expected["gradients"], rtol=1e-6, atol=1e-10)

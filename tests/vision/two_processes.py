@@ -145,18 +145,18 @@ def record(name: str, overrides: dict, data: Path) -> dict:
 
 
 def record_features(data: Path) -> dict:
-    """Of the first step on a fixed dictionary: the crops, the losses, and the gradients."""
+    """Of the first step on a fixed dictionary: the views, the losses, and the gradients."""
     losses = first_losses("gedi-pictures", PICTURES, data)
-    kinds = [kind.double() for kind in losses.inputs.crops(1, 4, losses.plan, losses.training.generator)]
-    return {"crops": kinds} | gradients_on(losses, kinds)
+    views = losses.inputs.several(1, 4, 3, losses.training.generator).double()
+    return {"views": views} | gradients_on(losses, views)
 
 
-def gradients_on(losses, kinds: list) -> dict:
-    """The losses and gradients on these crops."""
+def gradients_on(losses, views) -> dict:
+    """The losses and gradients on these views."""
 
     class Given:
-        def crops(self, *arguments):
-            return kinds
+        def several(self, *arguments):
+            return views
 
     losses.inputs, networks = Given(), losses.training.model
     values = losses(0)

@@ -7,7 +7,7 @@ from torch import Tensor
 from gedi_nesy.core.losses.invariance import invariance_loss
 
 
-def crops_loss(log_probs: Tensor) -> Tensor:
+def views_loss(log_probs: Tensor) -> Tensor:
     """The mean of CE(mean prediction of an image's views, prediction of a view), the gradient through both sides.
 
     Args:
