@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from gedi_nesy.logic.ground import Key
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.losses import Targets
 
+ROUNDING = 1e-4  # of a mean probability
 BLOCKS = 20  # a sweep redraws the examples in this many blocks, the examples of one side by side
 HOT, COLD = 0.3, 0.006  # first and last temperature, in the pull of all other images on one
 
@@ -113,6 +115,20 @@ class Assignments:
         certain = {key: F.one_hot(values, sizes[key]).float().log() for key, values in symbols.items()}
         with warnings.catch_warnings(action="ignore"):  # that wrong symbols make the rule impossible
             return self.constraint.log_prob(certain, self.loader.examples.answers).exp().mean().item()
+
+    def exchangeable(self, network: str, chain: int) -> list[tuple[int, int]]:
+        """The pairs of a network's symbols that can change places in an assignment without a loss to the rule."""
+        n = len(self.loader)
+        given = {call.key: self.symbols[net][k * n : (k + 1) * n, chain].argmax(1) for net, k, call in self._calls()}
+        own, before = {call.key for call in self.loader.calls[network]}, self._satisfied(given)
+        pairs = []
+        for a, b in combinations(range(self.symbols[network].shape[2]), 2):
+            places = torch.arange(self.symbols[network].shape[2])
+            places[[a, b]] = places[[b, a]]
+            exchanged = {key: places[values] if key in own else values for key, values in given.items()}
+            if self._satisfied(exchanged) >= before - ROUNDING:
+                pairs.append((a, b))
+        return pairs
 
     def targets(self, trusted: Tensor) -> Targets:
         """For each variable the share of the trusted chains that give it each symbol, [examples, classes]."""

@@ -41,8 +41,8 @@ def certificate(
     Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only such
     a lead will do. `failures` names the reasons for doubt. A single restart is neither a reason for
     doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason, and
-    so are matched symbols that likeness separates by less than `separation`, and symbols that are so `rare` in skewed
-    data that others may have been read for them.
+    so are matched symbols that likeness separates by less than `separation`, symbols that only labels tell apart, and
+    hardly, and symbols that are so `rare` in skewed data that others may have been read for them.
     """
     failures = sorted({failure for diagnosis in diagnoses.values() for failure in diagnosis.failures})
     failures += sorted({failure for check in energies.values() for failure in check.failures})
@@ -54,6 +54,8 @@ def certificate(
         failures.append(
             "symbols that the examples can't tell apart" if seen else "readings of the examples not settled"
         )
+    if matched and matched.hardly_told:
+        failures.append(f"labels that hardly tell {' from '.join(matched.hardly_told)}")
     if rare:
         failures.append(f"symbols that hardly occur: {', '.join(rare)}")
     support = selection.support if selection else None

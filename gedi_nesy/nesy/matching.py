@@ -6,7 +6,7 @@ satisfy the rule in every example and give like inputs the same name can be sear
 sampling over the rule's solutions, many chains side by side.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from types import MappingProxyType
@@ -22,10 +22,10 @@ from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.labels import Labels
 from gedi_nesy.nesy.likeness import Likeness, by_cosine, by_shape
 from gedi_nesy.nesy.losses import Targets
+from gedi_nesy.nesy.naming import TOLD, label_weight, least_told
 from gedi_nesy.nesy.recipe import Matching, Recipe
 from gedi_nesy.views.deformation import affinity
 
-LABELLED = 0.2  # share of all inputs as which the labelled ones count together
 # Tuning seeds: wrong symbols led all others by 0.03 at most (20 examples), right ones by 0.01 to 0.05 of 20 examples
 # and by 0.02 to 0.07 of 30, so that some go without a certificate, and by 0.05 and more of 100.
 CLEAR = 0.04
@@ -55,6 +55,9 @@ class Matched:
         likeness: the kind of likeness, "shape" or "features".
         separation: how well the likeness separates the symbols, with no label looked at: the share of examples in
             which the symbols that the inputs of other examples vote for satisfy the rule, 0 as by chance and 1 if all.
+        told: by how much labels tell apart the two symbols that they tell apart the least, of those that the rule can't
+            (`naming`); None without labels, or where the rule names all symbols.
+        hardly_told: these two symbols, where the lead is too small.
     """
 
     energy: float
@@ -62,6 +65,8 @@ class Matched:
     chains: int
     likeness: str = "shape"  # as in older checkpoints
     separation: float | None = None
+    told: float | None = None
+    hardly_told: Sequence[str] = ()
 
     @property
     def leads(self) -> bool:
@@ -125,7 +130,7 @@ def match(
         search = _Search(constraint, few, recipe, likeness, known)
     chains, unguided = search.run(skews, lambda sweep: swept(before + sweep, total))
     names = " and ".join(dict.fromkeys(one.name for one in likeness.values()))
-    matched, found = _judge(chains, recipe.agreement, names, unguided)
+    matched, found = _judge(chains, recipe.agreement, names, unguided, labels)
     return matched, [{key: _among_all(shares, loader) for key, shares in targets.items()} for targets in found]
 
 
@@ -237,12 +242,12 @@ def _distances(network: str, few: Loader, settings: Matching, likeness: Likeness
 def _fields(pairs: Mapping[str, tuple[Tensor, Tensor]], labels: Labels) -> dict[str, Tensor]:
     """What the labelled inputs add to the pull of each symbol on each call, [calls, classes].
 
-    Together they count as LABELLED of all inputs, or as what they are where that is more.
+    Each counts as often as `label_weight` says.
     """
     fields = {}
     for network, few in labels.items():
         calls, known = pairs[network][1].shape
-        fields[network] = max(1.0, LABELLED * calls / known) * (pairs[network][1] @ few.one_hot)
+        fields[network] = label_weight(calls, known) * (pairs[network][1] @ few.one_hot)
     return fields
 
 
@@ -268,7 +273,7 @@ def _images_read(network: str, loader: Loader, settings: Matching) -> Tensor:
 
 
 def _judge(
-    chains: Assignments, least_agreement: float, likeness: str, unguided: float
+    chains: Assignments, least_agreement: float, likeness: str, unguided: float, labels: Labels
 ) -> tuple[Matched, list[Targets]]:
     """What was found, and its rival; unguided is the energy of solutions that don't look at likeness."""
     energies = chains.energy()
@@ -278,6 +283,15 @@ def _judge(
     has_rival = not bool(trusted.all())
     energy, next_best = energies[best].item(), others[rival].item() if has_rival else unguided
     margin = None if len(energies) == 1 else (next_best - energy) / max(unguided - energy, 1e-6)
-    found = Matched(energy, margin, int(trusted.sum()), likeness, chains.separation(best))
+    named = least_told(chains, best, labels)
+    found = Matched(
+        energy,
+        margin,
+        int(trusted.sum()),
+        likeness,
+        chains.separation(best),
+        named.lead if named else None,
+        list(named.symbols) if named and named.lead < TOLD else [],
+    )
     rivals = [chains.targets(with_rival & ~trusted)] if has_rival else []
     return found, [chains.targets(trusted), *rivals]

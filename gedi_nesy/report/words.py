@@ -199,6 +199,10 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
             "Separation", "how often the likest inputs of other examples vote for symbols that satisfy the rule, 0 as "
             "by chance and 1 always", _share
         ),
+        "matching.told": Figure(
+            "Told by labels", "how much liker inputs are to their own labelled inputs than to those of another symbol, "
+            "of two that the rule can't tell apart, and labels the least; below 0.25 it is too little",
+        ),
         "unmatched": Figure(
             "Separation, unmatched", "of the symbols that matching found, where restarts took its place", _share
         ),

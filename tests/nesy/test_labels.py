@@ -1,23 +1,28 @@
 """A few labels beside a rule that has two readings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from gedi_nesy.core.objective import Diagnosis
 from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.certificate import readings
+from gedi_nesy.nesy.certificate import certificate, readings
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.inputs import Inputs
 from gedi_nesy.nesy.labels import Labelled, read_labels
 from gedi_nesy.nesy.matching import match
+from gedi_nesy.nesy.naming import TOLD
 from gedi_nesy.nesy.recipe import load_recipe
 from gedi_nesy.nesy.settle import weigh_labels
 
 PARITY = "nn(bit,[X],Y,[even,odd]) :: bit(X,Y).\nsame(X,Y,1) :- bit(X,A), bit(Y,A).\n"
 PARITY += "same(X,Y,0) :- bit(X,A), bit(Y,B), A \\= B.\n"
+GOOD = {"bit": Diagnosis(0.01, 0.0, 0.0, 0.69, ())}
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +89,37 @@ def test_labels_get_a_weight_and_make_the_student_sure_where_the_recipe_says_not
     own = load_recipe("gedi-nesy", {"labels": "few.csv", "student.weights.labels": 3.0})
     assert weigh_labels(own) == own
     assert weigh_labels(load_recipe("gedi-nesy")).student.weights.inv.is_zero
+
+
+def found(rule, loader, inputs, symbols):
+    labels = {"bit": Labelled(inputs, torch.tensor(symbols), 2)}
+    recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15})
+    return match(rule, loader, recipe, labels=labels)[0]
+
+
+def test_typical_labels_tell_symbols_apart_and_odd_ones_do_not(rule, loader, centres):
+    clear = found(rule, loader, centres, [0, 1])
+    assert clear.told > 2 * TOLD
+    assert list(clear.hardly_told) == []
+    middle = centres.mean(0) + 0.02 * (centres - centres.mean(0))  # hardly liker to one centre than to the other
+    odd = found(rule, loader, middle, [0, 1])
+    assert odd.told < TOLD
+    assert list(odd.hardly_told) == ["even", "odd"]
+    assert certificate(GOOD, clear, None, 1, {})["certified"]
+    assert certificate(GOOD, odd, None, 1, {})["failures"] == ["labels that hardly tell even from odd"]
+
+
+def test_what_two_labels_say_is_their_sum_over_the_root_of_two(rule, loader, centres):
+    one = found(rule, loader, centres, [0, 1]).told
+    assert found(rule, loader, centres.repeat(2, 1), [0, 1, 0, 1]).told == pytest.approx(2**0.5 * one, rel=0.05)
+
+
+def test_a_rule_that_names_its_symbols_needs_none(loader, centres):
+    names = Constraint(
+        "nn(bit,[X],Y,[0,1]) :: bit(X,Y). total(X,Y,S) :- bit(X,A), bit(Y,B), S is A+B.", "total(X,Y,S)", ("S",)
+    )
+    symbols = loader.examples.symbols
+    answers = names.number_arguments({"S": (symbols["X"] + symbols["Y"]).tolist()})
+    examples = replace(loader.examples, answers=answers)
+    summed = Loader(examples, names, SCALES["unit"], torch.device("cpu"))
+    assert found(names, summed, centres, [0, 1]).told is None
