@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gedi_nesy.core.energy import energy
 from gedi_nesy.core.nearest import nearest
-from gedi_nesy.core.sgld import SGLD
+from gedi_nesy.core.sgld import SGLD, start_noise
 
 SAMPLES = 192  # chains from uniform noise
 
@@ -39,7 +39,13 @@ LARGEST_DISTANCE = 1.4
 
 @torch.no_grad()
 def check_energy(
-    model: nn.Module, sgld: SGLD, views: Tensor, data: Tensor, box: tuple[float, float], generator: torch.Generator
+    model: nn.Module,
+    sgld: SGLD,
+    views: Tensor,
+    data: Tensor,
+    box: tuple[float, float],
+    generator: torch.Generator,
+    ground: Tensor | None = None,
 ) -> EnergyCheck:
     """Sample from the model and compare.
 
@@ -50,8 +56,9 @@ def check_energy(
         data: [m, ...]; it includes the images that `views` show.
         box: least and greatest value of the noise that chains start from.
         generator: the only source of randomness, on the device of the data.
+        ground: of `start_noise`, as in training.
     """
-    starts = torch.empty(SAMPLES, *data.shape[1:], device=data.device).uniform_(*box, generator=generator)
+    starts = start_noise((SAMPLES, *data.shape[1:]), box, generator, ground)
     samples = sgld(model, starts, generator)
     own, others = model(views), model(samples)
     gap = (energy(own).mean() - energy(others).mean()).item()

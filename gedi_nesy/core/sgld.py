@@ -1,6 +1,6 @@
 """Stochastic gradient Langevin dynamics with a replay buffer: samples of p(x) (paper, Sections 3 and O)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -113,6 +113,25 @@ class SGLD:
         return replay_chains(self._by_torch, self, model, x, generator)
 
 
+def start_noise(
+    shape: Sequence[int], box: tuple[float, float], generator: torch.Generator, ground: Tensor | None = None
+) -> Tensor:
+    """Where chains begin: uniform in the box, on the generator's device.
+
+    Args:
+        shape: of all, [chains, ...].
+        box: least and greatest value.
+        generator: the source of chance.
+        ground: the input of an empty picture, towards which each chain's noise is drawn by a random share, so that some
+            begin with hardly any ink: from full noise chains come to drawings with much of it first. None for no share.
+    """
+    noise = torch.empty(*shape, device=generator.device).uniform_(*box, generator=generator)
+    if ground is None:
+        return noise
+    strength = torch.rand(shape[0], *[1] * (len(shape) - 1), generator=generator, device=generator.device)
+    return ground + strength * (noise - ground)
+
+
 class ReplayBuffer:
     """Chains that go on from step to step of training, a few of them restarted at each draw (Du & Mordatch 2019).
 
@@ -131,6 +150,7 @@ class ReplayBuffer:
         generator: torch.Generator,
         device: torch.device,
         as_bytes: bool = False,
+        ground: Tensor | None = None,
     ) -> None:
         """Fill the buffer with uniform noise.
 
@@ -144,6 +164,7 @@ class ReplayBuffer:
             device: where the chains live.
             as_bytes: whether chains that stay in [low, high], such as images, are rounded to bytes while they lie here:
                 memory and checkpoints need a fourth.
+            ground: of `start_noise`.
 
         Raises:
             UserError: when a setting is out of its range.
@@ -155,8 +176,8 @@ class ReplayBuffer:
         if not 0 <= reinit <= 1:
             raise UserError(f"The probability reinit lies in [0, 1], unlike {reinit}.")
         self.low, self.high, self.reinit, self.as_bytes = low, high, reinit, as_bytes
-        chains = torch.empty(capacity, *shape, device=device)
-        self.samples = self._kept(chains.uniform_(low, high, generator=generator))
+        self.ground = ground
+        self.samples = self._kept(start_noise((capacity, *shape), (low, high), generator, ground))
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Take n different chains, each restarted from noise with probability `reinit`.
@@ -175,7 +196,7 @@ class ReplayBuffer:
         if self.as_bytes:
             chains = chains * ((self.high - self.low) / 255) + self.low
         # Noise for all of them, used or not, so that the generator's next state depends on n alone.
-        noise = torch.empty_like(chains).uniform_(self.low, self.high, generator=generator)
+        noise = start_noise(chains.shape, (self.low, self.high), generator, self.ground)
         restart = torch.rand(n, generator=generator, device=device) < self.reinit
         return indices, torch.where(restart.view(-1, *[1] * (chains.dim() - 1)), noise, chains)
 

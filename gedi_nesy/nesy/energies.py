@@ -8,7 +8,7 @@ from torch import nn
 from gedi_nesy.core.energy_check import SAMPLES, EnergyCheck, check_energy
 from gedi_nesy.nesy.candidates import Shape
 from gedi_nesy.nesy.joint import AnyLoader
-from gedi_nesy.nesy.losses import build_sgld
+from gedi_nesy.nesy.losses import build_sgld, start_ground
 from gedi_nesy.nesy.recipe import Recipe
 
 LARGEST = 3000  # images of a network with which its samples are compared
@@ -28,5 +28,6 @@ def check_energies(networks: nn.ModuleDict, loader: AnyLoader, recipe: Recipe) -
         generator = torch.Generator(images.device).manual_seed(0)
         chosen = images[torch.randperm(len(images), generator=generator, device=images.device)[:LARGEST]]
         views = reading.view(chosen[:SAMPLES], stage, generator)
-        checks[name] = check_energy(networks[name], sgld, views, chosen, box, generator)
+        ground = start_ground(settings, reading, shape)
+        checks[name] = check_energy(networks[name], sgld, views, chosen, box, generator, ground)
     return checks

@@ -26,7 +26,7 @@ from gedi_nesy.nesy.evaluate import diagnose_networks
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.joint import information, joint_readings, load_examples
 from gedi_nesy.nesy.labels import read_labels
-from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, renewal
+from gedi_nesy.nesy.losses import StepLosses, Targets, build_sgld, renewal, start_ground
 from gedi_nesy.nesy.marginals import learn_marginals, marginals_of
 from gedi_nesy.nesy.matching import Matched, check_matchable, match
 from gedi_nesy.nesy.queries import Rule, join, parts_of, split
@@ -278,7 +278,8 @@ class Learner:
                 generator = torch.Generator(self.device).manual_seed(own_seed(CHAINS_SEED + phase.seed + k))
             net, reading = model.networks(0)[name], self.loader.readings[name]
             room, box = settings.buffer // share, (reading.scale.low, reading.scale.high)
-            buffer = ReplayBuffer(room, of.input, *box, settings.reinit, generator, self.device)
+            ground = start_ground(settings, reading, of)
+            buffer = ReplayBuffer(room, of.input, *box, settings.reinit, generator, self.device, ground=ground)
             sgld, renew = build_sgld(settings, reading, of, net), renewal(settings.warp, reading)
             count = settings.chains // share
             chains[name] = Chains(net, sgld, buffer, count, generator, ahead=settings.ahead, renew=renew)

@@ -293,6 +293,11 @@ def build_sgld(settings: Sampler, reading: Reading, shape: Shape, network: nn.Mo
     return SGLD(settings.steps, settings.step_size, settings.noise, clamp, engine, reference=reference)
 
 
+def start_ground(settings: Sampler, reading: Reading, shape: Shape) -> Tensor | None:
+    """What the noise that chains begin in is drawn towards, if anything."""
+    return reading.reference(1.0, shape.images).ground if settings.faint and reading.is_drawing else None
+
+
 def compiles(network: nn.Module, shape: tuple[int, ...]) -> bool:
     """Whether the compiled engine of SGLD knows a network's layers."""
     try:

@@ -44,7 +44,8 @@ class Sampler(recipe.Sampler):
     Left out of a recipe, `engine` is "numba" on the CPU where numba is installed, otherwise "torch". `distorted` is the
     number of distorted training images that `weights.distorted` tells from the data: chains hardly ever come where the
     two are hard to tell apart. `ahead` advances chains in a second thread beside the next step (`core.chains`).
-    Networks that the compiled code doesn't know are sampled by torch.
+    Networks that the compiled code doesn't know are sampled by torch. `faint` lets chains of drawings on one ground
+    begin in noise of any strength (`core.sgld.start_noise`).
     """
 
     retired: ClassVar[Mapping[str, Any]] = {"every": 1}
@@ -54,6 +55,7 @@ class Sampler(recipe.Sampler):
     clamp: bool = True
     distorted: NonNegativeInt = 0
     ahead: bool = False
+    faint: bool = False
     engine: Literal["torch", "numba"]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gedi_nesy.core.energy import log_density, ood_score
 from gedi_nesy.core.reference import Reference
-from gedi_nesy.core.sgld import SGLD
+from gedi_nesy.core.sgld import SGLD, start_noise
 from gedi_nesy.data import Images, load_images
 from gedi_nesy.data.blank import are_blank
 from gedi_nesy.data.given_images import GivenImages
@@ -25,7 +25,7 @@ from gedi_nesy.nesy.evaluate import evaluate_networks
 from gedi_nesy.nesy.export import export_network
 from gedi_nesy.nesy.given import given_inputs
 from gedi_nesy.nesy.joint import load_examples
-from gedi_nesy.nesy.losses import build_sgld
+from gedi_nesy.nesy.losses import build_sgld, start_ground
 from gedi_nesy.nesy.predictions import CHUNK, predict_log_probs
 from gedi_nesy.nesy.queries import Rule, ask, parts_of
 from gedi_nesy.nesy.reading import Readings, reading_state, saved_readings
@@ -228,9 +228,9 @@ class Run:
         if n < 1 or steps < 1:
             raise UserError(f"n and steps must be whole numbers from 1 on, not {n!r} and {steps!r}.")
         generator = torch.Generator(self.device).manual_seed(seed)
-        scale, shape = self.readings[name].scale, (n, *self.shapes[name].input)
-        noise = torch.rand(shape, generator=generator, device=self.device, dtype=torch.float32)
-        start = scale.low + (scale.high - scale.low) * noise
+        reading, shape = self.readings[name], self.shapes[name]
+        scale, ground = reading.scale, start_ground(self.recipe.sampler, reading, shape)
+        start = start_noise((n, *shape.input), (scale.low, scale.high), generator, ground)
         return scale.to_unit(replace(sampler, steps=steps)(self.networks[name], start, generator))
 
     @float32_default()

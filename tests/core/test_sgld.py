@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gedi_nesy.core.energy import ood_score
-from gedi_nesy.core.sgld import SGLD, ReplayBuffer
+from gedi_nesy.core.sgld import SGLD, ReplayBuffer, start_noise
 from gedi_nesy.errors import UserError
 
 
@@ -176,3 +176,17 @@ def test_drawing_too_many_chains():
 def test_buffer_settings_out_of_range(capacity, low, reinit):
     with pytest.raises(UserError):
         ReplayBuffer(capacity, (2,), low, 1.0, reinit, generator(), torch.device("cpu"))
+
+
+def test_chains_begin_in_noise_that_is_drawn_towards_a_ground_by_any_share():
+    ground = torch.tensor([-1.0, 0.5]).view(2, 1, 1)
+    starts = start_noise((400, 2, 6, 6), (-1.0, 1.0), generator(), ground)
+    assert -1 <= starts.min() < starts.max() <= 1
+    away = (starts - ground).abs().amax((1, 2, 3))  # 1.5 to 2 times the share
+    assert (away < 0.4).float().mean() == pytest.approx(0.2, abs=0.06)
+    full = start_noise((400, 2, 6, 6), (-1.0, 1.0), generator())
+    assert (full - ground).abs().amax((1, 2, 3)).min() > 1.3
+    torch.testing.assert_close(full, torch.empty(400, 2, 6, 6).uniform_(-1, 1, generator=generator()))
+    buffer = ReplayBuffer(400, (2, 6, 6), -1.0, 1.0, 1.0, generator(), torch.device("cpu"), ground=ground)
+    _, drawn = buffer.draw(300, generator(1))
+    assert (drawn - ground).abs().amax((1, 2, 3)).min() < 0.1  # those that begin anew, too

@@ -4,6 +4,8 @@ import torch
 
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.data.scale import SCALES
+from gedi_nesy.nesy.candidates import Shape
+from gedi_nesy.nesy.losses import start_ground
 from gedi_nesy.nesy.reading import Reading
 from gedi_nesy.nesy.recipe import View, load_recipe
 
@@ -33,3 +35,11 @@ def test_r_knows_no_ground_where_each_drawing_has_its_own():
     ground = reading("drawing").reference(50.0, images=2).ground
     assert ground is not None
     assert ground.shape == (6, 1, 1)
+
+
+def test_chains_begin_in_faint_noise_where_drawings_share_a_ground():
+    settings = load_recipe("gedi-nesy-pictures").sampler
+    ground = start_ground(settings, reading("drawing"), Shape(10, 2, (3, 16, 16)))
+    assert ground.shape == (6, 1, 1)
+    assert start_ground(settings, reading("coloured drawing"), Shape(10, 1, (3, 16, 16))) is None
+    assert start_ground(load_recipe("gedi-nesy").sampler, reading("drawing"), Shape(10, 1, (3, 16, 16))) is None
