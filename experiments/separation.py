@@ -68,6 +68,7 @@ def measure(task: Task, seed: int) -> dict[str, Any]:
         "right": {name: round(_right(task, drawn, loader, targets, name), 4) for name in task.inputs},
         "separation": round(matched.separation or 0.0, 3),
         "margin": matched.margin and round(matched.margin, 4),
+        "told": matched.told and round(matched.told, 3),
         "chains": matched.chains,
         "cpu_seconds": round(time.process_time() - started, 1),
     }

@@ -119,18 +119,3 @@ class VectorView:
         if self.dropout:
             x = drop_features(x, self.mean, self.dropout, generator)
         return noise_features(x, self.spread, self.noise, generator) if self.noise else x
-
-
-def choose_view(kind: Kind, data: Tensor) -> View:
-    """The view of inputs of a kind, with its ordinary strength.
-
-    Args:
-        kind: as from `kind_of`.
-        data: the inputs as the networks get them, [n, ...]; the mean and spread of vectors are theirs, and pictures
-            reach from their least value to their greatest.
-    """
-    if kind == "drawing":
-        return DrawingView()
-    if kind == "picture":
-        return PictureView(data.min().item(), data.max().item())
-    return VectorView(data.mean(0), data.std(0))
