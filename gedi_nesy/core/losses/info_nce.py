@@ -36,6 +36,6 @@ def info_nce_loss(
     """
     both = torch.cat([embeddings, view_embeddings], -2)  # [..., 2 * batch, dim]
     scores = similarity(both, both) / temperature
-    partners = scores.roll(embeddings.shape[-2], -1).diagonal(dim1=-2, dim2=-1)
-    itself = torch.eye(both.shape[-2], dtype=torch.bool, device=both.device)
-    return (scores.masked_fill(itself, float("-inf")).logsumexp(-1) - partners).mean(-1)
+    images = torch.arange(both.shape[-2], device=both.device)
+    log_probs = scores.masked_fill(images[:, None] == images, float("-inf")).log_softmax(-1)  # none finds itself
+    return -log_probs[..., images, images.roll(embeddings.shape[-2])].mean(-1)
