@@ -214,7 +214,7 @@ def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict
         else:
             raise NoLikeness(
                 f"Nothing says which of the pictures that {network} reads are alike, so they can't be matched: give "
-                "--features, or take --recipe gedi-nesy-restarts, which does without."
+                "--features, or take --recipe gedi-nesy-photographs-restarts, which does without."
             )
     return likenesses
 

@@ -41,10 +41,11 @@ from gedi_nesy.runs.start import new_folder, open_unfinished
 
 Notify = Callable[[str], None]
 EXAMPLES = "examples.npz"  # a run's own copy of the arrays that it was given
-RESTARTS = "gedi-nesy-restarts"  # the recipe where matching has nothing to compare by, or too little
+RESTARTS = "gedi-nesy-restarts"  # the recipe where matching has too little to compare by
 VECTORS = "gedi-nesy-vectors"  # the recipe where all inputs are vectors
 PICTURES = "gedi-nesy-pictures"  # the recipe where some are pictures that are not grey and 28x28
 PHOTOGRAPHS = "gedi-nesy-photographs"  # the recipe where some are no drawings
+PHOTOGRAPHS_RESTARTS = "gedi-nesy-photographs-restarts"  # the recipe where such pictures can't be matched
 
 
 @float32_default()
@@ -129,8 +130,10 @@ def _prepare_ours(
     try:
         prepared = _prepare(settings, program, own, tell)
     except NoLikeness:
-        own.notify(f"Nothing says before training which inputs are alike, so this run takes the recipe {RESTARTS}.")
-        return _prepare(load_recipe(RESTARTS, _without_matching(overrides)), program, own, tell)
+        own.notify(
+            f"Nothing says before training which inputs are alike, so this run takes the recipe {PHOTOGRAPHS_RESTARTS}."
+        )
+        return _prepare(load_recipe(PHOTOGRAPHS_RESTARTS, _without_matching(overrides)), program, own, tell)
     fitting = _recipe_by(prepared.recipe.inputs.values())
     if fitting is None:
         return prepared
@@ -144,6 +147,11 @@ def _recipe_by(inputs: Collection[Read]) -> str | None:
     if any(read.kind == "picture" for read in inputs):
         return PHOTOGRAPHS
     return PICTURES if any(read.kind != "vector" and read.shape != GREY for read in inputs) else None
+
+
+def _restarts_for(inputs: Collection[Read]) -> str:
+    """The recipe where matching has too little to compare by."""
+    return PHOTOGRAPHS_RESTARTS if any(read.kind == "picture" for read in inputs) else RESTARTS
 
 
 def _search(
@@ -164,11 +172,12 @@ def _search(
     least = least_separation(prepared.recipe.matching, prepared.learner.matchable[0])
     separation = max(matched.separation or 0.0, 0.0)
     if separation < least:
+        recipe = _restarts_for(prepared.recipe.inputs.values())
         own.notify(
             f"Symbols matched by {matched.likeness} separate {separation:.2f}, less than the {least:.2f} they "
-            f"should, so this run takes the recipe {RESTARTS}."
+            f"should, so this run takes the recipe {recipe}."
         )
-        restarts = load_recipe(RESTARTS, {**_without_matching(overrides), "unmatched": separation})
+        restarts = load_recipe(recipe, {**_without_matching(overrides), "unmatched": separation})
         prepared = _prepare(restarts, program, replace(own, notify=lambda text: None), tell)
         if is_first_process():
             folder.write("config.toml", prepared.recipe.to_toml())

@@ -154,6 +154,9 @@ def test_pictures_that_nothing_compares_are_learned_by_restarts_or_matched_by_fe
     data = {"X": x[:8], "Y": x[8:], "S": [1] * 8}
     features = torch.randn(16, 5, generator=generator)
     beside = {"X_features": features[:8], "Y_features": features[8:]}
+    alone = teach(folder, data=data, network="resnet8-4")
+    assert alone.summary["recipe"] == "gedi-nesy-photographs-restarts"
+    (folder / "run").rename(folder / "alone")
     run = teach(folder, data=data | beside, network="resnet8-4")
     assert run.summary["matching"]["likeness"] == "features"
     with pytest.raises(UserError, match=r"Nothing says which of the pictures .* are alike"):
