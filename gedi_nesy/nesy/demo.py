@@ -21,6 +21,7 @@ from gedi_nesy.html_table import html_table
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.ground import Key, Value
 from gedi_nesy.nesy.files import predict_files
+from gedi_nesy.nesy.queries import parts_of
 from gedi_nesy.nesy.reading import Reading as HowRead
 from gedi_nesy.nesy.run import Run
 from gedi_nesy.report.words import VERDICTS
@@ -56,11 +57,12 @@ class Reading:
     answers: Mapping[str, float]
 
 
-def read_pictures(run: Run, pictures: Mapping[str, Image.Image | Path | None]) -> Reading:
-    """What the run reads on each picture, and how probable its rule is.
+def read_pictures(run: Run, rule: Constraint, pictures: Mapping[str, Image.Image | Path | None]) -> Reading:
+    """What the run reads on each picture, and how probable a rule is.
 
     Args:
         run: each of whose networks reads one image.
+        rule: of one of its queries.
         pictures: or their files, by the image's name in the query; None where there is none yet.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +76,7 @@ def read_pictures(run: Run, pictures: Mapping[str, Image.Image | Path | None]) -
         rows: dict[str, dict[str, Any]] = {}
         seen: dict[str, Tensor] = {}
         log_probs: dict[Key, Tensor] = {}
-        for variable in run.constraint.variables:
+        for variable in rule.variables:
             name = str(variable.inputs[0])
             if name not in paths:
                 continue
@@ -87,13 +89,12 @@ def read_pictures(run: Run, pictures: Mapping[str, Image.Image | Path | None]) -
                 channels, height, width = run.readings[variable.network].shape
                 seen[str(variable.key)] = read_image(path, (height, width), channels)
                 log_probs[variable.key] = run.log_probs(str(path), variable.network)
-    complete = len(log_probs) == len(run.constraint.variables)
-    return Reading(rows, seen, _answers(run, log_probs) if complete else {})
+    complete = len(log_probs) == len(rule.variables)
+    return Reading(rows, seen, _answers(rule, log_probs) if complete else {})
 
 
-def _answers(run: Run, log_probs: Mapping[Key, Tensor]) -> dict[str, float]:
+def _answers(rule: Constraint, log_probs: Mapping[Key, Tensor]) -> dict[str, float]:
     """P(rule | images) for the query, or for the most probable values of its arguments."""
-    rule = run.constraint
     if not rule.arguments:
         return {str(rule.query.goal): rule.log_prob(log_probs).exp().item()}
     answers = rule.answers
@@ -170,13 +171,27 @@ def _lines(row: Mapping[str, Any]) -> list[str]:
 
 
 def build_page(run: Run) -> Any:
-    """The page, gradio's Blocks.
+    """The page, gradio's Blocks; a rule of several queries has a tab for each.
 
     Raises:
         UserError: gradio is not installed, or a network of the run reads vectors, or several images at once.
     """
     gradio = load_extra("gradio", "demo", "The demo")
-    images = _images(run)
+    parts = {rule: _images(run, rule) for rule in parts_of(run.rule)}
+    with gradio.Blocks(title="gedi-nesy", analytics_enabled=False) as page:
+        if len(parts) == 1:
+            _add_query(gradio, run, *parts.popitem())
+        else:
+            for rule, images in parts.items():
+                with gradio.Tab(str(rule.query.goal)) as tab:
+                    _add_query(gradio, run, rule, images)
+                tab.select(js=TAKE_PENS)
+        page.load(js=TAKE_PENS)
+    return page
+
+
+def _add_query(gradio: Any, run: Run, rule: Constraint, images: Mapping[str, HowRead]) -> None:
+    """Put a place for each image of a query on the page, and below them what is read."""
     pads: dict[str, Any] = {}
     files: dict[str, Any] = {}
 
@@ -186,24 +201,20 @@ def build_page(run: Run) -> Any:
         for name, how in images.items():
             path = paths[name]
             pictures[name] = Path(path) if path else as_picture(drawings.get(name), _is_dark(how))
-        return reading_html(read_pictures(run, pictures))
+        return reading_html(read_pictures(run, rule, pictures))
 
-    with gradio.Blocks(title="gedi-nesy", analytics_enabled=False) as page:
-        how_given = "Draw an image" if any(map(_is_drawn, images.values())) else "Give an image file"
-        gradio.Markdown(f"# {run.constraint.query.goal}\n{how_given} for each variable of the rule.")
-        with gradio.Row():
-            for name, how in images.items():
-                with gradio.Column(min_width=CANVAS):
-                    if _is_drawn(how):
-                        pads[name] = _sketchpad(gradio, name)
-                    files[name] = gradio.File(label=f"{name} from a file", file_types=sorted(ENDINGS), height=DROP)
-        result = gradio.HTML(reading_html(Reading({}, {}, {})))
-        inputs = [*pads.values(), *files.values()]
-        for one in inputs:
-            one.change(read, inputs, result, show_progress="hidden")
-        if pads:
-            page.load(js=TAKE_PENS)
-    return page
+    how_given = "Draw an image" if any(map(_is_drawn, images.values())) else "Give an image file"
+    gradio.Markdown(f"# {rule.query.goal}\n{how_given} for each variable of the rule.")
+    with gradio.Row():
+        for name, how in images.items():
+            with gradio.Column(min_width=CANVAS):
+                if _is_drawn(how):
+                    pads[name] = _sketchpad(gradio, name)
+                files[name] = gradio.File(label=f"{name} from a file", file_types=sorted(ENDINGS), height=DROP)
+    result = gradio.HTML(reading_html(Reading({}, {}, {})))
+    inputs = [*pads.values(), *files.values()]
+    for one in inputs:
+        one.change(read, inputs, result, show_progress="hidden")
 
 
 def _is_drawn(how: HowRead) -> bool:
@@ -223,16 +234,13 @@ def _sketchpad(gradio: Any, name: str) -> Any:
     )  # fmt: skip
 
 
-def _images(run: Run) -> dict[str, HowRead]:
-    """How the images of the rule are read, by their names in the query."""
+def _images(run: Run, rule: Constraint) -> dict[str, HowRead]:
+    """How the images of a query are read, by their names in it."""
     if any(how.is_vector for how in run.readings.values()):
         raise UserError(f"The demo shows runs on images, and {run.folder.path} reads vectors.")
-    variables = run.constraint.variables
-    if any(len(variable.inputs) != 1 for variable in variables):
-        raise UserError(
-            f"The demo shows rules whose networks read one image each; {run.constraint.query.goal} is none."
-        )
-    return {str(variable.inputs[0]): run.readings[variable.network] for variable in variables}
+    if any(len(variable.inputs) != 1 for variable in rule.variables):
+        raise UserError(f"The demo shows rules whose networks read one image each; {rule.query.goal} is none.")
+    return {str(variable.inputs[0]): run.readings[variable.network] for variable in rule.variables}
 
 
 def show_page(run: Run, port: int | None, notify: Callable[[str], None]) -> None:

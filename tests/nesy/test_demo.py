@@ -12,6 +12,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.demo import Reading, as_picture, build_page, read_pictures, reading_html
 from gedi_nesy.nesy.files import predict_files
+from gedi_nesy.nesy.queries import Queries, parts_of
 from gedi_nesy.nesy.run import Run
 
 
@@ -43,7 +44,7 @@ def test_a_file_is_read_as_predict_reads_it(run, tmp_path):
     file, broken = tmp_path / "grey.png", tmp_path / "broken.png"
     Image.new("L", (50, 50), 120).save(file)
     broken.write_bytes(b"no image")
-    reading = read_pictures(run, {"X": file, "Y": broken, "Z": None})
+    reading = read_pictures(run, run.constraint, {"X": file, "Y": broken, "Z": None})
     assert reading.images["X"] == predict_files(run, [file])[0]
     assert (reading.seen["X"] == 120).all()
     assert reading.images["Y"]["error"].startswith("broken.png is not an image that can be read")
@@ -52,9 +53,9 @@ def test_a_file_is_read_as_predict_reads_it(run, tmp_path):
 
 def test_the_rule_is_answered_when_every_image_is_there(run):
     picture = as_picture(sketch(True), dark=True)
-    some = read_pictures(run, {"X": picture, "Y": None, "Z": None})
+    some = read_pictures(run, run.constraint, {"X": picture, "Y": None, "Z": None})
     assert (list(some.images), some.answers) == (["X"], {})
-    all_there = read_pictures(run, {"X": picture, "Y": picture, "Z": picture})
+    all_there = read_pictures(run, run.constraint, {"X": picture, "Y": picture, "Z": picture})
     pixels = torch.from_numpy(np.array(picture.resize((28, 28), Image.Resampling.BILINEAR)))
     log_p = run.log_probs(pixels)
     expected = run.constraint.log_prob(dict.fromkeys("XYZ", log_p)).exp().item()
@@ -69,12 +70,34 @@ def test_the_most_probable_values_of_an_argument_are_listed(run, program, argume
     images = {str(variable.inputs[0]): tmp_path / f"{number}.png" for number, variable in enumerate(rule.variables)}
     for number, path in enumerate(images.values()):
         Image.new("L", (28, 28), 60 * number).save(path)
-    answers = read_pictures(adds, images).answers
+    answers = read_pictures(adds, rule, images).answers
     log_probs = {v.key: run.log_probs(str(path)) for v, path in zip(rule.variables, images.values(), strict=True)}
     best, log_p = rule.most_probable_answer(log_probs)
     assert len(answers) == 5
     assert next(iter(answers.items())) == (f"S = {best[0][0]}", pytest.approx(log_p.exp().item(), rel=1e-4))
     assert list(answers.values()) == sorted(answers.values(), reverse=True)
+
+
+@pytest.fixture
+def sums(run):
+    """A run of two queries."""
+    rule = Queries([Constraint.from_file("addition"), Constraint.from_file("addition_sum", arguments=("S",))])
+    return Run(run.folder, run.recipe, rule, run.networks, run.device, run.readings)
+
+
+def test_each_query_of_a_rule_is_answered(sums):
+    picture = as_picture(sketch(True), dark=True)
+    first, second = (read_pictures(sums, rule, dict.fromkeys("XYZ", picture)).answers for rule in parts_of(sums.rule))
+    assert list(first) == ["addition(X,Y,Z)"]
+    assert (len(second), next(iter(second))[:4]) == (5, "S = ")
+
+
+def test_a_rule_of_several_queries_has_a_tab_for_each(sums):
+    pytest.importorskip("gradio")
+    page = build_page(sums)
+    blocks = [(type(block).__name__, block.label) for block in page.blocks.values() if hasattr(block, "label")]
+    assert [label for kind, label in blocks if kind == "Tab"] == ["addition(X,Y,Z)", "addition(X,Y,S)"]
+    assert [label for kind, label in blocks if kind == "Sketchpad"] == ["X", "Y", "Z", "X", "Y"]
 
 
 def test_what_is_shown_is_escaped_and_in_words():

@@ -117,7 +117,7 @@ def test_a_line_on_each_pad_is_read_and_answers_the_rule(page, run):
     assert 0 <= float(probability(page)) <= 1
     by_hand = Image.new("RGBA", (280, 280))
     ImageDraw.Draw(by_hand).line([(140, 60), (140, 220)], "black", 2 * BRUSH)
-    expected = read_pictures(run, {"Z": as_picture({"composite": by_hand}, dark=True)}).seen["Z"]
+    expected = read_pictures(run, run.constraint, {"Z": as_picture({"composite": by_hand}, dark=True)}).seen["Z"]
     assert pixels_of(card_of(page, "Z")).mean() == pytest.approx(expected.float().mean().item(), rel=0.3)  # as much ink
 
 
@@ -128,9 +128,9 @@ def test_a_file_is_read_instead_of_a_drawing(page, run, tmp_path):
     picture.save(file)
     for name in "XYZ":
         choose(page, name, file)
-        row = read_pictures(run, {name: file}).images[name]
+        row = read_pictures(run, run.constraint, {name: file}).images[name]
         assert card_of(page, name).inner_text().startswith(f"{name}: {row['symbol']} ({row['probability']:.1%})")
-    answer = read_pictures(run, dict.fromkeys("XYZ", file)).answers["addition(X,Y,Z)"]
+    answer = read_pictures(run, run.constraint, dict.fromkeys("XYZ", file)).answers["addition(X,Y,Z)"]
     assert probability(page) == f"{answer:.4f}"
 
 
