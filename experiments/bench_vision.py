@@ -10,8 +10,8 @@ peak rates of the device, both measured here:
   bound, because operations that are compiled into one don't pass their results through memory;
 - the number of operations, which an eager loop has to launch.
 
-Both needs are counted for the types that a variant computes in. On CUDA float32 means TF32 in matrix products too, as
-torch has it in convolutions.
+Both needs are counted for the types that a variant computes in. On CUDA float32 means TF32, in matrix products
+and convolutions, as training has it.
 
 The roofline is the longer of the first two times, and the share of the peak the first over the time that was measured.
 
@@ -36,6 +36,7 @@ from torch.utils.flop_counter import flop_registry
 
 from gedi_nesy.cli.shared import Commas
 from gedi_nesy.core.fit import fit
+from gedi_nesy.core.precision import tf32
 from gedi_nesy.runs.phases import PhaseState
 from gedi_nesy.vision.learner import Learner
 from gedi_nesy.vision.recipe import Recipe, Student, load_recipe
@@ -180,12 +181,11 @@ def measure_limits(device: torch.device) -> dict[str, Any]:
     side = 8192 if device.type == "cuda" else 1024
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     peaks = {}
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")  # TF32 on a GPU, as cuDNN's convolutions have it in training
-    for kind in (torch.float32, torch.bfloat16):
-        matrix = torch.randn(side, side, device=device).to(kind)
-        peaks[str(kind).removeprefix("torch.")] = 2 * side**3 / seconds(lambda matrix=matrix: matrix @ matrix, device)
-    torch.set_float32_matmul_precision(before)
+    with tf32(True, device):  # as training has it
+        for kind in (torch.float32, torch.bfloat16):
+            matrix = torch.randn(side, side, device=device).to(kind)
+            took = seconds(lambda matrix=matrix: matrix @ matrix, device)
+            peaks[str(kind).removeprefix("torch.")] = 2 * side**3 / took
     source = torch.empty(side * side * 4, device=device)
     peaks["bytes"] = 2 * source.numel() * 4 / seconds(lambda: source.clone(), device)
     return {"name": name, "peaks": peaks}

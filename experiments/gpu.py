@@ -32,11 +32,13 @@ from torch import Tensor, nn
 
 from gedi_nesy.core import losses
 from gedi_nesy.core.objective import uniform_log_prior
+from gedi_nesy.core.precision import tf32
 from gedi_nesy.core.reference import Reference
 from gedi_nesy.core.sgld import SGLD
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.networks.strided_net import StridedNet
 from gedi_nesy.runs.folder import provenance
+from gedi_nesy.runs.phases import PhaseState
 from gedi_nesy.vision.image_network import ImageNetworks
 from gedi_nesy.vision.networks import new_networks
 from gedi_nesy.vision.recipe import Recipe, load_recipe
@@ -73,7 +75,7 @@ def agreement(job: Job) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.randn(2, 64, 10, generator=generator).tanh() for _ in range(2))
     rows = {}
-    with without_tf32():
+    with tf32(False, job.device):
         for name in losses.__all__:
             if name.endswith("_loss") or name == "prior_divergence":
                 rows[name] = differences(job, getattr(losses, name), *inputs_of(name, first, second))
@@ -118,39 +120,29 @@ def differences(job: Job, function: Callable[..., Tensor], *inputs: Tensor) -> d
     return {key: ((other[key] - cpu[key]).abs().max() / cpu[key].abs().max()).item() for key in cpu}
 
 
-@contextmanager
-def without_tf32() -> Iterator[None]:
-    """Inside, float32 is float32."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
-
-
 def waits(job: Job) -> dict[str, Any]:
     """Where a step of training makes the GPU wait for Python: nowhere."""
-    found = {}
     ours = gpu_training.recipe_of(job)
     stands = {name: partial(begun, published(job, 64, settings)) for name, settings in variants(job).items()}
     stands |= {f"{ours.recipe}, {stage}": partial(begun, ours, stage=stage) for stage in ours.stages}
     for name, begin in stands.items():
-        stand = begin()
+        job.note("waits", {name: where_it_waits(job, begin())})
+    return {}
+
+
+def where_it_waits(job: Job, stand: PhaseState) -> str:
+    """The traceback of what waits in a step, or of what else fails there."""
+    take_steps(stand, 3)
+    if job.device.type == "cuda":
+        torch.cuda.set_sync_debug_mode("error")
+    try:
         take_steps(stand, 3)
+    except (RuntimeError, ArithmeticError):
+        return traceback.format_exc(limit=-4)
+    finally:
         if job.device.type == "cuda":
-            torch.cuda.set_sync_debug_mode("error")
-        try:
-            take_steps(stand, 3)
-            found[name] = "none"
-        except RuntimeError:
-            found[name] = traceback.format_exc(limit=-4)
-        finally:
-            if job.device.type == "cuda":
-                torch.cuda.set_sync_debug_mode("default")
-    return found
+            torch.cuda.set_sync_debug_mode("default")
+    return "none"
 
 
 def rule(job: Job) -> dict[str, Any]:
@@ -172,25 +164,32 @@ def rule(job: Job) -> dict[str, Any]:
 
 
 def energy_models(job: Job, chains: int = 0) -> dict[str, tuple[nn.Module, Tensor]]:
-    """The main job's student, our student on pictures, and the published network on images, last."""
-    recipe, ours = load_recipe(PUBLISHED, TOY if job.dry else {}), gpu_training.recipe_of(job)
-    student = StridedNet(10).requires_grad_(False).eval()
-    both = [new_networks(one, 1, (3, 32, 32), 10, 0).requires_grad_(False) for one in (ours, recipe)]
+    """The main job's student, our student on pictures, and the published network on images, last; in float32."""
+    student = StridedNet(10).requires_grad_(False)
     shapes = (chains or 32, 1, 28, 28), (1, chains or 64, 3, 32, 32)
     draws = [torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1 for shape in shapes]
-    found: dict[str, tuple[nn.Module, Tensor]] = {"student": (student, draws[0])}
-    names = (str(one.network_of(one.last).encoder) for one in (ours, recipe))
-    return found | {name: (networks, draws[1]) for name, networks in zip(names, both, strict=True)}
+    found: dict[str, tuple[nn.Module, Tensor]] = {"student": (student.eval(), draws[0])}
+    for name, networks in image_models(job, {"speed.bf16": False}).items():
+        found[name] = networks.requires_grad_(False).eval(), draws[1]
+    return found
+
+
+def image_models(job: Job, settings: dict[str, Any]) -> dict[str, ImageNetworks]:
+    """The networks that L_GEN trains in our recipe for pictures and in the published one, by their encoders."""
+    found = {}
+    for recipe in (gpu_training.recipe_of(job, settings), published(job, 64, settings)):
+        networks = new_networks(recipe, 1, (3, 32, 32), 10, 0)
+        assert isinstance(networks, ImageNetworks)
+        found[str(recipe.network_of(recipe.last).encoder)] = networks
+    return found
 
 
 def chains(job: Job) -> dict[str, Any]:
     """Milliseconds of a step of SGLD: one operation after the other, and as a CUDA graph; whether they agree."""
     rows: dict[str, Any] = {}
     found = {name: (net.to(job.device), x.to(job.device)) for name, (net, x) in energy_models(job).items()}
-    name, (_, x) = list(found.items())[-1]
-    half = new_networks(load_recipe(PUBLISHED, FAST | (TOY if job.dry else {})), 1, (3, 32, 32), 10, 0).to(job.device)
-    assert isinstance(half, ImageNetworks)
-    found[f"{name}, bfloat16"] = (Rounded(half)(), x)
+    _, x = list(found.values())[-1]
+    found |= {f"{name}, bfloat16": (Rounded(net.to(job.device))(), x) for name, net in image_models(job, FAST).items()}
     reference = Reference(torch.full((1, 1, 1), -1.0, device=job.device), 50.0)
     for name, (net, x) in found.items():
         sampler = SGLD(steps=2 if job.dry else 20, reference=reference if name == "student" else None)
@@ -198,11 +197,16 @@ def chains(job: Job) -> dict[str, Any]:
         for engine in ENGINES[: 2 if job.device.type == "cuda" else 1]:
             sgld = replace(sampler, engine=engine)
             ends.append(sgld(net, x, torch.Generator(job.device).manual_seed(2)))
-            generator = torch.Generator(job.device).manual_seed(3)
-            took = seconds(lambda run=sgld, net=net, x=x, g=generator: run.advance(net, x, g), job.device)
-            row[f"ms a step, {engine}"] = 1e3 * took / sgld.steps
+            row[f"ms a step, {engine}"] = ms_a_step(sgld, net, x)
         rows[name] = row | {"largest difference": (ends[-1] - ends[0]).abs().max().item()}
     return rows
+
+
+def ms_a_step(sgld: SGLD, net: nn.Module, x: Tensor) -> float:
+    """Milliseconds of a step of SGLD, rounded as in training."""
+    generator = torch.Generator(x.device).manual_seed(3)
+    with tf32(True, x.device):
+        return 1e3 * seconds(lambda: sgld.advance(net, x, generator), x.device) / sgld.steps
 
 
 def variants(job: Job) -> dict[str, dict[str, Any]]:
@@ -233,11 +237,14 @@ def speed(job: Job) -> dict[str, Any]:
 
 
 def compiled(job: Job) -> dict[str, Any]:
-    """The same by torch.compile with the SGLD graph, if it is quick to compile."""
-    if job.dry:
-        return {"left out": "compiling takes longer than everything else at toy size"}
-    took = measure(published(job, 64, FAST | GRAPH | {"speed.compile": "default"}), 24)
-    return {"batch 64": {"iterations a second": 1 / took}}
+    """By torch.compile: a step of SGLD, and iterations a second; a rehearsal at toy size compiles nothing."""
+    how = FAST | {"speed.compile": "none" if job.dry else "default"}
+    name, networks = list(image_models(job, how).items())[-1]
+    x = torch.rand(1, 8 if job.dry else 64, 3, 32, 32, device=job.device) * 2 - 1
+    took = ms_a_step(SGLD(steps=2 if job.dry else 20), Rounded(networks.to(job.device))(), x)
+    job.note("compiled", {f"ms a step of SGLD, {name}, bfloat16": took})
+    took = measure(published(job, 64, how | ({} if job.dry else GRAPH)), 4 if job.dry else 24)
+    return {"iterations a second, batch 64": 1 / took}
 
 
 # the last step takes all the time there is, and should have three minutes
@@ -250,7 +257,7 @@ STEPS = {
     "speed": Step(speed, 20, 90),
     "resume": Step(kill_and_resume, 40, 100),
     "seed 600": Step(lambda job: rule_run(job, 600), 60, 150),
-    "seed 601": Step(lambda job: {} if job.dry else rule_run(job, 601), 280, 150),
+    "seed 601": Step(lambda job: rule_run(job, 601), 280, 150),
     "compiled": Step(compiled, 240, 45),
     "train": Step(gpu_training.train, 40, 600),
 }

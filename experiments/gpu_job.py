@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -76,12 +75,16 @@ def kill_and_resume(job: Job) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
         first, second = (start([*command, f"--out={folder}"]) for folder in (whole, killed))
-        while last_step(killed) < steps // 4 and second.poll() is None:
-            time.sleep(0.02)
-        second.send_signal(signal.SIGKILL)
-        second.wait()
-        reached = last_step(killed)
-        finish([first, start(["vision", "train", f"--resume={killed}"])], job.left)
+        try:
+            while last_step(killed) < steps // 4 and second.poll() is None:
+                time.sleep(0.02)
+            second.kill()
+            second.wait()
+            reached = last_step(killed)
+            finish([first, start(["vision", "train", f"--resume={killed}"])], job.left)
+        finally:
+            first.kill()
+            second.kill()
         hashes = [hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() for folder in (whole, killed)]
     return {"killed at step": reached, "of": steps, "equal": hashes[0] == hashes[1], "sha256": hashes}
 

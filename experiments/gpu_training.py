@@ -65,29 +65,39 @@ def recipe_of(job: Job, settings: Mapping[str, Any] | None = None) -> Recipe:
 def planned(job: Job, points: Points) -> Recipe:
     """The recipe with as many steps as fit into each stage's share of the time."""
     recipe = recipe_of(job)
-    if job.dry:
-        return recipe
     rates = {stage: steps_a_second(job, recipe, points, stage) for stage in recipe.stages}
     left = job.left
-    return recipe_of(
-        job, {f"{stage}.steps": max(10, int(SLACK * rate * SHARES[stage] * left)) for stage, rate in rates.items()}
+    return (
+        recipe
+        if job.dry
+        else recipe_of(
+            job, {f"{stage}.steps": max(10, int(SLACK * rate * SHARES[stage] * left)) for stage, rate in rates.items()}
+        )
     )
 
 
 def steps_a_second(job: Job, recipe: Recipe, points: Points, stage: str) -> float:
     """After some to warm up; noted beside the share of the card's peak that it is."""
     stand = begun(recipe, points.x_train, stage=stage)
-    take_steps(stand, 6)
-    torch.cuda.synchronize()
+    warm_up, counted = (1, 2) if job.dry else (6, 12)
+    take_steps(stand, warm_up)
+    wait_for(job.device)
     start = time.perf_counter()
-    take_steps(stand, 12)
-    torch.cuda.synchronize()
-    rate = 12 / (time.perf_counter() - start)
-    flop = measure_need(RECIPE, {"device": str(job.device), "sampler.engine": "torch", "examples": 1000}, stage)["flop"]
+    take_steps(stand, counted)
+    wait_for(job.device)
+    rate = counted / (time.perf_counter() - start)
+    alone = {"device": str(job.device), "sampler.engine": "torch", "examples": 1000}
+    flop = measure_need(RECIPE, TOY if job.dry else alone, stage)["flop"]
     peaks = job.report["steps"].get("card", {}).get("limits", {}).get("peaks", {})
     share = {"share of peak": flop * rate / peaks["bfloat16"]} if peaks else {}
     job.note("train", {stage: {"steps a second": rate} | share})
     return rate
+
+
+def wait_for(device: torch.device) -> None:
+    """Until a GPU has done what was launched."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class Look(Callback):

@@ -5,7 +5,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
-READS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal}  # they return a value, or a size by it
+# they return a value, or a size by it, or look at one themselves
+READS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal, aten._linalg_check_errors}
 MAKES = {aten.lift_fresh}  # a tensor of Python's numbers, which has to be copied to the device
 
 

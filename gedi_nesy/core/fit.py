@@ -15,6 +15,7 @@ from gedi_nesy.core import processes
 from gedi_nesy.core.chains import Chains
 from gedi_nesy.core.checks import Checks
 from gedi_nesy.core.objective import Objective
+from gedi_nesy.core.precision import tf32
 from gedi_nesy.core.schedule import Schedule
 from gedi_nesy.core.sgld import ReplayBuffer
 
@@ -92,7 +93,8 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that it loads with `weights_only=True`.
 
-        Chains are float32, four times the size of bytes: rounded, a resumed run would go on from other chains.
+        Chains are as their buffer holds them: float32, unless it has `as_bytes`. Rounded for the checkpoint alone, a
+        resumed run would go on from other chains.
 
         Raises:
             DivergedError: when a step up to here has diverged, which a GPU says only now; such a state is not saved.
@@ -166,24 +168,36 @@ def fit(
             step before are lost, so resume from the last checkpoint.
     """
     callbacks = tuple(callbacks)
-    while training.step < steps:
-        progress = training.step / steps
-        for group in training.optimizer.param_groups:
-            group["lr"] = learning_rate(progress)
-        training.optimizer.zero_grad(set_to_none=True)  # now, so that old gradients take no room beside the chains
-        losses = compute_losses(training.step)
-        total = objective(losses, progress)
-        detached = {name: loss.detach() for name, loss in losses.items()}
-        training.checks.expect(total.detach().view(1), partial(_check_total, training.step, detached))
-        total.backward()
-        processes.average_gradients(training.model)
-        training.optimizer.step()
-        if training.average is not None:
-            training.average.update()
-        training.step += 1
-        training.checks.turn()
-        for callback in callbacks:
-            callback(training, detached, total.detach())
+    with tf32(True, training.generator.device):
+        while training.step < steps:
+            losses, total = _step(training, objective, compute_losses, training.step / steps, learning_rate)
+            for callback in callbacks:
+                callback(training, losses, total)
+
+
+def _step(
+    training: Training,
+    objective: Objective,
+    compute_losses: Callable[[int], Mapping[str, Tensor]],
+    progress: float,
+    learning_rate: Schedule,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Take one step; its losses and their total."""
+    for group in training.optimizer.param_groups:
+        group["lr"] = learning_rate(progress)
+    training.optimizer.zero_grad(set_to_none=True)  # now, so that old gradients take no room beside the chains
+    losses = compute_losses(training.step)
+    total = objective(losses, progress)
+    detached = {name: loss.detach() for name, loss in losses.items()}
+    training.checks.expect(total.detach().view(1), partial(_check_total, training.step, detached))
+    total.backward()
+    processes.average_gradients(training.model)
+    training.optimizer.step()
+    if training.average is not None:
+        training.average.update()
+    training.step += 1
+    training.checks.turn()
+    return detached, total.detach()
 
 
 def _check_total(step: int, losses: Mapping[str, Tensor], total: Sequence[float]) -> None:

@@ -5,13 +5,16 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from gedi_nesy.core.precision import tf32
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model in eval mode, without dropout, inside the block, and restore its mode on exit."""
+    """Put the model in eval mode, without dropout or TF32, inside the block, and restore its mode on exit."""
     was = model.training
     model.eval()
     try:
-        yield
+        with tf32(False, next(model.parameters()).device):
+            yield
     finally:
         model.train(was)

@@ -16,7 +16,7 @@ from gedi_nesy.errors import UserError
 def find_device(name: str) -> torch.device:
     """The device of that name; from then on cuDNN computes on CUDA in ways that give the same result every time.
 
-    Matrix products in float32 are rounded there as in convolutions, to TF32, a thousandth.
+    From then on float32 is not rounded to TF32 there, either, but where `core.precision` allows it.
 
     Raises:
         UserError: if it can't be used here.
@@ -28,7 +28,8 @@ def find_device(name: str) -> torch.device:
         raise UserError(f"The device {name!r} can't be used here; try --device cpu.") from error
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True  # so that a resumed run ends with the weights of one never stopped
-        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
     return device
 
 
@@ -46,8 +47,14 @@ def has_bf16() -> bool:
     return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
 
 
-def check_room(chains: int, shape: Sequence[int], device: torch.device) -> None:
-    """Whether so many chains of SGLD, in float32, can fit the memory at all; said before hours of training.
+def check_room(chains: int, shape: Sequence[int], device: torch.device, size: int = 4) -> None:
+    """Whether so many chains of SGLD can fit the memory at all; said before hours of training.
+
+    Args:
+        chains: how many.
+        shape: of each.
+        device: where they lie.
+        size: bytes that a number takes.
 
     Raises:
         UserError: if they can't.
@@ -56,9 +63,9 @@ def check_room(chains: int, shape: Sequence[int], device: torch.device) -> None:
         memory = torch.cuda.mem_get_info(device)[1]
     else:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
-    if chains * math.prod(shape) * 4 > memory:
-        size = "x".join(map(str, shape))
-        raise UserError(f"There is no memory for {chains:,} chains of {size}; make sampler.buffer smaller.")
+    if chains * math.prod(shape) * size > memory:
+        of = "x".join(map(str, shape))
+        raise UserError(f"There is no memory for {chains:,} chains of {of}; make sampler.buffer smaller.")
 
 
 @contextlib.contextmanager

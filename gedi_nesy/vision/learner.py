@@ -53,7 +53,8 @@ class Learner:
         self.targets: Tensor | None = None  # the student's, once it has a teacher
         if recipe.sampler:
             build_sgld(recipe.sampler, self.box, self.ground)  # so that its settings are refused now, not after a stage
-            check_room(recipe.sampler.buffer, self.inputs.shape, self.device)
+            size = 1 if recipe.sampler.as_bytes else 4
+            check_room(recipe.sampler.buffer, self.inputs.shape, self.device, size)
         self._check_shares()
 
     def _build_inputs(self, data: Sequence[Tensor]) -> AnyInputs:

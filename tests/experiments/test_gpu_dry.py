@@ -23,11 +23,14 @@ def test_every_step_that_starts_no_process(tmp_path):
     assert "swav_loss" in found["agreement"]["relative"]
     assert set(found["waits"].values()) == {"none", found["waits"]["seconds"]}
     assert found["chains"]["student"]["largest difference"] == 0
+    assert "resnet8-4-spectral, bfloat16" in found["chains"]
+    assert found["compiled"]["iterations a second, batch 64"] > 0
     assert all(row["iterations a second"] > 0 for name, row in found["speed"].items() if name.startswith("batch"))
     assert {"gedi-pictures, features", "gedi-pictures, student"} < set(found["waits"])
     for name in ("features", "train", "refine", "student"):
         assert found["train"][name]["looks"][-1]["step"] == found["train"][name]["steps"]
         assert 0 <= found["train"][name]["looks"][-1]["knn"] <= 1
+        assert found["train"][name]["steps a second"] > 0
     assert 0 <= found["train"]["features"]["looks"][-1]["linear probe"] <= 1
     assert 0 <= found["train"]["student"]["looks"][-1]["nmi"] <= 1
     assert len(found["train"]["D of the restarts"]) == 2
@@ -41,6 +44,7 @@ def test_the_steps_that_start_processes(tmp_path):
     assert 0 < found["resume"]["killed at step"] < found["resume"]["of"]
     assert 0 <= found["seed 600"]["accuracy"] <= 1
     assert (tmp_path / "seed600-losses.png").exists()
+    assert (tmp_path / "seed601-samples.png").exists()
 
 
 def test_a_step_that_fails_leaves_its_traceback_and_the_next_one_begins(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gedi_nesy.core.checks import Checks
+from gedi_nesy.methods import FAMILY
 from gedi_nesy.runs.phases import Callback, train_phases
 from gedi_nesy.runs.rollback import Rollback
 from gedi_nesy.views.pictures import adjust_hue
@@ -83,6 +84,13 @@ def test_on_points(stage):
     assert step_of(begun(load_recipe("gedi", OURS), points, stage)) == []
 
 
+@pytest.mark.parametrize("name", FAMILY)
+def test_in_the_family(name):
+    points = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    recipe = load_recipe(name, OURS)
+    assert step_of(begun(recipe, points, next(iter(recipe.stages)))) == []
+
+
 @pytest.mark.parametrize(
     ("look", "name"),
     [
@@ -91,6 +99,7 @@ def test_on_points(stage):
         (lambda x: x.sum().tolist(), "tolist"),
         (lambda x: x[x > 0], "aten.index"),
         (lambda x: x + torch.tensor([1.0]), "aten.lift_fresh"),
+        (lambda x: torch.linalg.cholesky(x.diag()), "aten._linalg_check_errors"),
     ],
 )
 def test_looks_are_noticed(look, name):

@@ -31,7 +31,8 @@ def whiten(embeddings: Tensor) -> Tensor:
     embeddings = embeddings.double()  # a collapsed batch is constant up to far less than epsilon then
     centred = embeddings - embeddings.mean(-2, keepdim=True)
     identity = torch.eye(dim, dtype=centred.dtype, device=centred.device)
-    factor = torch.linalg.cholesky((1 - _EPSILON) * covariance(centred) + _EPSILON * identity)
+    # positive definite, so nobody looks whether a factor was found, which would make a GPU wait
+    factor, _ = torch.linalg.cholesky_ex((1 - _EPSILON) * covariance(centred) + _EPSILON * identity)
     return torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT
 
 
