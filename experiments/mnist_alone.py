@@ -2,10 +2,12 @@
 
     python experiments/mnist_alone.py --seeds 630-639
     python experiments/mnist_alone.py --dataset fashion-mnist --seeds 630-634
+    python experiments/mnist_alone.py --seeds 632-634 --against notmnist,omniglot,noise --out OUT
 
 Labels serve to score only, on the whole test set; spectral clustering, which has no clusters for other images, is
 scored on the training images. The result goes to experiments/results/<dataset>-alone.json, the run folders to --runs,
-where a finished seed is not trained again and a stopped one is resumed.
+where a finished seed is not trained again and a stopped one is resumed. With --against each run's scores of foreign
+images are there, too.
 """
 
 import statistics
@@ -30,28 +32,35 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
+from gedi_nesy.cli.shared import Commas
 from gedi_nesy.core.metrics import score
 from gedi_nesy.data.points import load_points
+from gedi_nesy.vision.ood import ood_auroc
 from gedi_nesy.vision.recipe import load_recipe, recipe_for
 from gedi_nesy.vision.run import load_run
 from gedi_nesy.vision.shapes import graph_of, spectral_coordinates
 
 NEIGHBOURS = 10  # in the graph of pixels
+KEPT = ("certificate", "restarts", "seconds", "auroc")
 
 
 @click.command(cls=Script)
 @click.option("--dataset", default="mnist", show_default=True)
 @seeds_option("630-639")
+@click.option("--against", type=Commas(click.STRING), help="Data sets of foreign images, to measure AUROC.")
 @settings_option
 @runs_option("runs")
 @out_option()
-def main(dataset: str, seeds: range, settings: dict[str, Any], runs: Path, out: Path | None) -> None:
+def main(
+    dataset: str, seeds: range, against: tuple[str, ...] | None, settings: dict[str, Any], runs: Path, out: Path | None
+) -> None:
     """Run the experiment."""
     recipe, summaries, rivals = recipe_for("gedi", dataset=dataset), [], []
     for seed in seeds:
         folder, overrides = runs / f"{recipe}-{dataset}-seed{seed}", settings | {"dataset": dataset, "seed": seed}
         vision_run_once(recipe, folder, overrides)
-        summaries.append(load_run(folder).summary)
+        run = load_run(folder)
+        summaries.append(run.summary | ({"auroc": ood_auroc(run, against)} if against else {}))
         rivals.append(score_rivals(dataset, load_recipe(recipe, overrides).examples, seed))
         write_result(out or RESULTS / f"{dataset}-alone.json", gather(summaries, rivals))
         print(line_of(summaries[-1]), flush=True)
@@ -100,7 +109,7 @@ def gather(summaries: list[dict[str, Any]], rivals: list[dict[str, dict[str, flo
             name: {key: statistics.median(rival[name][key] for rival in rivals) for key in rivals[0][name]}
             for name in rivals[0]
         },
-        "seeds": [{key: s[key] for key in ("seed", *keys, "certificate", "restarts", "seconds")} for s in summaries],
+        "seeds": [{key: s[key] for key in ("seed", *keys, *KEPT) if key in s} for s in summaries],
         **{key: summaries[0][key] for key in ("recipe", "dataset", "examples", *WHERE)},
     }
 

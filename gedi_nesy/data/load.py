@@ -12,7 +12,7 @@ from gedi_nesy.data.image_folder import lacks_classes, read_image_folder, read_u
 from gedi_nesy.data.images import DataUnavailable, Images
 from gedi_nesy.data.mnist import load_fashion_mnist, load_mnist
 from gedi_nesy.data.notmnist import load_notmnist
-from gedi_nesy.data.npz import has_images, lacks_labels, read_npz, read_unlabelled_npz
+from gedi_nesy.data.npz import image_shape, lacks_labels, read_npz, read_unlabelled_npz
 from gedi_nesy.data.omniglot import load_omniglot
 from gedi_nesy.data.operators import with_operators
 from gedi_nesy.data.svhn import load_svhn
@@ -31,6 +31,7 @@ DATASETS: dict[str, Callable[[Path | None], Images]] = {
     "notmnist": load_notmnist,
     "omniglot": load_omniglot,
 }
+DRAWINGS = ("mnist", "fashion-mnist", "digits", "mnist+operators", "digits+operators", "notmnist")
 
 
 def load_images(name: str, data_dir: Path | None = None) -> Images:
@@ -82,7 +83,13 @@ def holds_images(name: str) -> bool:
     if name in TOYS:
         return False
     path = Path(name).expanduser()
-    return name in DATASETS or path.is_dir() or (path.suffix == ".npz" and has_images(path))
+    return name in DATASETS or path.is_dir() or (path.suffix == ".npz" and image_shape(path) is not None)
+
+
+def holds_drawings(name: str) -> bool:
+    """Whether a data set's name, or the path of an .npz file, stands for grey images of 28 x 28 pixels."""
+    path = Path(name).expanduser()
+    return name in DRAWINGS or (path.suffix == ".npz" and image_shape(path) == (1, 28, 28))
 
 
 def default_images(data_dir: Path | None = None) -> tuple[Images, str | None]:

@@ -78,12 +78,14 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         return {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
 
 
-def has_images(path: Path) -> bool:
-    """Whether x_train of an .npz file is images, uint8 with three axes or four; only its header is read."""
+def image_shape(path: Path) -> tuple[int, int, int] | None:
+    """(C, H, W) where x_train of an .npz file is images, uint8 with three axes or four; only its header is read."""
     with suppress(UserError), open_zip(path) as archive, archive.open("x_train.npy") as file:
         shape, dtype = _read_header(file)
-        return dtype == np.uint8 and len(shape) in (3, 4)
-    return False  # whoever reads it says what is wrong with it
+        if dtype == np.uint8 and len(shape) in (3, 4):
+            _, height, width, channels = (*shape, 1)[:4]
+            return channels, height, width
+    return None  # whoever reads it says what is wrong with it
 
 
 def lacks_labels(path: Path) -> bool:

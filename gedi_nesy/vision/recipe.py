@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from gedi_nesy.core.terms import like, terms_with
-from gedi_nesy.data.load import holds_images
+from gedi_nesy.data.load import holds_drawings, holds_images
 from gedi_nesy.data.points import load_points
 from gedi_nesy.errors import UserError
 from gedi_nesy.methods import PUBLISHED, WITHOUT_RULE, check_method
@@ -31,7 +31,7 @@ RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 TRACKS = ("points", "images")
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
 CHARACTERS = ("mnist", "digits", "mnist+operators", "digits+operators")
-DRAWINGS = {"mnist": "gedi-drawings", "fashion-mnist": "gedi-drawings"}  # ours for gedi, by data set
+DRAWINGS = "gedi-drawings"  # ours for gedi, on grey images of 28 x 28
 
 
 @with_terms(rule=False)
@@ -413,7 +413,7 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
 def recipe_for(method: str, published: bool = False, dataset: str | None = None) -> str:
     """The recipe that trains a method on a data set: ours, or the paper's.
 
-    For images there is only the paper's, but for gedi on drawings of 28 x 28. Methods of Section 2's family that the
+    For images there is only the paper's, but for gedi on grey images of 28 x 28. Methods of Section 2's family that the
     paper does not train are laid on top of its SwAV or its Barlow Twins. Images that the paper does not have get its
     settings for CIFAR-10, and characters, which mean something else when they are flipped, its settings for SVHN.
 
@@ -426,8 +426,8 @@ def recipe_for(method: str, published: bool = False, dataset: str | None = None)
     if dataset and not holds_images(dataset):
         load_points(dataset, None, 0, 0.0)  # so that an error of the data set comes before an error of the recipe
     elif dataset:
-        if method == "gedi" and dataset in DRAWINGS and not published:
-            return DRAWINGS[dataset]
+        if method == "gedi" and holds_drawings(dataset) and not published:
+            return DRAWINGS
         known = dataset if dataset in IMAGES else "svhn" if dataset in CHARACTERS else "cifar10"
         if method in PUBLISHED:
             return f"paper-{known}-{method}"
