@@ -58,7 +58,7 @@ class SGLD:
         if self.engine == "numba" and find_spec("numba") is None:
             raise UserError("SGLD's numba engine needs numba: pip install 'gedi-nesy[fast]'.")
         if self.jump and (self.clamp is None or self.engine == "numba"):
-            raise UserError('SGLD jumps inside a clamp only, and with engine="torch"; set a clamp, or no jump.')
+            raise UserError('SGLD jumps inside a clamp only, and not with engine="numba"; set a clamp, or no jump.')
         if self.jump and self.reference is not None:
             raise UserError("SGLD's jumps know no reference density; leave one of the two out.")
 
