@@ -264,9 +264,10 @@ def compare(
     metavar="TABLE|all",
     help="A CSV table of examples that were not trained on; all: the test images shuffled once, each used once.",
 )
+@click.option("--features", type=FOLDER, help="The .npz file with the vectors that TABLE names; by default the run's.")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
-def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) -> None:
+def evaluate(run: Run, test: Path | None, features: Path | None, data_dir: Path | None, as_json: bool) -> None:
     """Score a finished run on the test images again; a run on a table on its own examples, or on another table's.
 
     \b
@@ -278,7 +279,7 @@ def evaluate(run: Run, test: Path | None, data_dir: Path | None, as_json: bool) 
     from gedi_nesy.report.console import summary_table
 
     with working("evaluating"):
-        figures = run.evaluate(data_dir=data_dir, test=test)
+        figures = run.evaluate(data_dir=data_dir, test=test, features=features)
     show(figures, summary_table, as_json)
 
 

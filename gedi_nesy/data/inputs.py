@@ -94,6 +94,15 @@ def read_vectors(path: Path, cells: Mapping[str, Sequence[str]]) -> dict[str, Te
     return known
 
 
+def named_vectors(path: Path, names: Sequence[str]) -> Tensor | None:
+    """The vectors of these names in a feature file, float32 [names, D]; None where it has no names.
+
+    Raises:
+        UserError: as `read_vectors`.
+    """
+    return read_vectors(path, {NAMES: names})[NAMES] if NAMES in load_arrays(path) else None
+
+
 def _row(path: Path, row_of: Mapping[str, int], name: str, example: int) -> int:
     if name not in row_of:
         raise UserError(f"{path} has no vector named {name}, which row {example + 1} of the table wants; add it.")
@@ -101,6 +110,13 @@ def _row(path: Path, row_of: Mapping[str, int], name: str, example: int) -> int:
 
 
 def _tensor(name: str, given: Any) -> Tensor:
+    if isinstance(given, list | tuple) and given:
+        first = np.shape(given[0])
+        for k, row in enumerate(given):
+            if np.shape(row) != first:
+                raise UserError(
+                    f"{name} is {list(first)} in row 1 and {list(np.shape(row))} in row {k + 1}; give all one shape."
+                )
     try:
         return torch.from_numpy(np.array(given))
     except (TypeError, ValueError) as error:

@@ -29,6 +29,7 @@ def certificate(
     seen: int | None = 1,
     separation: float = 0.0,
     rare: Sequence[str] = (),
+    named: bool = False,
 ) -> dict[str, Any]:
     """The triad diagnosis of each network, and whether the search for symbols had one clear result, and could have one.
 
@@ -42,7 +43,8 @@ def certificate(
     a lead will do. `failures` names the reasons for doubt. A single restart is neither a reason for
     doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason, and
     so are matched symbols that likeness separates by less than `separation`, symbols that only labels tell apart, and
-    hardly, and symbols that are so `rare` in skewed data that others may have been read for them.
+    hardly, and symbols that are so `rare` in skewed data that others may have been read for them. Where names are
+    `named` by labels alone, and nothing was matched, nothing measures how clearly they are.
     """
     failures = sorted({failure for diagnosis in diagnoses.values() for failure in diagnosis.failures})
     failures += sorted({failure for check in energies.values() for failure in check.failures})
@@ -56,6 +58,8 @@ def certificate(
         )
     if matched and matched.hardly_told:
         failures.append(f"labels that hardly tell {' from '.join(matched.hardly_told)}")
+    if named and not matched:
+        failures.append("symbols that only labels tell apart, and no likeness measures how well")
     if rare:
         failures.append(f"symbols that hardly occur: {', '.join(rare)}")
     support = selection.support if selection else None
@@ -140,6 +144,11 @@ def readings(constraint: Constraint, recipe: Recipe, labels: Labels = MappingPro
         kind = "total"
     count: int = getattr(maps, kind)
     return None if count == 1 and kind in maps.bounds else count
+
+
+def named_by_labels(constraint: Constraint, recipe: Recipe, labels: Labels) -> bool:
+    """Whether the rule leaves several readings open, of which labels say the one that is meant."""
+    return bool(labels) and readings(constraint, recipe) != readings(constraint, recipe, labels) == 1
 
 
 def readings_seen(constraint: Constraint, support: Support | None, labels: Labels = MappingProxyType({})) -> int | None:

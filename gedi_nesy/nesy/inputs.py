@@ -93,10 +93,11 @@ def check_shapes(constraint: Constraint, columns: Mapping[str, Sequence[Tensor]]
         for image in call.inputs:
             wrong = next((k for k, x in enumerate(columns[image]) if x.shape != shape), None)
             if wrong is not None:
+                vectors = len(shape) == 1 and columns[image][wrong].dim() == 1
+                mend = "one length" if vectors else "one size and colour, or say which by --size and --channels"
                 raise UserError(
                     f"{where(wrong)}: {image} is {_shape(columns[image][wrong])}, and {call.network} reads "
-                    f"{_shape(columns[first][0])} in {where(0)}; give all one size and colour, or say which by --size "
-                    "and --channels."
+                    f"{_shape(columns[first][0])} in {where(0)}; give all {mend}."
                 )
 
 

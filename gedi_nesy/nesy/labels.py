@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gedi_nesy.data.inputs import as_inputs, read_picture
+from gedi_nesy.data.inputs import FEATURES, as_inputs, named_vectors, read_picture
 from gedi_nesy.data.npz import load_arrays
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.ground import Variable
 from gedi_nesy.nesy.inputs import describe_shape
 from gedi_nesy.nesy.queries import Rule
 from gedi_nesy.nesy.reading import Readings
-from gedi_nesy.nesy.table import read_lines
+from gedi_nesy.nesy.table import in_line, read_lines
 
 COLUMNS = ["image", "symbol"]
 
@@ -28,11 +28,13 @@ class Labelled:
         inputs: as they were given, uint8 [m, C, H, W] or float32 [m, D].
         symbols: the number of each one's symbol in the network's domain, int64 [m].
         domain: how many symbols there are.
+        features: of each one, where they are known, float32 [m, D]; for matching by features.
     """
 
     inputs: Tensor
     symbols: Tensor
     domain: int
+    features: Tensor | None = None
 
     @property
     def one_hot(self) -> Tensor:
@@ -48,11 +50,12 @@ class Labelled:
 Labels = Mapping[str, Labelled]  # by the network's name in the program
 
 
-def read_labels(path: Path, rule: Rule, readings: Readings) -> dict[str, Labelled]:
+def read_labels(path: Path, rule: Rule, readings: Readings, features: Path | None = None) -> dict[str, Labelled]:
     """Labelled inputs from a CSV file with columns image and symbol, or an .npz file with arrays of these names.
 
     In the CSV file an image is the path of an image file, relative to it, which is scaled to what the network reads. A
-    third column, network, is needed where the rule has several.
+    third column, network, is needed where the rule has several. Features of these images stand under the same names in
+    the feature file; in an .npz file they may be a third array.
 
     Raises:
         UserError: a file can't be read, or a symbol or network is none of the rule's.
@@ -65,7 +68,7 @@ def read_labels(path: Path, rule: Rule, readings: Readings) -> dict[str, Labelle
         return _from_arrays(path, calls, readings)
     several = len(calls) > 1
     lines = read_lines(path, [*COLUMNS, "network"] if several else COLUMNS)
-    rows_of: dict[str, list[tuple[Tensor, int]]] = {}
+    rows_of: dict[str, list[tuple[str, Tensor, int]]] = {}
     for number, line in lines.items():
         where = f"{path}, line {number}"
         name = line["network"] if several else next(iter(calls))
@@ -74,12 +77,15 @@ def read_labels(path: Path, rule: Rule, readings: Readings) -> dict[str, Labelle
         if readings[name].is_vector:
             raise UserError(f"{where}: {name} reads vectors; give an .npz file with {' and '.join(COLUMNS)}.")
         channels, height, width = readings[name].shape
-        picture = read_picture(path.parent / line["image"], (height, width), channels)
-        rows_of.setdefault(name, []).append((picture, _number(line["symbol"], calls[name], where)))
-    return {
-        name: Labelled(torch.stack([x for x, _ in rows]), torch.tensor([y for _, y in rows]), len(calls[name].domain))
-        for name, rows in rows_of.items()
-    }
+        with in_line(path, number):
+            picture = read_picture(path.parent / line["image"], (height, width), channels)
+        rows_of.setdefault(name, []).append((line["image"], picture, _number(line["symbol"], calls[name], where)))
+    labels = {}
+    for name, rows in rows_of.items():
+        files, pictures, symbols = zip(*rows, strict=True)
+        vectors = named_vectors(features, files) if features else None
+        labels[name] = Labelled(torch.stack(pictures), torch.tensor(symbols), len(calls[name].domain), vectors)
+    return labels
 
 
 def _from_arrays(path: Path, calls: Mapping[str, Variable], readings: Readings) -> dict[str, Labelled]:
@@ -92,7 +98,10 @@ def _from_arrays(path: Path, calls: Mapping[str, Variable], readings: Readings) 
     if tuple(inputs.shape[1:]) != readings[name].shape or len(inputs) != len(symbols):
         wanted = f"{describe_shape(readings[name].shape)} for each of the {len(symbols)} symbols"
         raise UserError(f"{path}: image is {list(inputs.shape)}; give {wanted}.")
-    return {name: Labelled(inputs, torch.tensor(symbols), len(call.domain))}
+    features = as_inputs(f"{path}: {FEATURES}", arrays[FEATURES]) if FEATURES in arrays else None
+    if features is not None and (features.dim() != 2 or len(features) != len(symbols)):
+        raise UserError(f"{path}: {FEATURES} is {list(features.shape)}; give [{len(symbols)}, D].")
+    return {name: Labelled(inputs, torch.tensor(symbols), len(call.domain), features)}
 
 
 def _number(symbol: str, call: Variable, where: str) -> int:

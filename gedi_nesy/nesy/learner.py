@@ -74,7 +74,8 @@ class Learner:
         readings = joint_readings(rule, of_each, SCALES[recipe.scale], self.device, recipe.view)
         self.shapes = network_shapes(rule, {name: reading.shape for name, reading in readings.items()})
         self.recipe = weigh_labels(settle_networks(recipe, readings, self.shapes))
-        self.labels = read_labels(Path(recipe.labels), rule, readings) if recipe.labels else {}
+        features = Path(recipe.features) if recipe.features else None
+        self.labels = read_labels(Path(recipe.labels), rule, readings, features) if recipe.labels else {}
         self.loader = load_examples(of_each, rule, readings, self.device)
         self.teachers: list[Targets] = []  # the posteriors of each restart's teacher, once there are teachers
         self.matched: Matched | None = None
@@ -87,7 +88,7 @@ class Learner:
         if len(self.loader.parts) > 1 and processes.count() > 1:
             raise UserError("Several queries are trained in one process; leave torchrun out.")
         if recipe.matching:
-            check_matchable(self.matchable[1], recipe.matching)
+            check_matchable(self.matchable[1], recipe.matching, self.labels)
         if sampler is None:
             return
         networks = Candidates(self.shapes, 1, 0, recipe.build(recipe.last, self.own)).networks(0)

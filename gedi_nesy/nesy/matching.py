@@ -19,7 +19,7 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.assignments import Assignments
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.labels import Labels
+from gedi_nesy.nesy.labels import Labelled, Labels
 from gedi_nesy.nesy.likeness import Likeness, by_cosine, by_shape
 from gedi_nesy.nesy.losses import Targets
 from gedi_nesy.nesy.naming import TOLD, label_weight, least_told
@@ -120,14 +120,13 @@ def match(
     assert settings is not None
     few = loader.some(settings.examples)
     likeness = likeness or find_likeness(loader, labels)
-    known = {network: few for network, few in labels.items() if loader.features(network) is None}
-    search = _Search(constraint, few, recipe, likeness, known)
+    search = _Search(constraint, few, recipe, likeness, labels)
     skews, before, total = dict.fromkeys(few.calls, 1.0), 0, settings.sweeps
     if recipe.learns_prior:
         before, total = len(SKEWS) * settings.sweeps, (len(SKEWS) + 1) * settings.sweeps
         skews = _find_skews(search, lambda sweep: swept(sweep, total))
         few = loader.some(max(settings.examples, settings.skewed // loader.calls_each))
-        search = _Search(constraint, few, recipe, likeness, known)
+        search = _Search(constraint, few, recipe, likeness, labels)
     chains, unguided = search.run(skews, lambda sweep: swept(before + sweep, total))
     names = " and ".join(dict.fromkeys(one.name for one in likeness.values()))
     matched, found = _judge(chains, recipe.agreement, names, unguided, labels)
@@ -195,16 +194,18 @@ def _find_skews(search: _Search, swept: Callable[[int], None]) -> dict[str, floa
 def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict[str, Likeness]:
     """For each network how its inputs are compared: by given features, drawings by shape, vectors by their cosine.
 
-    Labelled inputs stand behind the pool's, where there are no features.
+    Labelled inputs stand behind the pool's.
 
     Raises:
         NoLikeness: a network reads pictures that come without features.
+        UserError: the pool has features, and the labelled inputs have none, or others.
     """
     likenesses = {}
     for network, reading in loader.readings.items():
         features, inputs = loader.features(network), loader.pool(network)
         if network in labels:
             inputs = torch.cat([inputs, labels[network].inputs])
+            features = None if features is None else torch.cat([features, _features_of(labels[network], features)])
         if features is not None:
             likenesses[network] = by_cosine(features)
         elif reading.kind == "vector":
@@ -219,9 +220,20 @@ def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict
     return likenesses
 
 
-def check_matchable(loader: Loader, settings: Matching) -> None:
-    """UserError if `match` could not compare the examples' images."""
-    find_likeness(loader)
+def _features_of(few: Labelled, others: Tensor) -> Tensor:
+    """The features of labelled inputs, which are matched by them as all others are, [n, D]."""
+    if few.features is None or few.features.shape[1] != others.shape[1]:
+        has = "none" if few.features is None else f"vectors of {few.features.shape[1]}"
+        raise UserError(
+            f"Inputs are matched by features, [n, {others.shape[1]}], and labelled ones have {has}: put theirs into "
+            "the feature file, by names, or into an array features beside image and symbol."
+        )
+    return few.features.to(others)
+
+
+def check_matchable(loader: Loader, settings: Matching, labels: Labels = MappingProxyType({})) -> None:
+    """UserError if `match` could not compare the examples' images, and the labelled ones."""
+    find_likeness(loader, labels)
     few = loader.some(settings.examples)
     for network in few.calls:
         _images_read(network, few, settings)

@@ -7,7 +7,7 @@ from typing import Any
 from gedi_nesy.core import processes
 from gedi_nesy.core.fit import Training
 from gedi_nesy.data import Images
-from gedi_nesy.nesy.certificate import certificate, over_queries, readings, readings_seen
+from gedi_nesy.nesy.certificate import certificate, named_by_labels, over_queries, readings, readings_seen
 from gedi_nesy.nesy.energies import check_energies
 from gedi_nesy.nesy.evaluate import Evaluation, diagnose_networks, evaluate_networks, fit_all
 from gedi_nesy.nesy.familiarity import familiarity_quantiles
@@ -78,7 +78,8 @@ class Results:
         least = least_separation(recipe.matching, learner.matchable[0]) if recipe.matching else 0.0
         rare = hardly_seen(run.networks, run.rule, learner.loader) if recipe.learns_prior else []
         matched, selection = learner.matched, learner.selection
-        return certificate(diagnoses, matched, selection, left, energies, seen, least, rare)
+        named = not matched and any(named_by_labels(part, recipe, learner.labels) for part in parts_of(learner.rule))
+        return certificate(diagnoses, matched, selection, left, energies, seen, least, rare, named)
 
     def _readings(self, run: Run) -> tuple[int | None, int | None]:
         """How many readings the rule leaves open, and what the run sees in its examples."""

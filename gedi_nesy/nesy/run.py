@@ -234,13 +234,16 @@ class Run:
         return scale.to_unit(replace(sampler, steps=steps)(self.networks[name], start, generator))
 
     @float32_default()
-    def evaluate(self, data_dir: Path | None = None, *, test: str | Path | None = None) -> dict[str, Any]:
+    def evaluate(
+        self, data_dir: Path | None = None, *, test: str | Path | None = None, features: str | Path | None = None
+    ) -> dict[str, Any]:
         """Score on the test images of the data set that the run was trained on, or on a table.
 
         Args:
             data_dir: where data sets lie; by default $GEDI_NESY_DATA, then the user's cache folder.
             test: a table of examples that were not trained on; by default, of a run on a table, the training examples.
                 "all" cuts the test images into examples that use each once, as a run with `each_once` is scored anyway.
+            features: of a table of vectors by name, the feature file that has them; by default the run's.
 
         Returns:
             The figures of summary.json; on a table the figures of `rows.score_rows`.
@@ -252,7 +255,8 @@ class Run:
         if whole:
             test = None
         if test or (self.recipe.data and not whole):
-            examples = read_examples(self.recipe, self.rule, self.folder.path, Path(test) if test else None)
+            others = (Path(path) if path else None for path in (test, features))
+            examples = read_examples(self.recipe, self.rule, self.folder.path, *others)
             loader = load_examples(examples, self.rule, self.readings, self.device)
             prefix, stage = ("test_", None) if test else ("train_", self.recipe.last)
             return score_rows(self.networks, self.rule, loader, prefix, stage)

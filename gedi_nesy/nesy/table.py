@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gedi_nesy.data.inputs import as_inputs, read_picture, read_vectors
 from gedi_nesy.data.npz import load_arrays
-from gedi_nesy.errors import UserError
+from gedi_nesy.errors import UserError, did_you_mean
 from gedi_nesy.files import read_regular
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.program import to_python
@@ -36,7 +36,9 @@ class Table(NamedTuple):
     features: dict[str, Tensor]
 
 
-def read_own(recipe: Recipe, constraint: Constraint, folder: Path, other: Path | None = None) -> Examples:
+def read_own(
+    recipe: Recipe, constraint: Constraint, folder: Path, other: Path | None = None, features: Path | None = None
+) -> Examples:
     """The examples that a recipe names, or another table's, read in the same way.
 
     Args:
@@ -44,15 +46,23 @@ def read_own(recipe: Recipe, constraint: Constraint, folder: Path, other: Path |
         constraint: the rule.
         folder: the run's.
         other: a table in place of the recipe's.
+        features: a feature file for it; by default the recipe's, where a network reads vectors.
 
     Raises:
         UserError: as `read_table`.
     """
-    features = None if other or recipe.features is None else Path(recipe.features)
+    if features is None and recipe.features and not (other and not _reads_vectors(recipe)):
+        features = Path(recipe.features)
     return read_table(other or folder / str(recipe.data), constraint, recipe.size, recipe.channels, features)
 
 
-def read_examples(recipe: Recipe, rule: Rule, folder: Path, other: Path | None = None) -> list[Examples]:
+def _reads_vectors(recipe: Recipe) -> bool:
+    return any(read.kind == "vector" for read in recipe.inputs.values())
+
+
+def read_examples(
+    recipe: Recipe, rule: Rule, folder: Path, other: Path | None = None, features: Path | None = None
+) -> list[Examples]:
     """The examples of each query of a rule; see `read_own` for the arguments.
 
     Of several queries, a line of a CSV table belongs to the query whose columns it fills, and an .npz file has arrays
@@ -62,11 +72,11 @@ def read_examples(recipe: Recipe, rule: Rule, folder: Path, other: Path | None =
         UserError: as `read_table`, or a query has no examples.
     """
     if not isinstance(rule, Queries):
-        return [read_own(recipe, rule, folder, other)]
+        return [read_own(recipe, rule, folder, other, features)]
     path = other or folder / str(recipe.data)
     if path.suffix == ".npz":
         return examples_of_each(rule, load_arrays(path))
-    if recipe.features and not other:
+    if features or (recipe.features and not other):
         raise UserError(f"--features go with a single query; of {len(rule.parts)} queries leave them out.")
     size, channels, examples = recipe.size, recipe.channels, []
     for part, lines in zip(rule.parts, _lines_of_each(path, rule), strict=True):
@@ -122,6 +132,10 @@ def examples_of(constraint: Constraint, arrays: Mapping[str, Any]) -> Examples:
         UserError: as `inputs.from_arrays`.
     """
     inputs, arguments = from_arrays(constraint, arrays)
+    known = [*constraint.query.names, *(image + BESIDE for image in constraint.query.images)]
+    for name in arrays:
+        if name not in known:
+            raise UserError(f"The data have {name}, which is none of {', '.join(known)}{did_you_mean(name, known)}.")
     beside = {image: arrays[image + BESIDE] for image in inputs.rows if image + BESIDE in arrays}
     features = _beside(inputs, {image: as_inputs(image + BESIDE, values) for image, values in beside.items()})
     return _as_examples(constraint, Table(inputs, arguments, tuple(range(1, len(inputs) + 1)), features))
@@ -158,6 +172,8 @@ def count_arrays(arrays: Mapping[str, Any]) -> int:
     """How many examples arrays hold, of all queries together."""
     longest: dict[str, int] = {}
     for name, values in arrays.items():
+        if not hasattr(values, "__len__"):
+            raise UserError(f"{name} is {values!r}; give one value for each example.")
         query = name.rpartition(".")[0]
         longest[query] = max(longest.get(query, 0), len(values))
     return sum(longest.values())
@@ -206,8 +222,8 @@ def read_inputs(
         constraint: the rule.
         size: (height, width) to which the pictures are resized; by default they keep their own.
         channels: 1 makes them grey and 3 colour; by default they keep their own.
-        features: a feature file (`data.inputs.read_vectors`). In a column whose first cell is an image file its vectors
-            say which images are alike; in another one they are the inputs.
+        features: a feature file (`data.inputs.read_vectors`). In a column of image files its vectors say
+            which images are alike; in another one they are the inputs.
 
     Raises:
         UserError: if a column, a value or an image is missing or unlike the others, with its line; or the feature file
@@ -227,7 +243,7 @@ def _read_lines(
     """`read_inputs` from some lines of the table."""
     cells = {image: [line[image] for line in lines.values()] for image in constraint.query.images}
     vectors = read_vectors(features, cells) if features else {}
-    beside = {image: x for image, x in vectors.items() if (path.parent / cells[image][0]).is_file()}
+    beside = {image: x for image, x in vectors.items() if any((path.parent / cell).is_file() for cell in cells[image])}
     columns = _distinct({image: x for image, x in vectors.items() if image not in beside})
     columns |= _pictures(path, [image for image in cells if image not in columns], lines, size, channels)
     numbers = tuple(lines)
@@ -247,7 +263,7 @@ def _pictures(
     for number, line in lines.items():
         for name in (line[image] for image in images):
             if name not in read:
-                with _in_line(path, number):
+                with in_line(path, number):
                     read[name] = read_picture(path.parent / name, size, channels)
     return {image: [read[line[image]] for line in lines.values()] for image in images}
 
@@ -271,7 +287,7 @@ def read_arguments(
     possible = {name: constraint.argument_values(name)[0] for name in constraint.arguments}
     arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
     for number, line in lines.items():
-        with _in_line(path, number):
+        with in_line(path, number):
             values = tuple(_value(line[name], name, known) for name, known in possible.items())
             if values:
                 constraint.check_possible(values)
@@ -281,7 +297,7 @@ def read_arguments(
 
 
 @contextlib.contextmanager
-def _in_line(path: Path, number: int) -> Iterator[None]:
+def in_line(path: Path, number: int) -> Iterator[None]:
     """Add the line of the table to a UserError from inside the block."""
     try:
         yield

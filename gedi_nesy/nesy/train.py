@@ -98,6 +98,8 @@ def train(
     overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
     table = data if data is None or isinstance(data, str | Path | Mapping) else numbered(data)
     given = table if isinstance(table, Mapping) else None
+    if given is not None:
+        _check_alone(overrides)
     overrides |= _own_settings(table, network)
     if overrides.get("examples") == ALL:
         overrides |= _all_examples(recipe, overrides, Path(data_dir) if data_dir else None)
@@ -186,6 +188,14 @@ def _search(
 
 def _without_matching(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in overrides.items() if key.partition(".")[0] != "matching"}
+
+
+def _check_alone(overrides: Mapping[str, Any]) -> None:
+    """UserError for settings that are about files of images, beside arrays."""
+    for name in ("size", "channels", "features"):
+        if overrides.get(name) is not None:
+            instead = "give arrays such as X_features" if name == "features" else "give arrays as they should be"
+            raise UserError(f"{name} goes with a table of image files; {instead}, and leave {name} out.")
 
 
 def _own_settings(data: str | Path | Mapping[str, Any] | None, network: Any) -> dict[str, Any]:

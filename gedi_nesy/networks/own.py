@@ -42,10 +42,7 @@ def network_factory(network: Network, *, trust: bool = False, dropout: float = 0
     Raises:
         UserError: there is no such network, or it would need trust.
     """
-    if isinstance(network, nn.Module):
-        kind = type(network).__name__
-        raise UserError(f"The network is one {kind}, and restarts need fresh ones; give the class or a function.")
-    if callable(network):
+    if not isinstance(network, str):
         return partial(_checked, network, describe(network))
     if ":" not in network:
         return named_factory(network, dropout)
@@ -61,8 +58,16 @@ def describe(network: Network) -> str:
 
     A name stays as it is, "file.py:factory" gets the file's whole path, and a class or function of Python becomes
     "module:name".
+
+    Raises:
+        UserError: it is no name and no class or function.
     """
+    if isinstance(network, nn.Module):
+        kind = type(network).__name__
+        raise UserError(f"The network is one {kind}, and restarts need fresh ones; give the class or a function.")
     if not isinstance(network, str):
+        if not callable(network) or not hasattr(network, "__qualname__"):
+            raise UserError(f"The network is {network!r}; give a name, or a class or function, which has one.")
         return f"{network.__module__}:{network.__qualname__}"
     where, colon, name = network.rpartition(":")
     return f"{Path(where).expanduser().resolve()}:{name}" if colon and where.endswith(".py") else network
@@ -93,8 +98,8 @@ def _load(network: str) -> Factory:
 
 def _gone(network: str, why: str) -> UserError:
     name = network.rpartition(":")[2].split(".")[-1]
-    again = f"put it back, or give it again (in Python load_run(folder, network={name}))"
-    return UserError(f"The network {network} is gone ({why}); {again}.")
+    again = f"of a saved run put it back, or give it again (in Python load_run(folder, network={name}))"
+    return UserError(f"The network {network} is not there ({why}); name one that is, or {again}.")
 
 
 def _execute(path: Path) -> object:

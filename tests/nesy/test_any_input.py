@@ -2,6 +2,7 @@
 
 import json
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_a_users_torchvision_network_on_a_folder_of_pngs_from_the_shell(folder):
     with pytest.raises(UserError, match="is code that would be executed"):
         gn.load_run(folder / "run")
     (folder / "own.py").unlink()
-    with pytest.raises(UserError, match=r"own.py:network is gone .* put it back"):
+    with pytest.raises(UserError, match=r"own.py:network is not there .* put it back"):
         gn.load_run(folder / "run", trust=True)
 
 
@@ -127,6 +128,55 @@ def test_vectors_are_learned_from_arrays_that_the_run_keeps(folder):
     drawn = CliRunner().invoke(main, ["sample", str(folder / "run"), "--out", str(folder / "samples.png")])
     assert drawn.exit_code == 1
     assert "Samples of vectors can't be drawn" in drawn.output
+
+
+def test_a_table_of_vectors_by_name_is_scored_on_another_one(folder):
+    generator = torch.Generator().manual_seed(0)
+    np.savez(
+        folder / "vectors.npz", names=[f"v{k}" for k in range(12)], features=torch.randn(12, 6, generator=generator)
+    )
+    for name, rows in {"few": range(8), "more": range(8, 12)}.items():
+        lines = [f"v{k},v{(k + 1) % 12},1" for k in rows]
+        (folder / f"{name}.csv").write_text("\n".join(["X,Y,S", *lines]))
+    run = teach(folder, data=folder / "few.csv", features=str(folder / "vectors.npz"), network="mlp-8")
+    scored = run.evaluate(test=folder / "more.csv")
+    assert scored == run.evaluate(test=folder / "more.csv", features=folder / "vectors.npz")
+    assert 0 <= scored["answer_accuracy"] <= 1
+
+
+X, S = torch.zeros(4, 6), [1] * 4
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "sentence"),
+    [
+        ({"X": X, "Y": X, "S": S}, {"size": (9, 9)}, r"size goes with a table of image files"),
+        ({"X": X, "Y": X, "S": S}, {"features": "f.npz"}, r"features goes with .* give arrays such as X_features"),
+        ({"X": X, "Y": X, "S": S, "X_feature": X}, {}, r"The data have X_feature, .* \(did you mean 'X_features'\?\)"),
+        ({"X": X, "Y": X, "S": 1}, {}, r"S is 1; give one value for each example"),
+        ({"X": [[1.0, 2.0], [3.0]], "Y": X, "S": S}, {}, r"X is \[2\] in row 1 and \[1\] in row 2; give all one shape"),
+        ({"X": X, "Y": X[:, :4], "S": S}, {}, r"vector of 4 .* give all one length"),
+        ({"X": X, "Y": X, "S": S}, {"network": nn.Linear(6, 3)}, r"The network is one Linear"),
+        ({"X": X, "Y": X, "S": S}, {"network": partial(nn.Linear, 6)}, r"give a name, or a class or function"),
+        ({"X": X, "Y": X, "S": S}, {"network": 3}, r"The network is 3; give a name"),
+    ],
+)
+def test_data_and_networks_from_python_that_cant_be_used_are_named(data, settings, sentence, folder):
+    with pytest.raises(UserError, match=sentence):
+        teach(folder, data=data, **settings)
+
+
+def test_a_picture_that_is_not_there_is_named_where_others_are(folder):
+    table = (folder / "table.csv").read_text().splitlines()
+    first = table[1].split(",")[0]
+    (folder / "broken.csv").write_text("\n".join([table[0], table[1].replace(first, "gone.png"), *table[2:]]))
+    names = sorted({cell for line in table[1:] for cell in line.split(",")[:2]} | {"gone.png"})
+    np.savez(folder / "features.npz", names=names, features=np.random.default_rng(0).normal(size=(len(names), 5)))
+    with pytest.raises(UserError, match=r"broken.csv, line 2: .*gone.png"):
+        teach(folder, data=folder / "broken.csv", features=str(folder / "features.npz"), network="resnet8-4")
+    (folder / "labels.csv").write_text("image,symbol\ngone.png,0\n")
+    with pytest.raises(UserError, match=r"labels.csv, line 2: .*gone.png"):
+        teach(folder, data=folder / "table.csv", labels=str(folder / "labels.csv"), network="resnet8-4")
 
 
 def test_a_stopped_run_on_arrays_resumes_to_the_same_weights(folder):

@@ -11,13 +11,14 @@ from gedi_nesy.data.scale import SCALES
 from gedi_nesy.errors import UserError
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
-from gedi_nesy.nesy.certificate import certificate, readings
+from gedi_nesy.nesy.certificate import certificate, named_by_labels, readings
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.inputs import Inputs
 from gedi_nesy.nesy.labels import Labelled, read_labels
 from gedi_nesy.nesy.matching import match
 from gedi_nesy.nesy.naming import TOLD
 from gedi_nesy.nesy.recipe import load_recipe
+from gedi_nesy.nesy.select import Selection
 from gedi_nesy.nesy.settle import weigh_labels
 
 PARITY = "nn(bit,[X],Y,[even,odd]) :: bit(X,Y).\nsame(X,Y,1) :- bit(X,A), bit(Y,A).\n"
@@ -45,6 +46,35 @@ def loader(rule, centres):
     answers = rule.number_arguments({"S": (symbols[0] == symbols[1]).long().tolist()})
     examples = Examples(Inputs.of_pool(pool, rows), answers, {"X": symbols[0], "Y": symbols[1]}, False)
     return Loader(examples, rule, SCALES["unit"], torch.device("cpu"))
+
+
+@pytest.mark.parametrize("names", [[0, 1], [1, 0]])
+def test_labelled_inputs_are_matched_by_their_features_too(rule, loader, centres, names):
+    noise = torch.randn(loader.examples.pool.shape, generator=torch.Generator().manual_seed(2))
+    inputs = loader.examples.inputs
+    examples = replace(loader.examples, inputs=Inputs.of_pool(noise, inputs.rows))
+    examples = replace(examples, features=dict.fromkeys("XY", loader.examples.pool))
+    by_features = Loader(examples, rule, SCALES["unit"], torch.device("cpu"))
+    labels = {"bit": Labelled(torch.zeros(2, 8), torch.tensor(names), 2, centres)}
+    recipe = load_recipe("gedi-nesy-few", {"matching.chains": 16, "matching.sweeps": 15})
+    matched, (targets, *_) = match(rule, by_features, recipe, labels=labels)
+    assert targets["X"].argmax(1).tolist() == torch.tensor(names)[loader.examples.symbols["X"]].tolist()
+    assert matched.told > TOLD
+    for features, has in ((None, "none"), (centres[:, :5], "vectors of 5")):
+        labels = {"bit": replace(labels["bit"], features=features)}
+        with pytest.raises(UserError, match=rf"Inputs are matched by features, .* labelled ones have {has}"):
+            match(rule, by_features, recipe, labels=labels)
+
+
+def test_names_that_only_labels_give_need_likeness_to_be_certified(rule, centres):
+    labels = {"bit": Labelled(centres, torch.tensor([0, 1]), 2)}
+    recipe = load_recipe("gedi-nesy-restarts")
+    assert named_by_labels(rule, recipe, labels)
+    assert not named_by_labels(rule, recipe, {})
+    selection = Selection([0.5, 0.5], 0, [1.0, 1.0], [0, 1])
+    doubt = "symbols that only labels tell apart, and no likeness measures how well"
+    assert certificate(GOOD, None, selection, 1, {}, named=True)["failures"] == [doubt]
+    assert certificate(GOOD, None, selection, 1, {})["certified"]
 
 
 @pytest.mark.parametrize("names", [[0, 1], [1, 0]])

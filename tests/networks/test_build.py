@@ -129,7 +129,8 @@ def test_a_file_s_factory_needs_trust_and_is_made_again_from_its_description(tmp
     assert network_factory(written, trust=True)((4,), 2)(torch.rand(3, 4)).shape == (3, 2)
     (tmp_path / "nets.py").unlink()
     with pytest.raises(
-        UserError, match=r"nets.py:small is gone \(there is no file .*\); put it back, or give it again"
+        UserError,
+        match=r"nets.py:small is not there \(there is no file .*\); name one .* put it back, or give it",
     ):
         network_factory(written, trust=True)
 
@@ -139,7 +140,7 @@ def test_a_class_of_python_is_made_again_by_its_module():
     written = describe(Own)
     assert written == f"{__name__}:Own"
     assert network_factory(written, trust=True)((1, 6, 6), 2)(torch.rand(1, 1, 6, 6)).shape == (1, 2)
-    with pytest.raises(UserError, match=r"test_build:Gone is gone .*load_run\(folder, network=Gone\)"):
+    with pytest.raises(UserError, match=r"test_build:Gone is not there .*load_run\(folder, network=Gone\)"):
         network_factory(f"{__name__}:Gone", trust=True)
 
 
@@ -183,7 +184,7 @@ def test_what_is_no_network_for_these_inputs_is_refused(network, shape, sentence
         ("import nowhere_at_all", "fails when it is executed: ModuleNotFoundError, No module named 'nowhere_at_all'"),
         ("1 / 0", "fails when it is executed: ZeroDivisionError"),
         (FILE, "number is no class or function"),
-        ("", "number is gone .*own.py defines no number"),
+        ("", "number is not there .*own.py defines no number"),
     ],
 )
 def test_a_file_that_fails_says_why(text, sentence, tmp_path):
