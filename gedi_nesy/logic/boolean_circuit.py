@@ -7,6 +7,7 @@
 | .nnf | a deterministic, decomposable circuit, as c2d and we write it (`nnf_file`) | `read_nnf` |
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ class BooleanCircuit:
             UserError: a shape is wrong.
         """
         if negative is None:
-            negative = torch.log1p(-positive.exp())
+            negative = log_of_rest(positive)
         if positive.shape != negative.shape or positive.shape[1:] != (self.variables,):
             raise UserError(
                 f"the circuit has {self.variables} variables: give [batch, {self.variables}], not "
@@ -67,6 +68,16 @@ class BooleanCircuit:
         if device not in self._circuits:
             self._circuits[device] = Circuit(self.layout, device)
         return self._circuits[device].log_prob([torch.stack([positive, negative], 2).flatten(1)])
+
+
+def log_of_rest(log_prob: Tensor) -> Tensor:
+    """log(1 - P) of log P, to full precision near P = 0 and P = 1; no gradient flows where P = 1, whose log is -inf."""
+    sure = log_prob == 0
+    inside = log_prob.masked_fill(sure, -1.0)
+    large = inside > -math.log(2)
+    below = torch.log1p(-inside.masked_fill(large, -1.0).exp())
+    above = torch.log(-torch.expm1(inside.masked_fill(~large, -0.5)))
+    return torch.where(large, above, below).masked_fill(sure, -math.inf)
 
 
 def read_cnf(path: str | Path, *, seconds: float = SECONDS, max_nodes: int = MAX_NODES) -> BooleanCircuit:
@@ -216,10 +227,12 @@ def _lines(path: Path) -> Iterator[list[str]]:
 
 def _clauses(path: Path) -> tuple[int, list[tuple[int, ...]]]:
     """The number of variables of a DIMACS file, and its clauses."""
-    variables, numbers = 0, []
+    variables, promised, numbers = 0, 0, list[int]()
     for words in _lines(path):
-        if words[0] == "p" and words[1] == "cnf":
-            variables = int(words[2])
+        if words[0] == "p":
+            if words[1:2] != ["cnf"]:
+                raise ValueError(f"a formula of the form {' '.join(words[1:2])}")
+            variables, promised = map(int, words[2:])
         elif words[0] == "%":
             break  # what SATLIB's files end with
         elif words[0] != "c":
@@ -233,4 +246,7 @@ def _clauses(path: Path) -> tuple[int, list[tuple[int, ...]]]:
         else:
             clauses.append(tuple(clause))
             clause = []
-    return variables, [*clauses, tuple(clause)] if clause else clauses
+    clauses += [tuple(clause)] if clause else []
+    if len(clauses) != promised:
+        raise ValueError(f"{len(clauses)} clauses where its header promises {promised}")
+    return variables, clauses

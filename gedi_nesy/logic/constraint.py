@@ -20,7 +20,7 @@ from gedi_nesy.logic.columns import Columns
 from gedi_nesy.logic.compile import Compiler
 from gedi_nesy.logic.concept_maps import ConceptMaps, find_concept_maps
 from gedi_nesy.logic.deepproblog import DeepProbLogRule
-from gedi_nesy.logic.evidence import with_evidence
+from gedi_nesy.logic.evidence import Evidence, with_evidence
 from gedi_nesy.logic.fact_weights import FactWeights
 from gedi_nesy.logic.ground import Key, Value, Variable
 from gedi_nesy.logic.inputs import read_support
@@ -89,7 +89,7 @@ class Constraint(nn.Module):
         self.program = Program(program)
         self.query = Query(self.program, query, arguments, evidence)
         self.arguments = self.query.arguments
-        self._budget: dict[str, Any] = {"trust": trust, "seconds": seconds, "max_nodes": max_nodes}
+        self._options: dict[str, Any] = {"engine": engine, "trust": trust, "seconds": seconds, "max_nodes": max_nodes}
         self._with_evidence: dict[tuple[str, ...], Constraint] = {}
         self._compiler = Compiler(self.program, self.query, seconds, max_nodes, trust)
         self._ground, self.diagram = self._compiler.rule()
@@ -184,7 +184,7 @@ class Constraint(nn.Module):
         self,
         inputs: Mapping[Key, Tensor],
         arguments: Arguments | None = None,
-        evidence: Mapping[str, bool | Sequence[bool]] | None = None,
+        evidence: Evidence | None = None,
     ) -> Tensor:
         """log P(rule | images), conditioned on the program's evidence.
 
@@ -220,40 +220,48 @@ class Constraint(nn.Module):
         self,
         inputs: Mapping[Key, Tensor],
         arguments: Arguments | None = None,
-        evidence: Mapping[str, bool | Sequence[bool]] | None = None,
+        evidence: Evidence | None = None,
     ) -> Tensor:
         """`log_prob`, for where a module is called."""
         return self.log_prob(inputs, arguments, evidence)
 
     @torch.no_grad()
     def most_probable(
-        self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None
+        self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None, evidence: Evidence | None = None
     ) -> tuple[dict[Key, Tensor], Tensor]:
         """The most probable symbols among those that satisfy the rule.
 
         Args:
             inputs: as for `log_prob`.
             arguments: as for `log_prob`.
+            evidence: as for `log_prob`.
 
         Returns:
             For each key the index into its domain, [batch]; and log P(these symbols, rule | images), [batch].
         """
+        if evidence:
+            return self._observing(evidence).most_probable(inputs, with_evidence(arguments, evidence, inputs))
         columns, _ = self._columns.read(inputs, arguments)
         symbols, result = self._posterior.most_probable(columns)
         self._warn_if_impossible(result)
         return symbols, result
 
     @torch.no_grad()
-    def posterior(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None) -> dict[Key, Tensor]:
+    def posterior(
+        self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None, evidence: Evidence | None = None
+    ) -> dict[Key, Tensor]:
         """log P(symbol | rule holds, images) of each variable; not differentiable.
 
         Args:
             inputs: as for `log_prob`.
             arguments: as for `log_prob`.
+            evidence: as for `log_prob`.
 
         Returns:
             For each key [batch, values]; -inf, with a warning, where the rule is impossible.
         """
+        if evidence:
+            return self._observing(evidence).posterior(inputs, with_evidence(arguments, evidence, inputs))
         columns, _ = self._columns.read(inputs, arguments)
         symbols, _ = self._posterior.log_marginals(columns)
         for marginal in list(symbols.values())[:1]:
@@ -265,6 +273,7 @@ class Constraint(nn.Module):
         self,
         inputs: Mapping[Key, Tensor],
         arguments: Arguments | None = None,
+        evidence: Evidence | None = None,
         *,
         generator: torch.Generator | None = None,
     ) -> dict[Key, Tensor]:
@@ -273,11 +282,15 @@ class Constraint(nn.Module):
         Args:
             inputs: as for `log_prob`.
             arguments: as for `log_prob`.
+            evidence: as for `log_prob`.
             generator: on the inputs' device.
 
         Returns:
             For each key indices into its domain, [batch]; any, with a warning, where the rule is impossible.
         """
+        if evidence:
+            given = with_evidence(arguments, evidence, inputs)
+            return self._observing(evidence).sample_posterior(inputs, given, generator=generator)
         columns, _ = self._columns.read(inputs, arguments)
         symbols, value = self._posterior.sample(columns, generator)
         self._warn_if_impossible(value)
@@ -285,19 +298,26 @@ class Constraint(nn.Module):
 
     @torch.no_grad()
     def answer_posterior(
-        self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Mapping[str, Sequence[Value]] | None = None,
+        evidence: Evidence | None = None,
     ) -> dict[str, list[Tensor]]:
         """log P(value | rule holds, images) of each argument that is not given; not differentiable.
 
         Args:
             inputs: as for `log_prob`.
             arguments: values of some arguments, if any.
+            evidence: as for `log_prob`.
 
         Returns:
             For each argument that is left open [batch, values], in a list: one, or where the argument is a list one
             for each element. The values are those of `argument_values`. -inf, with a warning, where the rule is
             impossible.
         """
+        if evidence:
+            given = with_evidence(arguments, evidence, inputs)
+            return self._observing(evidence).answer_posterior(inputs, given)
         _, marginals = self._posterior.log_marginals(self._columns.read_open(inputs, arguments))
         self._warn_if_impossible(marginals[0].amax(1))
         by_name: dict[str, list[Tensor]] = {}
@@ -308,13 +328,17 @@ class Constraint(nn.Module):
 
     @torch.no_grad()
     def most_probable_answer(
-        self, inputs: Mapping[Key, Tensor], arguments: Mapping[str, Sequence[Value]] | None = None
+        self,
+        inputs: Mapping[Key, Tensor],
+        arguments: Mapping[str, Sequence[Value]] | None = None,
+        evidence: Evidence | None = None,
     ) -> tuple[list[tuple[Value, ...]], Tensor]:
         """The most probable values of the arguments, each summed over all symbols that give them.
 
         Args:
             inputs: as for `log_prob`.
             arguments: values of some arguments, if any.
+            evidence: as for `log_prob`.
 
         Returns:
             For each example a value of each argument; and log P(these values, rule | images), [batch].
@@ -322,6 +346,10 @@ class Constraint(nn.Module):
         Raises:
             UserError: the answers are too many to be compared; `answer_posterior` tells about each element alone.
         """
+        if evidence:
+            given = with_evidence(arguments, evidence, inputs)
+            answers, result = self._observing(evidence).most_probable_answer(inputs, given)
+            return [answer[: len(self.arguments)] for answer in answers], result
         numbers, result = self._posterior.most_probable_answer(self._columns.read_open(inputs, arguments))
         self._warn_if_impossible(result)
         return [self._reader.answer(row) for row in numbers.tolist()], result
@@ -410,7 +438,7 @@ class Constraint(nn.Module):
         goals = tuple(goals)
         if goals not in self._with_evidence:
             names = [f"{name}:{n}" if (n := self.query.lengths.get(name)) else name for name in self.arguments]
-            rule = Constraint(self.program.source, str(self.query.goal), names, evidence=goals, **self._budget)
+            rule = Constraint(self.program.source, str(self.query.goal), names, evidence=goals, **self._options)
             rule.weights.logits = self.weights.logits
             self._with_evidence[goals] = rule
         return self._with_evidence[goals]

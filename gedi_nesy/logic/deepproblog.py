@@ -1,6 +1,6 @@
 """Our networks and rules in DeepProbLog: a Model for its own solver, and the reference of our engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -107,8 +107,8 @@ def deepproblog_model(
     return model
 
 
-def _refuse_evidence(source: Source) -> None:
-    if any(is_compound(statement, "evidence") for statement in source.statements):
+def _refuse_evidence(source: Source, given: Collection[str] = ()) -> None:
+    if given or any(is_compound(statement, "evidence") for statement in source.statements):
         raise UserError(
             f"{source.name} has evidence, which DeepProbLog ignores: ask a Constraint with the engine exact, which "
             "conditions on it"
@@ -217,7 +217,7 @@ class DeepProbLogRule:
     def __init__(self, compiler: Compiler, variables: Sequence[Variable], reader: ArgumentReader) -> None:
         program, self.query = compiler.program, compiler.query
         self.variables, self.reader = variables, reader
-        _refuse_evidence(program.source)
+        _refuse_evidence(program.source, self.query.evidence)
         self.terms = compiler.argument_terms()
         self.seconds = compiler.seconds
         self.rows: dict[Any, Tensor] = {}  # for each call the present example's probabilities, [values]

@@ -9,9 +9,11 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.arguments import Arguments
 from gedi_nesy.logic.ground import Key, Value
 
+Evidence = Mapping[str, bool | Sequence[bool]]  # for goals whether they are true, in all examples or in each
+
 
 def with_evidence(
-    arguments: Arguments | None, evidence: Mapping[str, bool | Sequence[bool]], inputs: Mapping[Key, Tensor]
+    arguments: Arguments | None, evidence: Evidence, inputs: Mapping[Key, Tensor]
 ) -> dict[str, Sequence[Value]]:
     """The arguments and the evidence, each with one value an example.
 

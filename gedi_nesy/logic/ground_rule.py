@@ -194,6 +194,8 @@ class GroundRule(nn.Module):
         Raises:
             UserError: as for `bounds`; or the program has evidence; or no draw of an example satisfied the rule.
         """
+        if draws < 1:
+            raise UserError(f"at least one draw is needed, not {draws}")
         if self._ground.evidence:
             raise UserError("samples know nothing of a program's evidence: ask for bounds")
         columns, _ = self._columns.read(inputs, arguments)

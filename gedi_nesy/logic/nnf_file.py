@@ -1,4 +1,4 @@
-"""A rule's diagram as a file that other systems read: a smooth, deterministic, decomposable circuit in c2d's form.
+"""A rule's diagram as a file that other systems read: an arithmetic circuit in c2d's form.
 
     nnf NODES EDGES VARIABLES
     L 3            literal 3
@@ -6,7 +6,10 @@
     O 0 2 4 5      the disjunction of the nodes 4 and 5, of which one at most is true
 
 A categorical variable has one Boolean variable for each of its values; only positive literals occur, one of each
-categorical variable on every path. So P(rule) is the circuit's value where each literal weighs its value's probability.
+categorical variable on every path. So P(rule) is the circuit's value where each literal weighs its value's probability,
+and the number of solutions is its value where each weighs 1. That exactly one of a variable's values is true is not in
+the file, without which the nodes of a disjunction are no exclusive formulas: a model counter, or whatever smooths a
+circuit by adding negative literals, gives other numbers.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gedi_nesy.errors import UserError
-from gedi_nesy.logic.boolean_circuit import read_cnf, read_nnf, read_sdd
+from gedi_nesy.logic.boolean_circuit import log_of_rest, read_cnf, read_nnf, read_sdd
 from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.logic.nnf_file import write_nnf
 
@@ -38,6 +38,23 @@ def test_gradients_of_an_sdd_are_those_of_its_polynomial(tmp_path):
     p = P.clone().requires_grad_()
     read_sdd(tmp_path / "xor.sdd").log_prob(p.log()).exp().sum().backward()
     torch.testing.assert_close(p.grad, 1 - 2 * P.flip(1))  # d/da of a(1-b) + (1-a)b
+
+
+def test_sure_inputs_have_finite_gradients(tmp_path):
+    (tmp_path / "or.cnf").write_text("p cnf 2 1\n1 2 0\n")
+    logits = torch.tensor([[20.0, 1.0], [40.0, -40.0], [200.0, 1.0]], requires_grad=True)
+    value = read_cnf(tmp_path / "or.cnf").log_prob(torch.nn.functional.logsigmoid(logits))
+    value.sum().backward()
+    assert logits.grad.isfinite().all()
+    assert value.abs().max() < 1e-6
+
+
+def test_the_log_of_the_rest_is_precise_at_both_ends():
+    p = torch.tensor([1e-12, 0.3, 0.5, 0.9, 1 - 2**-24], dtype=torch.float64)
+    torch.testing.assert_close(log_of_rest(p.log()), torch.log1p(-p), rtol=1e-9, atol=0)
+    tiny = torch.tensor([-1e-9])  # P = 1 - 1e-9, which float32 has not
+    assert log_of_rest(tiny).item() == pytest.approx(-20.723, abs=1e-3)
+    assert log_of_rest(torch.zeros(1)).item() == float("-inf")
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

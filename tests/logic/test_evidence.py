@@ -48,6 +48,30 @@ def test_beside_arguments() -> None:
     assert value.exp().tolist() == pytest.approx(expected)
 
 
+def test_other_methods_heed_it_as_if_it_were_written_into_the_program() -> None:
+    inputs, given = {"X": X.log(), "Y": Y.log()}, {"one(X,Y)": True}
+    rule, written = Constraint(SUM, "q(X,Y)"), Constraint(SUM, "q(X,Y)")
+    values = {key: value.exp() for key, value in rule.posterior(inputs, evidence=given).items()}
+    x, y = X[:, 1], Y[:, 1]
+    holds = x * y + 0.3 * x * (1 - y)
+    assert values["Y"][:, 1].tolist() == pytest.approx((x * y / holds).tolist())
+    symbols, _ = rule.most_probable(inputs, evidence={"one(X,Y)": True})
+    assert symbols["X"].tolist() == written.most_probable(inputs)[0]["X"].tolist() == [1, 1]
+    drawn = rule.sample_posterior(inputs, evidence=given, generator=torch.Generator().manual_seed(0))
+    assert drawn["X"].tolist() == [1, 1]
+    answers, _ = Constraint(SUM, "sum(X,Y,S)", ("S",)).most_probable_answer(inputs, evidence={"one(X,Y)": False})
+    assert answers == [(0,), (0,)]
+    posterior = Constraint(SUM, "sum(X,Y,S)", ("S",)).answer_posterior(inputs, evidence={"one(X,Y)": False})["S"][0]
+    assert posterior.exp().tolist() == pytest.approx([[1.0, 0.0, 0.0]] * 2)
+
+
+def test_the_reference_engine_is_asked_or_refuses() -> None:
+    with pytest.raises(UserError, match="evidence"):
+        Constraint(SUM, "q(X,Y)", engine="deepproblog").log_prob(
+            {"X": X.log(), "Y": Y.log()}, evidence={"one(X,Y)": True}
+        )
+
+
 def test_learnable_probabilities_are_those_of_the_rule() -> None:
     rule = Constraint("t(0.5)::a. 0.5::b. c :- a. c :- b.", "a")
     rule.log_prob({}, evidence={"c": True}).backward()
