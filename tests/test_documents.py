@@ -77,6 +77,12 @@ def test_the_python_of_the_readmes_runs(reader):
     assert after["run"].summary["examples"] == 12
 
 
+def test_every_method_of_a_rule_has_an_example():
+    (text,) = (block for block in fences("python") if "rule.diagnose" in block)
+    public = [name for name in vars(gn.Constraint) if not name.startswith("_")]
+    assert [name for name in public if not re.search(rf"\b{name}\b", text)] == []
+
+
 @pytest.mark.parametrize("text", [block for block in fences("prolog") if "query(" in block])
 def test_the_rules_of_the_readmes_compile(text):
     assert gn.Constraint(text).count() in (715, 100)  # four digits that never decrease; the addition table

@@ -62,7 +62,7 @@ def test_other_methods_heed_it_as_if_it_were_written_into_the_program() -> None:
     answers, _ = Constraint(SUM, "sum(X,Y,S)", ("S",)).most_probable_answer(inputs, evidence={"one(X,Y)": False})
     assert answers == [(0,), (0,)]
     posterior = Constraint(SUM, "sum(X,Y,S)", ("S",)).answer_posterior(inputs, evidence={"one(X,Y)": False})["S"][0]
-    assert posterior.exp().tolist() == pytest.approx([[1.0, 0.0, 0.0]] * 2)
+    assert posterior[:, 0].tolist() == pytest.approx([0.0, 0.0])
 
 
 def test_the_reference_engine_is_asked_or_refuses() -> None:
