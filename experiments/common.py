@@ -5,12 +5,14 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 import torch
 
 from gedi_nesy.cli.group import one_sentence
+from gedi_nesy.errors import UserError
 from gedi_nesy.files import write_atomically
 from gedi_nesy.report.words import SECTIONS, TEST
 from gedi_nesy.runs.callbacks import Interrupted
@@ -19,6 +21,7 @@ from gedi_nesy.runs.settings import parse_setting
 
 RESULTS = Path(__file__).parent / "results"
 FILE = click.Path(path_type=Path)
+PLACES = ("--data-dir", "--runs", "--out")  # options that say where something lies
 WHERE = ("device", "machine", "versions")  # of a summary: what its figures depend on beside the settings
 
 
@@ -75,13 +78,17 @@ def out_option(default: str | None = None) -> Any:
 
 def command(*without: str) -> str:
     """The command as typed, without some options that change no result, such as where data lie on this machine."""
-    typed = [argument for argument in sys.argv[1:] if argument not in without]
-    for k, argument in enumerate(typed):
-        if argument == "--data-dir":
-            typed[k + 1] = "DATA"
-        elif argument.startswith("--data-dir="):
-            typed[k] = "--data-dir=DATA"
-    return shlex.join(["python", f"experiments/{Path(sys.argv[0]).name}", *typed])
+    kept, before = [], ""
+    for argument in sys.argv[1:]:
+        option, given, _ = argument.partition("=")
+        if before in PLACES:
+            kept += ["DATA"] if before == "--data-dir" else []
+        elif option == "--data-dir":
+            kept.append("--data-dir=DATA" if given else option)
+        elif option not in PLACES and argument not in without:
+            kept.append(Path(argument).name if Path(argument).is_absolute() else argument)
+        before = argument
+    return shlex.join(["python", f"experiments/{Path(sys.argv[0]).name}", *kept])
 
 
 def figures_of(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,14 +101,22 @@ def finished_runs(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text())["runs"] if path.exists() else []
 
 
-def is_finished(path: Path, run: Mapping[str, Any]) -> bool:
-    """Whether a result has a run with these keys and values."""
+def is_finished(path: Path, run: Mapping[str, Any], about: Mapping[str, Any] = MappingProxyType({})) -> bool:
+    """Whether a result has a run with these keys and values.
+
+    Raises:
+        UserError: its runs are about something else, such as other settings.
+    """
+    held = json.loads(path.read_text()) if path.exists() else {}
+    for key, value in about.items():
+        if held.get(key, value) != value:
+            raise UserError(f"{path} has runs with {key} = {held[key]}, not {value}; give another file by --out.")
     return any(run.items() <= finished.items() for finished in finished_runs(path))
 
 
 def add_run(path: Path, new: Mapping[str, Any], keys: Sequence[str], about: Mapping[str, Any]) -> None:
-    """Write a result again with one run more, its runs in the order of some keys, behind what it is about."""
-    runs = sorted([*finished_runs(path), new], key=lambda run: [run[key] for key in keys])
+    """Write a result again with one run more and its command, in the order of some keys, behind what it is about."""
+    runs = sorted([*finished_runs(path), {**new, "command": command()}], key=lambda run: [run[key] for key in keys])
     write_result(path, {**about, "runs": runs})
 
 

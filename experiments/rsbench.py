@@ -227,12 +227,12 @@ def main(
 ) -> None:
     """Train on TASK once a seed; what a result holds already is kept."""
     torch.set_num_threads(1)
-    images = load_images("mnist", data_dir)
+    images, about = load_images("mnist", data_dir), {"settings": {**LEARNED, **settings}}
     for seed in seeds:
         here = {"task": task, "labelled": labelled, "seed": seed}
-        if not is_finished(out, here):
+        if not is_finished(out, here, about):
             new = measure(task, images, seed, labelled, settings, runs / f"{task}-labelled{labelled}-seed{seed}")
-            add_run(out, new, list(here), {"settings": {**LEARNED, **settings}})
+            add_run(out, new, list(here), about)
             click.echo(json.dumps(new))
     click.echo(table(task, finished_runs(out)))
 

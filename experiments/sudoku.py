@@ -184,11 +184,12 @@ def main(seeds: range, settings: dict[str, Any], data_dir: Path | None, out: Pat
     """Train once a seed; what a result holds already is kept."""
     torch.set_num_threads(1)
     mnist = load_images("mnist", data_dir)
+    about = {"puzzles": PUZZLES, "settings": settings}
     pictures, labels = torch.cat([mnist.x_train, mnist.x_test]), torch.cat([mnist.y_train, mnist.y_test])
     for seed in seeds:
-        if not is_finished(out, {"seed": seed}):
+        if not is_finished(out, {"seed": seed}, about):
             new = measure(pictures, labels, seed, settings, runs / f"seed{seed}")
-            add_run(out, new, ["seed"], {"puzzles": PUZZLES, "settings": settings})
+            add_run(out, new, ["seed"], about)
             click.echo(json.dumps(new))
     click.echo(table(finished_runs(out)))
 

@@ -71,12 +71,12 @@ def main(
         raise click.UsageError(f"{setting} needs {'--pixels and ' * setting.startswith('pixels')}--features.")
     n, task_in = SETTINGS[setting]
     task = task_in(Where(data_dir, features, pixels))
-    out = out or RESULTS / f"any-{setting}.json"
+    out, about = out or RESULTS / f"any-{setting}.json", {"setting": setting, "examples": n, "settings": settings}
     for seed in seeds:
-        if not is_finished(out, {"seed": seed}):
+        if not is_finished(out, {"seed": seed}, about):
             new = measure(task, n, seed, settings, runs / f"{setting}-seed{seed}")
             click.echo(json.dumps(new))
-            add_run(out, new, ["seed"], {"setting": setting, "examples": n, "settings": settings})
+            add_run(out, new, ["seed"], about)
     found = finished_runs(out)
     middle, certified = median(run["accuracy"] for run in found), sum(run["certified"] for run in found)
     click.echo(f"{setting}: median accuracy {middle:.4f}, {certified} of {len(found)} certified")
