@@ -41,7 +41,7 @@ def align(renamings: Renamings, rows: Sequence[Row], seconds: float) -> Alignmen
         rows: for each example its arguments and, at each neural level, its image's cluster.
         seconds: the budget.
     """
-    return _NameSearch(renamings, Counter(rows)).run(time.monotonic() + seconds)
+    return _NameSearch(renamings, Counter(rows)).run(time.process_time() + seconds)
 
 
 class _States:
@@ -221,7 +221,7 @@ class _NameSearch:
         c = int(np.lexsort((-highest, (bounds > self._threshold).sum(1)))[0])  # the cluster with fewest choices
         for i in np.argsort(-gain[c]):
             if bounds[c, i] > self._threshold:
-                if time.monotonic() > deadline:
+                if time.process_time() > deadline:
                     self.exact = False
                     return
                 extended = [left[i] if cluster == clusters[c] else name for cluster, name in enumerate(names)]

@@ -210,7 +210,7 @@ class ArgumentReader:
             if len(value) == length:
                 return value
             raise UserError(f"argument {name} is a list of {len(value)}{where}: {length} are needed")
-        text = str(value)
+        text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
         if not text.isdecimal() or not all(self._is_digit(place) for place in self._places[name]):
             raise UserError(f"argument {name} is {quoted(value)}{where}: a list of {length} is needed")
         digits = text.lstrip("0").rjust(length, "0")

@@ -5,6 +5,7 @@ from itertools import accumulate
 
 import torch
 
+from gedi_nesy.errors import UserError
 from gedi_nesy.logic.circuit import Circuit
 from gedi_nesy.logic.compile import Tiers
 from gedi_nesy.logic.compiled import Compiled, smoothed
@@ -34,12 +35,29 @@ class Circuits:
         self.compiled, self.ground, self.ordered = compiled, ground, ordered
         self.first_row = [0, *accumulate(ground.sizes)]  # of each variable's literals
         self._known: dict[tuple[str, torch.device], Circuit] = {}
+        self._refused: dict[str, str] = {}  # why there is no circuit of a kind
 
     def get(self, kind: str, device: torch.device) -> Circuit:
-        """The circuit of a kind on a device."""
+        """The circuit of a kind on a device.
+
+        Raises:
+            UserError: it was not done within the budget, now or before.
+        """
+        if kind in self._refused:
+            raise UserError(self._refused[kind])
         if (kind, device) not in self._known:
             self._known[kind, device] = self._lay_out(kind, device)
         return self._known[kind, device]
+
+    def _answers_first(self) -> Compiled:
+        try:
+            return smoothed(self.ordered(lambda variable: not self.ground.is_argument(variable)))
+        except UserError as error:
+            self._refused["answer"] = (
+                "whole answers can't be compared within the budget of seconds and nodes; answer_posterior tells about "
+                "each argument, and each element of a list, by itself"
+            )
+            raise UserError(self._refused["answer"]) from error
 
     @torch.inference_mode(False)  # laid out once, for calls that differentiate, too
     def _lay_out(self, kind: str, device: torch.device) -> Circuit:
@@ -48,7 +66,7 @@ class Circuits:
             compiled = smoothed(self.ordered(lambda variable: ground.fact(variable) is not None))
             maximised = len(ground.variables) + len(ground.arguments)
         elif kind == "answer":
-            compiled = smoothed(self.ordered(lambda variable: not ground.is_argument(variable)))
+            compiled = self._answers_first()
             maximised = len(ground.arguments)
         elif kind == "posterior":
             compiled = smoothed(compiled)

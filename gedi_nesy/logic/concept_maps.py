@@ -112,12 +112,12 @@ def find_concept_maps(
         fixed: symbols that every map must leave as they are.
     """
     rows = _some_solutions(renamings) if support is None else list(dict.fromkeys(support))
-    end = time.monotonic() + seconds
+    end = time.process_time() + seconds
     interchange = support is None and not fixed
     swaps, alike = _swaps(renamings, end - 0.75 * seconds) if interchange else ([], _Groups())
     tally = _Tally(swaps, alike)
     for left, kind in zip((3, 2, 1), ("balanced", "bijective", "total"), strict=True):
-        now = time.monotonic()
+        now = time.process_time()
         tally.add(_MapSearch(renamings, rows, kind, alike, now + (end - now) / left, support is None, fixed))
     return tally.result(renamings)
 
@@ -179,7 +179,7 @@ def _swaps(renamings: Renamings, deadline: float) -> tuple[list[Map], _Groups]:
     alike = _Groups()
     for a, b in combinations(present, 2):
         if a[0] == b[0] and np.allclose(shares[a], shares[b], SAME, 0) and b not in alike.of(a):
-            if time.monotonic() > deadline:
+            if time.process_time() > deadline:
                 break
             swap = {symbol: symbol[1] for symbol in present} | {a: b[1], b: a[1]}
             if renamings.counterexample(swap) is None:
@@ -288,7 +288,7 @@ class _MapSearch:
         symbol = self.order[len(self.assigned)]
         least = max(self.assigned.get(other, 0) for other in self.alike.of(symbol))
         for target in range(least, len(self.renamings.domains[symbol[0]])):
-            if time.monotonic() > self.deadline:
+            if time.process_time() > self.deadline:
                 self.exact = False
                 return
             if self.kind == "bijective" and (symbol[0], target) in self._used():

@@ -396,7 +396,7 @@ class Constraint(nn.Module):
             support: satisfying assignments in the form of `sample`, such as the symbols of the training examples; by
                 default all of them.
             known: for a network symbols that no map changes, as where labels name them: indices into its domain.
-            seconds: budget; past it the counts are lower bounds and `.exact` is False.
+            seconds: budget of CPU time; past it the counts are lower bounds and `.exact` is False.
 
         Raises:
             UserError: an assignment in the support does not satisfy the rule, or is none.

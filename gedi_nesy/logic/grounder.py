@@ -182,8 +182,14 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
         UserError: the program or the query is wrong, or the time was not enough.
     """
     reading = _grounded(program, query, seconds, trust)
+    grounded = reading.result()
+    if query.images and grounded.root is None and not reading.calls:
+        raise UserError(
+            f"{query.goal} is never true, whatever its images show: look at the rule, and at the values and the lengths "
+            "of its arguments"
+        )
     reading.check_images()
-    return reading.result()
+    return grounded
 
 
 def ground_given(program: Program, query: Query, answer: Sequence[Value], seconds: float, trust: bool) -> GroundProgram:

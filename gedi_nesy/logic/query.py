@@ -68,7 +68,7 @@ def _declared(argument: str) -> tuple[str, int | None]:
     if not colon:
         return name, None
     if not length.isdecimal() or not 1 <= int(length) <= LONGEST:
-        raise UserError(f"argument {argument}: write {name}:3 for an argument {name} that is a list of three values")
+        raise UserError(f"argument {argument}: write {name}:3 for a list of three values, of {LONGEST:,} at most")
     return name, int(length)
 
 

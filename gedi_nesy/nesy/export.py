@@ -45,8 +45,10 @@ def export_network(
         path: the file.
 
     Raises:
-        UserError: the network can't be traced, or the file can't be written.
+        UserError: the network can't be traced, or the file can't be written, or its name promises another format.
     """
+    if path.suffix == ".onnx":
+        raise UserError(f"{path} would hold TorchScript, not ONNX; give it a name that ends in .pt.")
     reader = _Reader(network, scale, images).eval()
     device = next(network.parameters()).device
     few, more = (torch.rand(n, *shape, device=device, generator=_seeded(device)) for n in (2, 3))

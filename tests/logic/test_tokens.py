@@ -95,7 +95,7 @@ def digits() -> dict[str, torch.Tensor]:
     return {key: torch.randn(1, 10, generator=generator, dtype=torch.float64).log_softmax(1) for key in "ABCD"}
 
 
-@pytest.mark.parametrize("total", [42, "042", [0, 4, 2], (0, 4, 2), "0042", torch.tensor([0, 4, 2])])
+@pytest.mark.parametrize("total", [42, 42.0, "042", [0, 4, 2], (0, 4, 2), "0042", torch.tensor([0, 4, 2])])
 def test_a_sum_is_a_list_of_digits_or_a_number(addition: Constraint, digits: dict, total: object) -> None:
     value = addition.log_prob(digits, {"S": torch.stack([total]) if isinstance(total, torch.Tensor) else [total]})
     assert value.exp().item() == pytest.approx(sum_by_hand(digits, 42), rel=1e-9)
@@ -180,7 +180,27 @@ def test_an_answer_keeps_a_given_value_that_the_rule_does_not_ask_for() -> None:
     assert answers == [(2, "another")]
 
 
-@pytest.mark.parametrize("argument", ["S:", "S:x", "S:0"])
+def test_a_list_of_a_length_that_no_sum_has_is_said_to_make_the_rule_false() -> None:
+    with pytest.raises(UserError, match=r"addition\(.*\) is never true, .* the lengths of its arguments"):
+        Constraint(ADDITION, "addition([A,B],[C,D],S)", ("S:5",))
+
+
+def test_answers_that_cant_be_compared_are_refused_at_once_the_second_time(digits: dict) -> None:
+    rule = Constraint(ADDITION, "addition([A,B],[C,D],S)", ("S:3",))
+    calls = []
+
+    def ordered(tiers: object) -> None:
+        calls.append(tiers)
+        raise UserError("too large")
+
+    rule._circuits.ordered = ordered
+    for _ in range(2):
+        with pytest.raises(UserError, match="whole answers can't be compared .* answer_posterior tells about each"):
+            rule.most_probable_answer(digits)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("argument", ["S:", "S:x", "S:0", "S:1000000"])
 def test_a_length_that_is_none(argument: str) -> None:
-    with pytest.raises(UserError, match="write S:3 for an argument S that is a list of three values"):
+    with pytest.raises(UserError, match="write S:3 for a list of three values, of 100,000 at most"):
         Constraint(ADDITION, "addition([A],[B],S)", (argument,))
