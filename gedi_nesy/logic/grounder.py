@@ -185,8 +185,8 @@ def ground(program: Program, query: Query, seconds: float, trust: bool = False) 
     grounded = reading.result()
     if query.images and grounded.root is None and not reading.calls:
         raise UserError(
-            f"{query.goal} is never true, whatever its images show: look at the rule, and at the values and the lengths "
-            "of its arguments"
+            f"{query.goal} is never true, whatever its images show: look at the rule, and at the values and the "
+            "lengths of its arguments"
         )
     reading.check_images()
     return grounded

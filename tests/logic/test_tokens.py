@@ -195,7 +195,7 @@ def test_answers_that_cant_be_compared_are_refused_at_once_the_second_time(digit
 
     rule._circuits.ordered = ordered
     for _ in range(2):
-        with pytest.raises(UserError, match="whole answers can't be compared .* answer_posterior tells about each"):
+        with pytest.raises(UserError, match=r"whole answers can't be compared .* answer_posterior tells about each"):
             rule.most_probable_answer(digits)
     assert len(calls) == 1
 
