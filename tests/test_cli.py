@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 
@@ -113,6 +114,22 @@ def test_check_counts_solutions_and_concept_maps():
     # the identity, and the map of every symbol to 0
     assert (rule["concept_maps"]["total"], rule["concept_maps"]["bijective"]) == (2, 1)
     assert "pins them down" in rule["verdict"]
+
+
+def test_check_bounds_a_rule_and_estimates_it_without_compiling_it(tmp_path):
+    exact = math.log(0.055)  # 55 of 1,000 triples
+    found = json.loads(invoke("check", "addition", "--nodes", "30", "--draws", "4000", "--json").stdout)
+    assert found["lower"] <= exact <= found["upper"]
+    assert abs(found["log_prob"] - exact) < 4 * found["standard_error"] < 0.4
+    said = " ".join(invoke("check", "sudoku", "--nodes", "1").output.split())
+    assert "log P from -inf, as nothing is known yet, to" in said
+    assert (
+        "give --data, a table that has S" in invoke("check", "addition_sum", "--argument", "S", "--nodes", "9").output
+    )
+    (tmp_path / "sums.csv").write_text("X,Y,S\na.png,b.png,3\n")
+    of_sum = ("check", "addition_sum", "--argument", "S", "--data", tmp_path / "sums.csv", "--nodes", "500", "--json")
+    found = json.loads(invoke(*of_sum).stdout)
+    assert found["lower"] == pytest.approx(found["upper"]) == pytest.approx(math.log(0.04))
 
 
 def test_check_names_the_line_of_a_syntax_error(tmp_path):

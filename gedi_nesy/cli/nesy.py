@@ -438,6 +438,8 @@ def demo(run: Run, port: int | None) -> None:
 @click.option("--trust", is_flag=True, help=TRUST)
 @click.option("--data", type=FOLDER, help="A table of examples: look only at solutions that have one of its answers.")
 @click.option("--support", type=FOLDER, help="A CSV table of symbols, a column for each variable: look only at these.")
+@click.option("--nodes", type=click.IntRange(1), help="For a rule too large to compile: bounds, by so many nodes.")
+@click.option("--draws", type=click.IntRange(1), help="The same, and an estimate from so many draws of symbols.")
 @as_json
 @click.pass_context
 def check(
@@ -449,6 +451,8 @@ def check(
     trust: bool,
     data: Path | None,
     support: Path | None,
+    nodes: int | None,
+    draws: int | None,
     as_json: bool,
 ) -> None:
     """Check a rule: its syntax, variables, size and solutions, and whether it pins down its symbols.
@@ -458,11 +462,21 @@ def check(
       gedi-nesy check addition
       gedi-nesy check mine.pl --query 'mine(X,Y,N)' --argument N
       gedi-nesy check addition_sum --argument S --data sums.csv
+      gedi-nesy check sudoku --nodes 1000 --draws 1000
     """
     from gedi_nesy.nesy.check import check_rule
     from gedi_nesy.report.console import rule_table
 
     refuse_pairs(ctx)
+    if nodes or draws:
+        from gedi_nesy.nesy.inexact import NODES, bound_rule
+        from gedi_nesy.report.console import bounds_table
+
+        with working("bounding the rule"):
+            most = nodes or NODES
+            found = bound_rule(program, query, arguments, seconds, trust, nodes=most, draws=draws, data=data)
+        show(found, bounds_table, as_json)
+        return
     with working("compiling the rule and looking for other readings of it"):
         rule = check_rule(program, query, arguments, seconds, trust, data=data, support=support)
     show(rule, rule_table, as_json)

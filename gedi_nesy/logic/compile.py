@@ -23,7 +23,8 @@ from gedi_nesy.logic.time_limit import TimeIsUp, in_budget, time_limit
 FIRST_LIMIT = 2_000  # nodes that each variable order may make in the first round of a race between them
 GROWTH = 4  # of that limit from round to round
 WITHOUT_DIAGRAM = (
-    "gedi_nesy.GroundRule bounds its probability (bounds) or samples its solutions (sampled) without a whole diagram"
+    "`gedi-nesy check --nodes 1000 --draws 1000`, and gedi_nesy.GroundRule, bound its probability and sample its "
+    "solutions without a whole diagram"
 )
 
 T = TypeVar("T")

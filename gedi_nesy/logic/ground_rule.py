@@ -24,7 +24,7 @@ from gedi_nesy.logic.compiled import Compiled, smoothed
 from gedi_nesy.logic.diagram import TRUE, Diagram
 from gedi_nesy.logic.expansion import Expansion
 from gedi_nesy.logic.fact_weights import FactWeights
-from gedi_nesy.logic.ground import Key, Variable
+from gedi_nesy.logic.ground import Key, Value, Variable
 from gedi_nesy.logic.ground_graph import variable_orders
 from gedi_nesy.logic.grounder import ground
 from gedi_nesy.logic.layout import plan_layers
@@ -132,8 +132,8 @@ class GroundRule(nn.Module):
         anything = Compiled(Diagram(self._ground.sizes, 2), tuple(range(len(self._ground.sizes))), TRUE, TRUE)
         answers = Answers(str(self.query.goal), self._ground, anything)  # whichever there are
         looks = Looks(late=False)  # whatever is asked here waits for its answer
-        reader = ArgumentReader(self.query, self._ground.arguments, answers, (), lambda answer: True, looks)
-        self._columns = Columns(str(self.query.goal), self._ground, reader, self.weights, looks)
+        self._reader = ArgumentReader(self.query, self._ground.arguments, answers, (), lambda answer: True, looks)
+        self._columns = Columns(str(self.query.goal), self._ground, self._reader, self.weights, looks)
         self._first_row = [0, *accumulate(self._ground.sizes)]  # of each variable's literals
 
     @classmethod
@@ -146,6 +146,10 @@ class GroundRule(nn.Module):
 
     def __repr__(self) -> str:
         return f"GroundRule({self.query.goal}; {len(self._ground.nodes):,} ground nodes)"
+
+    def argument_values(self, name: str) -> list[tuple[Value, ...]]:
+        """The values that the rule asks for of an argument: one tuple, or where it is a list one for each element."""
+        return self._reader.values(name)
 
     def bounds(self, inputs: Mapping[Key, Tensor], arguments: Arguments | None = None, *, nodes: int = NODES) -> Bounds:
         """Between which values log P(rule | inputs) lies.

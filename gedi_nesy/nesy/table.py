@@ -288,7 +288,7 @@ def read_arguments(
     arguments: dict[str, list[object]] = {name: [] for name in constraint.arguments}
     for number, line in lines.items():
         with in_line(path, number):
-            values = tuple(_value(line[name], name, known) for name, known in possible.items())
+            values = tuple(read_value(line[name], name, known) for name, known in possible.items())
             if values:
                 constraint.check_possible(values)
         for name, value in zip(constraint.arguments, values, strict=True):
@@ -354,7 +354,7 @@ def read_lines(path: Path, columns: list[str], others: Sequence[str] = ()) -> di
     return lines
 
 
-def _value(text: str, name: str, known: Collection[object]) -> object:
+def read_value(text: str, name: str, known: Collection[object]) -> object:
     """An argument's value as the rule has it: a number, a name of its own, or a list or another term of Prolog."""
     number = _number(text)
     for value in (number, text):

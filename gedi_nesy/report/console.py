@@ -167,6 +167,19 @@ def rule_table(rule: Mapping[str, Any]) -> Group:
     return Group(facts, Text(), variables, Text(), *words, *obstacle)
 
 
+def bounds_table(rule: Mapping[str, Any]) -> Table:
+    """What `check --nodes` says of a rule: bounds, and an estimate; never the exact value."""
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts.add_row("Query", Text(rule["query"]))
+    facts.add_row("Images are", Text(f"read {rule['variables']} times; each symbol is as probable as the others"))
+    lower = "-inf, as nothing is known yet," if rule["lower"] is None else f"{rule['lower']:.4g}"
+    facts.add_row("Bounds", Text(f"log P from {lower} to {rule['upper']:.4g}, by {rule['nodes']:,} nodes"))
+    if "draws" in rule:
+        estimate = f"log P = {rule['log_prob']:.4g}, standard error {rule['standard_error']:.2g}"
+        facts.add_row("Estimate", Text(f"{estimate}, from {rule['accepted']:,} solutions in {rule['draws']:,} draws"))
+    return facts
+
+
 def _certificate(certificate: Mapping[str, Any]) -> str:
     agreement, margin = certificate["restart_agreement"], certificate.get("matching_margin")
     restarts = "no restarts to compare" if agreement is None else f"restarts agree on {agreement:.1%}"

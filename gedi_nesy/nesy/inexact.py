@@ -1,0 +1,69 @@
+"""What bounds and draws say of a rule whose diagram outgrows the budget, where all symbols are alike."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gedi_nesy.errors import UserError
+from gedi_nesy.logic.ground_rule import NODES, GroundRule
+from gedi_nesy.nesy.table import read_lines, read_value
+
+__all__ = ["NODES", "bound_rule"]
+
+
+def bound_rule(
+    program: str,
+    query: str | None,
+    arguments: Sequence[str],
+    seconds: float,
+    trust: bool = False,
+    *,
+    nodes: int,
+    draws: int | None = None,
+    data: Path | None = None,
+) -> dict[str, Any]:
+    """Bounds of log P(rule), and its estimate from draws, in plain values; every symbol is as probable as the others.
+
+    Args:
+        program: a file, or the name of a program that comes with the package.
+        query: the goal; by default the program's own.
+        arguments: variables of the query that are no images.
+        seconds: budget for grounding.
+        trust: allow the program to import Python and to consult files outside its folder.
+        nodes: of the diagram, to expand.
+        draws: how many solutions to draw; None for none.
+        data: a table whose first example gives the arguments' values.
+
+    Raises:
+        UserError: the program has an error, or the query has arguments and there is no table, or no draw is a solution.
+    """
+    rule = GroundRule.from_file(program, query, arguments, seconds=seconds, trust=trust)
+    sizes = {variable.key: len(variable.domain) for variable in rule.variables}
+    inputs = {key: torch.full((1, size), 1 / size, dtype=torch.double).log() for key, size in sizes.items()}
+    given = _first_answer(rule, data)
+    bounds = rule.bounds(inputs, given, nodes=nodes)
+    figures: dict[str, Any] = {
+        "query": str(rule.query.goal),
+        "variables": len(rule.variables),
+        "nodes": bounds.nodes,
+        "lower": None if bounds.lower.isneginf() else bounds.lower.item(),  # JSON knows no -inf
+        "upper": bounds.upper.item() + 0.0,
+    }
+    if draws is not None:
+        drawn = rule.sampled(inputs, given, draws=draws, nodes=nodes, generator=torch.Generator().manual_seed(0))
+        figures |= {"draws": draws, "accepted": int(drawn.accepted), "log_prob": drawn.log_prob.item()}
+        figures |= {"standard_error": drawn.error.item()}
+    return figures
+
+
+def _first_answer(rule: GroundRule, data: Path | None) -> dict[str, list[object]] | None:
+    """The arguments' values in the first line of a table."""
+    if not rule.arguments:
+        return None
+    if data is None:
+        raise UserError(f"The query has arguments: give --data, a table that has {', '.join(rule.arguments)}.")
+    first = next(iter(read_lines(data, list(rule.arguments)).values()))
+    known = {name: rule.argument_values(name)[0] for name in rule.arguments}
+    return {name: [read_value(first[name], name, values)] for name, values in known.items()}
