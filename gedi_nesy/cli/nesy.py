@@ -367,30 +367,29 @@ def sample(run: Run, number: int, steps: int | None, seed: int, network: str | N
 @click.option(
     "--against",
     type=Commas(click.STRING),
-    default="rotated,inverted,noise",
-    show_default=True,
     metavar="D[,D...]",
-    help="notmnist, omniglot, cifar10, ..., an .npz file, an image folder, or one of the default's.",
+    help="notmnist, omniglot, cifar10, ..., an .npz file, an image folder, or one of the default's.  [default: of "
+    "images rotated, inverted, noise; of vectors exchanged, noise]",
 )
 @click.option("--network", help="Its name in the program, where there are several.")
 @click.option("--data-dir", type=FOLDER, help="Where data sets lie.")
 @as_json
-def ood(run: Run, against: tuple[str, ...], network: str | None, data_dir: Path | None, as_json: bool) -> None:
+def ood(run: Run, against: tuple[str, ...] | None, network: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Measure how well scores tell the run's own images from foreign ones: AUROC, 0.5 is chance.
 
-    Its own images are the test images, or the images of its training table.
+    Its own images, or vectors, are those for tests, or those of its training table.
 
     \b
     Example:
       gedi-nesy ood runs/first --against notmnist,omniglot,noise
     """
-    from gedi_nesy.data.outliers import load_outliers
+    from gedi_nesy.data.outliers import load_outliers, made_outliers
     from gedi_nesy.nesy.ood import ood_auroc
     from gedi_nesy.report.console import ood_table
 
     with working("scoring familiar and foreign images"):
         own = run.own_images(data_dir, network)
-        outliers = {name: load_outliers(name, own, data_dir) for name in against}
+        outliers = {name: load_outliers(name, own, data_dir) for name in against or made_outliers(own)}
         rows = ood_auroc(run, own, outliers, network)
     show(rows, ood_table, as_json)
 

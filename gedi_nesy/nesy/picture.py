@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.core.nearest import nearest
-from gedi_nesy.data.outliers import MADE
+from gedi_nesy.data.outliers import load_outliers, made_outliers
 from gedi_nesy.errors import UserError
 from gedi_nesy.nesy.cards import show_all
 from gedi_nesy.nesy.evaluate import Evaluation
@@ -81,10 +81,11 @@ def _draw_energy_model(run: Run, network: str, loader: AnyLoader) -> list[Path]:
     reading = run.readings[network]
     data = reading.scale.to_unit(loader.distinct(network)[:LARGEST])
     samples = run.sample(SAMPLES, network=network)
-    kinds = {"training images": data[:MEASURED], "samples": samples}
+    few = data[:MEASURED].cpu() if reading.is_vector else (data[:MEASURED] * 255).round().to(torch.uint8)
+    kinds = {f"training {'vectors' if reading.is_vector else 'images'}": data[:MEASURED], "samples": samples}
+    kinds |= {name: load_outliers(name, few) for name in made_outliers(few)}
     paths = [_path(run, "energies", network)]
     if not reading.is_vector:
-        kinds |= _outliers(data[:MEASURED])
         paths += [_path(run, kind, network) for kind in ("samples", "neighbours")]
         draw_by_symbol(run, paths[1], samples, network)
         distances, rows = nearest(samples, data)
@@ -92,13 +93,6 @@ def _draw_energy_model(run: Run, network: str, loader: AnyLoader) -> list[Path]:
         neighbours_png(paths[2], above, below, distances.cpu())
     energies_png(paths[0], {kind: run.energy(x, network).cpu() for kind, x in kinds.items()})
     return paths
-
-
-def _outliers(images: Tensor) -> dict[str, Tensor]:
-    """Foreign images made from these, [n, images * C, H, W] in [0, 1]."""
-    pixels = (images * 255).round().to(torch.uint8)
-    square = images.shape[-1] == images.shape[-2]
-    return {name: made(pixels) for name, made in MADE.items() if square or name != "rotated"}
 
 
 def _path(run: Run, kind: str, network: str) -> Path:

@@ -338,14 +338,8 @@ class Run:
         return load_images(self.recipe.dataset, data_dir).at(self.recipe.size, self.recipe.channels)
 
     def own_images(self, data_dir: Path | None = None, network: str | None = None) -> Tensor:
-        """Images of a network's own kind, uint8 [n, C, H, W]: the test images, or the images of its training table.
-
-        Raises:
-            UserError: the network reads vectors.
-        """
+        """Images of a network's own kind, uint8 [n, C, H, W], or vectors, float [n, D]: for tests, or of its table."""
         name = self._name(network)
-        if self.readings[name].is_vector:
-            raise UserError(f"{name} reads vectors, and what is foreign is measured on images.")
         if self.recipe.data:
             tables = zip(parts_of(self.rule), read_examples(self.recipe, self.rule, self.folder.path), strict=True)
             calls = ((call, table) for part, table in tables for call in part.variables)

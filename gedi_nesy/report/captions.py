@@ -26,9 +26,9 @@ CAPTIONS = {
     ),
     "energies": (
         "Energies",
-        "Training images, the model's own samples and outliers, which are training images turned by 90 degrees or with "
-        "light and dark swapped, and uniform noise. Samples should lie where the training images do, outliers to the "
-        "right.",
+        "Training inputs, the model's own samples and outliers: images turned by 90 degrees or with light and dark "
+        "swapped, and uniform noise; of vectors those with features of others. Samples should lie where the training "
+        "inputs do, outliers to the right.",
     ),
     "reliability": (
         "Reliability",

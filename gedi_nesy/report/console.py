@@ -97,6 +97,9 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
         table.add_row("Least likely, by line", Text(", ".join(lines)))
     for name, probability in summary.get("probabilities", {}).items():
         table.add_row(Text(f"P({name}), learned"), Text(f"{probability:.4f}"))
+    if (matching := summary.get("matching")) and matching.get("separation") is not None:
+        how = f"{matching['likeness']}, which separates the symbols by {matching['separation']:.2f} (wholly: 1)"
+        table.add_row("Matched by", Text(how))
     if "certificate" in summary:
         table.add_row("Certificate", Text(_certificate(summary["certificate"])))
     if "seconds" in summary:

@@ -37,7 +37,7 @@ def energies_png(path: Path, energies: Mapping[str, Tensor]) -> None:
         label = f"{kind}, median {np.median(values):.1f}"
         axes.stairs(share, edges, color=colour, fill=True, alpha=0.25)
         axes.stairs(share, edges, color=colour, linewidth=1.2, label=label)
-    axes.set_xlabel("energy in nats; high for what is unlike the training images", fontsize=8, color=MUTED)
+    axes.set_xlabel("energy in nats; high for what is unlike the training data", fontsize=8, color=MUTED)
     axes.set_ylabel("share of its kind", fontsize=8, color=MUTED)
     axes.legend(fontsize=8, frameon=False, labelcolor=INK)
     save(figure, path)

@@ -6,7 +6,7 @@ import torch
 from corruptions import CORRUPTIONS, corrupt_images
 from PIL import Image
 
-from gedi_nesy.data.outliers import MADE, load_outliers
+from gedi_nesy.data.outliers import MADE, load_outliers, made_outliers
 from gedi_nesy.errors import UserError
 
 DIGITS = torch.randint(256, (6, 1, 28, 28), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
@@ -31,6 +31,7 @@ def test_what_is_not_known_is_refused_with_a_hint():
         load_outliers("nois", DIGITS)
     with pytest.raises(UserError, match="20x28 pixels have another shape when they are rotated"):
         load_outliers("rotated", DIGITS[:, :, :20])
+    assert made_outliers(DIGITS[:, :, :20]) == ("inverted", "noise")
 
 
 def test_colour_images_of_another_size_become_grey(tmp_path):
@@ -88,3 +89,18 @@ def test_corruptions_by_hand():
     turned = corrupt_images("rotation", torch.full((4, 1, 28, 28), 80, dtype=torch.uint8))
     assert (turned[:, 0, 14, 14] == 80).all()
     assert (turned[:, 0, 0, 0] == 0).all()
+
+
+def test_vectors_have_outliers_of_their_own(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    own = torch.randn(2000, 1, generator=generator) + torch.tensor([0.0, 5.0, 9.0]) + 0.1 * torch.randn(2000, 3)
+    exchanged, noise = (load_outliers(name, own) for name in made_outliers(own))
+    for foreign in (exchanged, noise):
+        assert foreign.shape == own.shape
+        assert (foreign.mean(0) - own.mean(0)).abs().max() < 0.1
+        assert torch.corrcoef(foreign.T)[0, 1] < 0.7 < torch.corrcoef(own.T)[0, 1]
+    np.savez(tmp_path / "others.npz", x_train=own.numpy()[:, :2], x_test=own.numpy()[:, :2])
+    with pytest.raises(UserError, match=r"others.npz has \[2\] where the run's vectors have \[3\]"):
+        load_outliers(str(tmp_path / "others.npz"), own)
+    with pytest.raises(UserError, match=r"no outliers 'nois' of vectors \(did you mean 'noise'\?\)"):
+        load_outliers("nois", own)

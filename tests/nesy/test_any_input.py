@@ -125,6 +125,8 @@ def test_vectors_are_learned_from_arrays_that_the_run_keeps(folder):
     rows = json.loads(said.stdout)
     assert [row["symbol"] for row in rows] == [str(symbol) for symbol in run.predict(x[:2])]
     assert rows[0]["verdict"] in ("familiar", "unusual", "foreign")
+    foreign = CliRunner().invoke(main, ["ood", str(folder / "run"), "--json"])
+    assert set(json.loads(foreign.stdout)) == {"exchanged", "noise"}
     drawn = CliRunner().invoke(main, ["sample", str(folder / "run"), "--out", str(folder / "samples.png")])
     assert drawn.exit_code == 1
     assert "Samples of vectors can't be drawn" in drawn.output
