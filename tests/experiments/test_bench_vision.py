@@ -3,9 +3,9 @@
 import json
 
 import bench_vision
+import pytest
 from click.testing import CliRunner
 from gpu_training import TOY
-from pytest import approx
 
 PEAKS = {"float32": 1e12, "bfloat16": 1e12, "bytes": 1e11}
 
@@ -25,5 +25,5 @@ def test_each_stage_has_its_needs_and_its_share_of_the_peak(tmp_path, monkeypatc
         for line in stage["lines"]:
             # operations by the peak's rate, by the time taken: the share that is reached
             least = stage["iteration"]["float32"]["flop"] / PEAKS["float32"]
-            assert line["share_of_peak"] == approx(least * line["iterations_per_second"])
+            assert line["share_of_peak"] == pytest.approx(least * line["iterations_per_second"])
         assert stage["lines"][0]["times_first"] == 1.0
