@@ -9,9 +9,10 @@ import multiprocessing
 import resource
 import statistics
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import torch
@@ -34,31 +35,44 @@ BUDGET = 120.0  # seconds, ours
 PUZZLE = "530070000600195000098000060800060003400803001700020006060000280000419005000080079"  # 51 cells are open
 
 
+class Rule(NamedTuple):
+    """A program, a query and its arguments, for which each example of a batch has random digits."""
+
+    text: str
+    query: str
+    arguments: tuple[str, ...] = ()
+
+
 def names(letter: str, count: int) -> str:
     """X1,X2,..."""
     return ",".join(f"{letter}{i}" for i in range(1, count + 1))
 
 
-def rules() -> dict[str, tuple[str, str]]:
-    """Rules of growing size: program and query."""
+def rules() -> dict[str, Rule]:
+    """Rules of growing size."""
     addition, sudoku = find_program("addition_multi").read_text(), find_program("sudoku").read_text()
     bits = find_program("parity").read_text().replace("[0,1,2,3,4,5,6,7,8,9]", "[0,1]")
     pick = find_program("all_different").read_text()
     found = {}
     for n in (1, 2, 4, 8, 16, 32, 64):
         query = f"addition([{names('X', n)}],[{names('Y', n)}],[{names('Z', n + 1)}])"
-        found[f"addition, {n} digits"] = (addition, query)
+        found[f"addition, {n} digits"] = Rule(addition, query)
+    sums = find_program("addition_digits").read_text()
+    for n in (15, 100, 200, 500):
+        query = f"addition([{names('X', n)}],[{names('Y', n)}],S)"
+        found[f"sum of {n} digits, given"] = Rule(sums, query, (f"S:{n + 1}",))
     for n in (16, 32, 64, 128, 256):
-        found[f"XOR of {n}"] = (bits, f"parity([{names('X', n)}],1)")
+        found[f"XOR of {n}"] = Rule(bits, f"parity([{names('X', n)}],1)")
     for n in range(4, 10):
         values = ",".join(map(str, range(n)))
-        found[f"all different, {n}"] = (pick.replace("[0,1,2,3]", f"[{values}]"), f"pick([{names('X', n)}],[{values}])")
-    found["sudoku, 4 by 4"] = (sudoku, str(Constraint(sudoku).query.goal))
+        own = pick.replace("[0,1,2,3]", f"[{values}]")
+        found[f"all different, {n}"] = Rule(own, f"pick([{names('X', n)}],[{values}])")
+    found["sudoku, 4 by 4"] = Rule(sudoku, str(Constraint(sudoku).query.goal))
     found["sudoku, 9 by 9, 51 open"] = nine_by_nine(pick.replace("[0,1,2,3]", "[1,2,3,4,5,6,7,8,9]"))
     return found
 
 
-def nine_by_nine(pick: str) -> tuple[str, str]:
+def nine_by_nine(pick: str) -> Rule:
     """The puzzle, an image in each open cell: the images of a row, column or block show the digits it lacks."""
     cells = [f"C{i}" if PUZZLE[i] == "0" else PUZZLE[i] for i in range(81)]
     rows = [range(9 * r, 9 * r + 9) for r in range(9)]
@@ -69,23 +83,24 @@ def nine_by_nine(pick: str) -> tuple[str, str]:
         lacking = [digit for digit in "123456789" if digit not in {PUZZLE[i] for i in group}]
         goals.append(f"pick([{','.join(cells[i] for i in group if PUZZLE[i] == '0')}],[{','.join(lacking)}])")
     solved = f"solved({','.join(cell for cell in cells if cell.startswith('C'))})"
-    return f"{pick}\n{solved} :- {', '.join(goals)}.\n", solved
+    return Rule(f"{pick}\n{solved} :- {', '.join(goals)}.\n", solved)
 
 
-def ours(text: str, query: str) -> dict[str, Any]:
+def ours(text: str, query: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Seconds to ground and to compile, nodes, and milliseconds forward and backward for a batch."""
     program = Program(Source(text, "the program", Path()))
     start = time.process_time()
-    grounded = ground(program, Query(program, query, ()), BUDGET)
+    grounded = ground(program, Query(program, query, arguments), BUDGET)
     then = time.process_time()
     compile_program(grounded, 2_000_000, BUDGET)
     end = time.process_time()
-    rule = Constraint(text, query=query, seconds=2 * BUDGET)
+    rule = Constraint(text, query, arguments, seconds=2 * BUDGET)
+    given = {name: random_digits(len(rule.argument_values(name))) for name in rule.arguments}
     inputs = {v.key: torch.randn(BATCH, len(v.domain)).log_softmax(1).requires_grad_() for v in rule.variables}
     times = []
     for _ in range(ROUNDS):
         began = time.process_time()
-        rule.log_prob(inputs).sum().backward()
+        rule.log_prob(inputs, given).sum().backward()
         times.append(1e3 * (time.process_time() - began))
     return {
         "ground_s": round(then - start, 3),
@@ -95,6 +110,13 @@ def ours(text: str, query: str) -> dict[str, Any]:
         "first_batch_ms": round(times[0], 2),
         "batch_ms": round(statistics.median(times[1:]), 2),
     }
+
+
+def random_digits(length: int) -> list[list[int]]:
+    """A list that can be a sum's digits for each example of a batch."""
+    digits = torch.randint(10, (BATCH, length))
+    digits[:, 0] = torch.randint(2, (BATCH,))
+    return digits.tolist()
 
 
 def problog_sdd(text: str, query: str, limit: float) -> dict[str, Any]:
@@ -138,9 +160,9 @@ def main(beginnings: tuple[str, ...], limit: float) -> None:
     """Measure, print and store the rules whose names begin so, or all of them."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    for name, (text, query) in rules().items():
+    for name, (text, query, arguments) in rules().items():
         if name.startswith(beginnings or ""):
-            row = ours(text, query) | problog_sdd(text, query, limit)
+            row = ours(text, query, arguments) | ({} if arguments else problog_sdd(text, query, limit))
             print(f"{name:20}", "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
             store(name, row, limit)
 
