@@ -98,8 +98,7 @@ def train(
     overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
     table = data if data is None or isinstance(data, str | Path | Mapping) else numbered(data)
     given = table if isinstance(table, Mapping) else None
-    if given is not None:
-        _check_alone(overrides)
+    _check_settable(overrides, given is not None)
     overrides |= _own_settings(table, network)
     if overrides.get("examples") == ALL:
         overrides |= _all_examples(recipe, overrides, Path(data_dir) if data_dir else None)
@@ -190,8 +189,13 @@ def _without_matching(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in overrides.items() if key.partition(".")[0] != "matching"}
 
 
-def _check_alone(overrides: Mapping[str, Any]) -> None:
-    """UserError for settings that are about files of images, beside arrays."""
+def _check_settable(overrides: Mapping[str, Any], beside_arrays: bool) -> None:
+    """UserError for settings that would be passed over: what data tell, and beside arrays what is about files."""
+    told = next((name for name in overrides if name.split(".")[0] == "inputs"), None)
+    if told:
+        raise UserError(f"{told} is told from the data, and can't be set.")
+    if not beside_arrays:
+        return
     for name in ("size", "channels", "features"):
         if overrides.get(name) is not None:
             instead = "give arrays such as X_features" if name == "features" else "give arrays as they should be"

@@ -155,6 +155,7 @@ X, S = torch.zeros(4, 6), [1] * 4
         ({"X": X, "Y": X, "S": S}, {"size": (9, 9)}, r"size goes with a table of image files"),
         ({"X": X, "Y": X, "S": S}, {"features": "f.npz"}, r"features goes with .* give arrays such as X_features"),
         ({"X": X, "Y": X, "S": S, "X_feature": X}, {}, r"The data have X_feature, .* \(did you mean 'X_features'\?\)"),
+        ({"X": X, "Y": X, "S": S}, {"inputs.shape.kind": "picture"}, r"inputs.shape.kind is told from the data"),
         ({"X": X, "Y": X, "S": 1}, {}, r"S is 1; give one value for each example"),
         ({"X": [[1.0, 2.0], [3.0]], "Y": X, "S": S}, {}, r"X is \[2\] in row 1 and \[1\] in row 2; give all one shape"),
         ({"X": X, "Y": X[:, :4], "S": S}, {}, r"vector of 4 .* give all one length"),
