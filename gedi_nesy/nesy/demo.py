@@ -31,12 +31,11 @@ BRUSH = 12  # pixels, half of a stroke's width; MNIST's are two to three of 28 w
 DROP = 120  # pixels high, where a file is dropped
 LARGEST_FILE = "8mb"
 TAKE_PENS = """() => {
-  const take = () => {
-    const pens = document.querySelectorAll('button[aria-label="Brush"]');
-    if (pens.length) pens.forEach(pen => pen.click()); else setTimeout(take, 100);
-  };
-  take();
-}"""  # a sketchpad waits for its pen to be chosen
+  const taken = new WeakSet();
+  setInterval(() => document.querySelectorAll('button[aria-label="Brush"]').forEach(pen => {
+    if (!taken.has(pen)) { taken.add(pen); pen.click(); }
+  }), 200);
+}"""  # a sketchpad waits for its pen to be chosen; those of a tab come when it is opened
 ANSWERS = 5  # shown, where the rule has arguments
 AT_ONCE = 1000  # answers whose probabilities are computed together
 
@@ -183,9 +182,8 @@ def build_page(run: Run) -> Any:
             _add_query(gradio, run, *parts.popitem())
         else:
             for rule, images in parts.items():
-                with gradio.Tab(str(rule.query.goal)) as tab:
+                with gradio.Tab(str(rule.query.goal)):
                     _add_query(gradio, run, rule, images)
-                tab.select(js=TAKE_PENS)
         page.load(js=TAKE_PENS)
     return page
 
