@@ -13,19 +13,21 @@ CELL, STRIDE = 5, 3  # pixels: side of the square in which strokes are counted, 
 AT_ONCE = 1000  # drawings
 
 
-def stroke_histograms(images: Tensor) -> Tensor:
-    """Histograms of oriented gradients (Dalal & Triggs, CVPR 2005) of drawings set upright and scaled to one size.
+def stroke_histograms(images: Tensor, upright: bool = True) -> Tensor:
+    """Histograms of oriented gradients (Dalal & Triggs, CVPR 2005) of drawings.
 
     A gradient counts with its length, shared by the two directions next to its own. Square roots keep a few strong
     strokes from deciding alone; the distance of two drawings is Hellinger's, then.
 
     Args:
         images: ink on an empty ground, both 0 or more, [images, height, width].
+        upright: set them upright first, and scale them to one size, as writing is alike.
 
     Returns:
         Of length 1 each, [images, features].
     """
-    return torch.cat([_histograms(normalise_shape(part)) for part in images.split(AT_ONCE)])
+    parts = images.split(AT_ONCE)
+    return torch.cat([_histograms(normalise_shape(part) if upright else part) for part in parts])
 
 
 def _histograms(images: Tensor) -> Tensor:

@@ -214,7 +214,7 @@ class Learner:
         judged = judged_rows(self.inputs, torch.Generator(self.device).manual_seed(0))
         found, walks = [], []
         for x in self.inputs.x:
-            graph = graph_of_shapes(x, view.neighbours)
+            graph = graph_of_shapes(x, view.neighbours, view.upright)
             coordinates = spectral_coordinates(graph, self.clusters - 1).to(self.device)
             walks.append(walks_on(graph, view.walk, ENDS, generator))
             fresh = heads_for(coordinates, self.recipe.restarts, self.clusters, phase.seed)

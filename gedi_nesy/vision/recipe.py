@@ -31,7 +31,7 @@ RECIPES = Path(__file__).parent.parent / "recipes" / "vision"
 TRACKS = ("points", "images")
 IMAGES = ("cifar10", "cifar100", "svhn")  # whose rows of the paper are recipes of their own
 CHARACTERS = ("mnist", "digits", "mnist+operators", "digits+operators")
-DRAWINGS = "gedi-drawings"  # ours for gedi, on grey images of 28 x 28
+DRAWINGS, THINGS = "gedi-drawings", "gedi-things"  # ours for gedi, on grey images of 28 x 28
 
 
 @with_terms(rule=False)
@@ -92,7 +92,8 @@ class View(Settings):
     x itself, which L_GEN takes for data, can have noise too, `anchor_noise`, for a smoother density. Images are changed
     as `Augment` says, x by its `anchor`. Walks of images begin with the second stage, on the graph of neighbours by the
     features of the stage before, or with the first, on a `graph` of neighbours by "shape", which is for drawings.
-    Drawings are warped too, `warp` times as far as `views.drawings.Warp` does.
+    Drawings are warped too, `warp` times as far as `views.drawings.Warp` does. Shapes are compared `upright` and at one
+    size, as writing is alike; things, such as clothes, that differ in these are not.
     """
 
     retired: ClassVar[Mapping[str, float]] = {"shared": 0.5}
@@ -103,6 +104,7 @@ class View(Settings):
     walk: NonNegativeInt = 0
     neighbours: PositiveInt = 20
     graph: Literal["features", "shape"] = "features"
+    upright: bool = True
 
 
 class Augment(Settings):
@@ -427,7 +429,7 @@ def recipe_for(method: str, published: bool = False, dataset: str | None = None)
         load_points(dataset, None, 0, 0.0)  # so that an error of the data set comes before an error of the recipe
     elif dataset:
         if method == "gedi" and holds_drawings(dataset) and not published:
-            return DRAWINGS
+            return THINGS if dataset == "fashion-mnist" else DRAWINGS
         known = dataset if dataset in IMAGES else "svhn" if dataset in CHARACTERS else "cifar10"
         if method in PUBLISHED:
             return f"paper-{known}-{method}"

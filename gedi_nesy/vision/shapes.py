@@ -15,12 +15,13 @@ COUPLING = 0.1  # edges that each image shares with all others, so that no few o
 SPARE, TOLERANCE = 10, 1e-5  # eigenvectors beyond those asked for, without which some may be missed; of the eigenvalues
 
 
-def graph_of_shapes(images: Tensor, neighbours: int) -> csr_matrix:
+def graph_of_shapes(images: Tensor, neighbours: int, upright: bool = True) -> csr_matrix:
     """The graph in which two images are neighbours when one is among the nearest of the other by its strokes.
 
     Args:
         images: uint8 [n, C, H, W], each a drawing on a ground of one colour.
         neighbours: how many nearest images of each, itself apart.
+        upright: of `stroke_histograms`.
 
     Returns:
         Symmetric, [n, n], of zeros and ones.
@@ -31,7 +32,7 @@ def graph_of_shapes(images: Tensor, neighbours: int) -> csr_matrix:
     n = len(images)
     if n <= neighbours:
         raise UserError(f"A graph of {neighbours} neighbours needs more than {n} images; lower view.neighbours.")
-    return graph_of(stroke_histograms(ink(images)), neighbours)
+    return graph_of(stroke_histograms(ink(images), upright), neighbours)
 
 
 def graph_of(features: Tensor, neighbours: int) -> csr_matrix:

@@ -36,3 +36,10 @@ def test_warped_drawings_find_the_drawing_that_they_are_of():
     warped = Warp()(x, 0.0, torch.Generator().manual_seed(0))[:, 0]
     nearest = (stroke_histograms(warped) @ stroke_histograms(bars()).T).argmax(1)
     assert (nearest == torch.arange(3).repeat_interleave(10)).float().mean() > 0.9
+
+
+def test_as_they_are_a_drawing_and_its_shifted_copy_differ():
+    x = bars()
+    likeness = (stroke_histograms(x.roll(6, 2), upright=False) * stroke_histograms(x, upright=False)).sum(1)
+    assert likeness[0] < 0.5  # the bar down has moved to the side
+    assert likeness[1] > 0.5  # the bar across is still on its row

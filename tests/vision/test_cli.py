@@ -98,7 +98,8 @@ def test_two_data_sets_of_one_name_are_not_taken_for_one(datasets, tmp_path):
 def test_a_data_set_finds_its_recipe(tmp_path):
     assert recipe_for("swav", dataset="cifar100") == "paper-cifar100-swav"
     assert load_recipe(recipe_for("swav", dataset="mnist")).augment.flip == 0
-    assert recipe_for("gedi", dataset="mnist") == recipe_for("gedi", dataset="fashion-mnist") == "gedi-drawings"
+    assert recipe_for("gedi", dataset="mnist") == recipe_for("gedi", dataset="notmnist") == "gedi-drawings"
+    assert recipe_for("gedi", dataset="fashion-mnist") == "gedi-things"
     assert recipe_for("gedi", published=True, dataset="mnist") == "paper-svhn-gedi"
     for shape, recipe in {(9, 28, 28): "gedi-drawings", (9, 32, 32, 3): "paper-cifar10-gedi"}.items():
         np.savez(tmp_path / "own.npz", x_train=np.zeros(shape, np.uint8))
