@@ -218,7 +218,7 @@ class Learner:
             coordinates = spectral_coordinates(graph, self.clusters - 1).to(self.device)
             walks.append(walks_on(graph, view.walk, ENDS, generator))
             fresh = heads_for(coordinates, self.recipe.restarts, self.clusters, phase.seed)
-            found.append(cluster_coordinates(fresh, coordinates, walks[-1], judged, generator))
+            found.append(cluster_coordinates(fresh, coordinates, walks[-1], judged, generator, view.prior))
         self.inputs = replace(self.inputs, walks=torch.stack(walks))
         self.choices, self.targets = [choice for choice, _ in found], torch.stack([teacher for _, teacher in found])
 

@@ -15,9 +15,7 @@ from gedi_nesy.vision.network import Networks
 
 STEPS, BATCH = 400, 500
 RATE = 3e-3  # Adam's greatest learning rate; it rises for a twentieth of the steps and falls like a cosine
-# On spectral coordinates: widths of encoder and projector, and the weight of L_PRIOR beside L_INV. Of 16 restarts on
-# MNIST 3 had the clusters right with a weight of 1, 8 with 2 and 15 with 4.
-WIDTHS, PRIOR = ((128,), (64,)), 4.0
+WIDTHS = (128,), (64,)  # of encoder and projector on spectral coordinates
 
 Read = Callable[[Tensor], Tensor]  # log p(y|x) by H restarts of features or coordinates, [n, F] -> [H, n, clusters]
 
@@ -68,7 +66,7 @@ def heads_for(coordinates: Tensor, count: int, clusters: int, seed: int) -> Netw
 
 
 def cluster_coordinates(
-    networks: Networks, x: Tensor, walks: Tensor, judged: Tensor, generator: torch.Generator
+    networks: Networks, x: Tensor, walks: Tensor, judged: Tensor, generator: torch.Generator, prior: float
 ) -> tuple[Choice, Tensor]:
     """Train networks on points by L_INV over walks and a uniform L_PRIOR, weighted, and choose one by its D.
 
@@ -76,6 +74,7 @@ def cluster_coordinates(
         networks: fresh ones.
         x: the points, [n, d], each column of mean square 1.
         walks, judged, generator: as for `cluster_features`.
+        prior: the weight of L_PRIOR beside L_INV.
 
     Returns:
         The choice, and the chosen one's p(y|x), the mean over where walks from each point ended, [n, clusters].
@@ -84,7 +83,7 @@ def cluster_coordinates(
     def read(x: Tensor) -> Tensor:
         return networks(x.expand(networks.count, *x.shape)).log_softmax(-1)
 
-    train_heads(read, networks.parameters(), x, walks, generator, prior=PRIOR)
+    train_heads(read, networks.parameters(), x, walks, generator, prior=prior)
     choice, log_probs = _choose(read, x, walks, judged, TOLERANCE_BY_SHAPE, generator)
     return choice, log_probs.exp()[walks.long()].mean(1)
 

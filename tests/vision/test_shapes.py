@@ -78,7 +78,7 @@ def test_coordinates_tell_groups_apart_and_a_stray_pair_is_none():
 def test_restarts_find_the_groups_that_walks_stay_in():
     graph, label = cliques([40, 40, 40])
     x, walks = spectral_coordinates(graph, 2), walks_on(graph, 1, 16, generator())
-    choice, teacher = cluster_coordinates(heads_for(x, 4, 3, seed=0), x, walks, torch.arange(120), generator())
+    choice, teacher = cluster_coordinates(heads_for(x, 4, 3, seed=0), x, walks, torch.arange(120), generator(), 4.0)
     assert choice.certificates[choice.best] == min(choice.certificates) < 0.05
     assert score(teacher.argmax(1), label, 3).cluster_accuracy == 1
     assert teacher.sum(1).tolist() == pytest.approx([1] * 120, abs=1e-4)
