@@ -468,12 +468,11 @@ def check(
 
     refuse_pairs(ctx)
     if nodes or draws:
-        from gedi_nesy.nesy.inexact import NODES, bound_rule
+        from gedi_nesy.nesy.inexact import bound_rule
         from gedi_nesy.report.console import bounds_table
 
         with working("bounding the rule"):
-            most = nodes or NODES
-            found = bound_rule(program, query, arguments, seconds, trust, nodes=most, draws=draws, data=data)
+            found = bound_rule(program, query, arguments, seconds, trust, nodes=nodes, draws=draws, data=data)
         show(found, bounds_table, as_json)
         return
     with working("compiling the rule and looking for other readings of it"):

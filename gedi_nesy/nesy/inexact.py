@@ -10,8 +10,6 @@ from gedi_nesy.errors import UserError
 from gedi_nesy.logic.ground_rule import NODES, GroundRule
 from gedi_nesy.nesy.table import read_lines, read_value
 
-__all__ = ["NODES", "bound_rule"]
-
 
 def bound_rule(
     program: str,
@@ -20,7 +18,7 @@ def bound_rule(
     seconds: float,
     trust: bool = False,
     *,
-    nodes: int,
+    nodes: int | None = None,
     draws: int | None = None,
     data: Path | None = None,
 ) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def bound_rule(
         arguments: variables of the query that are no images.
         seconds: budget for grounding.
         trust: allow the program to import Python and to consult files outside its folder.
-        nodes: of the diagram, to expand.
+        nodes: of the diagram, to expand; by default as many as `GroundRule.bounds` expands.
         draws: how many solutions to draw; None for none.
         data: a table whose first example gives the arguments' values.
 
@@ -42,7 +40,7 @@ def bound_rule(
     rule = GroundRule.from_file(program, query, arguments, seconds=seconds, trust=trust)
     sizes = {variable.key: len(variable.domain) for variable in rule.variables}
     inputs = {key: torch.full((1, size), 1 / size, dtype=torch.double).log() for key, size in sizes.items()}
-    given = _first_answer(rule, data)
+    given, nodes = _first_answer(rule, data), nodes or NODES
     bounds = rule.bounds(inputs, given, nodes=nodes)
     figures: dict[str, Any] = {
         "query": str(rule.query.goal),
