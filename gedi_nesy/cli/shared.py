@@ -138,7 +138,12 @@ class CountOrAll(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number, or the word."""
-        return value if value == "all" else COUNT.convert(value, param, ctx)
+        if value == "all":
+            return value
+        try:
+            return COUNT.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is neither a number of 1 or more nor all", param, ctx)
 
 
 def refuse_other_settings(ctx: click.Context) -> None:
