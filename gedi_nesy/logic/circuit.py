@@ -5,6 +5,7 @@ log 0 is a large negative number inside, so that no difference of two of them is
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -249,13 +250,9 @@ class _LogProb(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, *_differentiable_gradient(ctx.circuit, grad, columns)
         by_literal = (derivative * grad).where(value > -torch.inf, 0.0)
-        gradients: list[Tensor | None] = [None] * len(columns)
-        row = 0
-        for i, column in enumerate(columns):
-            if row < len(by_literal):
-                gradients[i] = by_literal[row : row + column.shape[1]].t()
-            row += column.shape[1]
-        return None, *gradients
+        ends = accumulate(column.shape[1] for column in columns)
+        free = [column.shape[1] for column, end in zip(columns, ends, strict=True) if end <= len(by_literal)]
+        return None, *by_literal.t().split(free, 1), *[None] * (len(columns) - len(free))
 
 
 def _differentiable_gradient(circuit: Circuit, grad: Tensor, columns: list[Tensor]) -> list[Tensor | None]:

@@ -42,8 +42,8 @@ class Inputs:
         if inputs.keys() != set(self.keys):
             raise UserError(f"log-probabilities were given for {list(inputs)}, but the rule needs {self.keys}")
         columns = [_column(variable, inputs[variable.key]) for variable in self.variables]
-        if len(devices := {str(column.device) for column in columns}) > 1:
-            raise UserError(f"the inputs lie on {' and '.join(sorted(devices))}: move them to one device")
+        if len(devices := {column.device for column in columns}) > 1:
+            raise UserError(f"the inputs lie on {' and '.join(sorted(map(str, devices)))}: move them to one device")
         batches = {len(column) for column in columns} | ({examples} if examples is not None else set())
         if len(batches) > 1:
             raise UserError(f"inputs and arguments differ in their number of examples: {sorted(batches)}")
