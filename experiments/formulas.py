@@ -7,9 +7,8 @@
 `hwf` has HWF's symbols (Li et al., ICML 2020), digits 1 to 9 and +, -, *, /; `whole` has digits 0 to 9 and no
 division. Without --files, formulas are made of MNIST's digits and of operators drawn by a program. With it, they are
 read in HWF's format: expr_train.json and expr_test.json, and the images, 45x45 and grey, in Handwritten_Math_Symbols.
-The rule has every length as a query of its own. With division a formula of 7 symbols has 8,268 values, and its query
-outgrows the engine's budget; so none trains, and all lengths are tested. The figures of each run are added to the
-result when it ends; a seed that is there is not run again.
+The rule has every length as a query of its own. The figures of each run are added to the result when it ends; a seed
+that is there is not run again.
 """
 
 import json
@@ -22,7 +21,17 @@ from typing import Any
 
 import click
 import torch
-from common import FILE, RESULTS, Script, runs_option, seeds_option, settings_option, write_result
+from common import (
+    FILE,
+    RESULTS,
+    Script,
+    add_run,
+    finished_runs,
+    is_finished,
+    runs_option,
+    seeds_option,
+    settings_option,
+)
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
@@ -48,21 +57,21 @@ PUBLISHED: dict[
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of formulas: its rule, its symbols, and the lengths that train."""
+    """A kind of formulas: its rule, the argument that is their value, and its symbols."""
 
     program: str
+    argument: str
     digits: str
     operators: str
-    trained: tuple[int, ...]
 
-    def written(self, value: Fraction) -> int | str:
+    def written(self, value: Fraction) -> int | list[int]:
         """A value as the rule has it."""
-        return f"{value.numerator}/{value.denominator}" if "/" in self.operators else int(value)
+        return [value.numerator, value.denominator] if "/" in self.operators else int(value)
 
 
 KINDS = {
-    "hwf": Kind(str(Path(__file__).parent / "rules" / "hwf.pl"), "123456789", "+-*/", (1, 3, 5)),
-    "whole": Kind("formula", "0123456789", "+-*", LENGTHS),
+    "hwf": Kind(str(Path(__file__).parent / "rules" / "hwf.pl"), "V:2", "123456789", "+-*/"),
+    "whole": Kind("formula", "V", "0123456789", "+-*"),
 }
 
 
@@ -163,7 +172,7 @@ def trained(kind: Kind, formulas: Mapping[int, Formulas], seed: int, settings: d
         return gn.load_run(folder)
     if (folder / "config.toml").exists():
         return resume(folder, progress=False)
-    rule: dict[str, Any] = {"program": kind.program, "arguments": ["V"]}
+    rule: dict[str, Any] = {"program": kind.program, "arguments": [kind.argument]}
     rule["query"] = [f"formula([{','.join(names(length))}],V)" for length in formulas]
     data = [as_data(kind, own) for own in formulas.values()]
     return gn.train(data=data, out=folder, seed=seed, progress=False, notify=click.echo, **rule | settings)
@@ -192,11 +201,6 @@ def score(run: gn.Run, tests: Mapping[int, Formulas]) -> dict[str, Any]:
     return {"accuracy": round(sum(every) / len(every), 4), **shares, "symbols": round(sum(symbols) / len(symbols), 4)}
 
 
-def finished(out: Path) -> list[dict[str, Any]]:
-    """The runs in a result, of which there may be none."""
-    return json.loads(out.read_text())["runs"] if out.exists() else []
-
-
 def table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Mean accuracy in percent by length, as Markdown, above the published figures, which are of real HWF."""
     columns: list[int | str] = [*LENGTHS, "all"]
@@ -214,9 +218,9 @@ def sources(
     """The training and the test formulas, by length."""
     if files:
         train, test = read_hwf(files, "train"), read_hwf(files, "test")
-        return [{n: train[n] for n in kind.trained if n in train}, test]
+        return [train, test]
     images: Images = with_operators(load_images("mnist", data_dir), *OPERATOR_IMAGES, STROKES | SLASH)
-    shown, counts = images.classes, dict.fromkeys(kind.trained, examples // len(kind.trained))
+    shown, counts = images.classes, dict.fromkeys(LENGTHS, examples // len(LENGTHS))
     return [
         draw_formulas(kind, images.x_train, images.y_train, shown, counts, seed),
         draw_formulas(kind, images.x_test, images.y_test, shown, dict.fromkeys(LENGTHS, TEST), seed),
@@ -250,8 +254,9 @@ def main(
         raise click.UsageError("--files are of HWF: say hwf.")
     name = f"{kind}-files" if files else kind
     out = out or RESULTS / f"formulas-{name}.json"
+    about = {"formulas": name, "settings": settings}
     for seed in seeds:
-        if any(run["seed"] == seed for run in finished(out)):
+        if is_finished(out, {"seed": seed}, about):
             continue
         train, test = sources(KINDS[kind], files, data_dir, examples, seed)
         cpu = time.process_time()
@@ -261,9 +266,8 @@ def main(
         certificate = {key: run.summary["certificate"][key] for key in ("certified", "failures")}
         new = {"seed": seed, "examples": counts, **score(run, test), **certificate, "cpu_seconds": round(cpu, 1)}
         click.echo(json.dumps(new))
-        kept = sorted([*finished(out), new], key=lambda one: one["seed"])
-        write_result(out, {"formulas": name, "settings": settings, "runs": kept})
-    click.echo(table(finished(out)))
+        add_run(out, new, ["seed"], about)
+    click.echo(table(finished_runs(out)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-% A hand-written formula X1 O1 X2 O2 ... of digits and operators, whose value is the fraction V in lowest terms, as 16/3;
-% multiplication and division bind first, from left to right. A value on the way is a whole number of parts of one,
+% A hand-written formula X1 O1 X2 O2 ... of digits and operators, whose value is V, a list of the numerator and the
+% denominator of a fraction in lowest terms, as [16,3]: 7 symbols have 8,268 values, but their numerators are 1,112 and
+% their denominators 100. Multiplication and division bind first, from left to right. A value on the way is a whole number of parts of one,
 % 2520 * 2520 * 2520 of them, which divides by any three digits.
 nn(digits, [X], Y, [1,2,3,4,5,6,7,8,9]) :: digit(X,Y).
 nn(operators, [X], Y, [+,-,*,/]) :: operator(X,Y).
@@ -23,7 +24,7 @@ step(-, F, Sum, Term, A, V, -16003008000, *) :- ended(F, Sum, Term, A, V).
 divisor(A, 0, A).
 divisor(A, B, G) :- B > 0, C is A mod B, divisor(B, C, G).
 
-formula(Xs, N/D) :- value(Xs, *, 0, 16003008000, V), B is abs(V), divisor(16003008000, B, G), N is V // G,
+formula(Xs, [N,D]) :- value(Xs, *, 0, 16003008000, V), B is abs(V), divisor(16003008000, B, G), N is V // G,
     D is 16003008000 // G.
 
 query(formula([X1,O1,X2], V)).
