@@ -21,11 +21,11 @@ def test_a_value_is_exact_and_has_products_first(text, value):
     assert value_of(text) == value
 
 
-@pytest.mark.parametrize("text", ["7", "1-3", "2/6", "1-2/3", "8/3*9", "1/9/9", "7/8-9/5"])
+@pytest.mark.parametrize("text", ["7", "1-3", "2/6", "1-2/3", "8/3*9", "1/9/9"])
 def test_the_rule_gives_a_formula_its_value(text):
     rule = Constraint.from_file(KINDS["hwf"].program, f"formula([{','.join(names(len(text)))}],V)", ("V:2",))
     certain = {}
-    for variable, symbol in zip(sorted(rule.variables, key=lambda v: names(7).index(v.key)), text, strict=True):
+    for variable, symbol in zip(sorted(rule.variables, key=lambda v: names(5).index(v.key)), text, strict=True):
         shown = [str(value) == symbol for value in variable.domain]
         certain[variable.key] = torch.tensor([shown]).float().log()
     value = KINDS["hwf"].written(value_of(text))
