@@ -169,7 +169,7 @@ class ArgumentReader:
 
     def check_possible(self, answer: Answer) -> None:
         """UserError if the rule is impossible for this answer."""
-        pairs = zip(self._places, answer, strict=True)
+        pairs = zip(self._places, [_plain(value, ()) for value in answer], strict=True)
         read = tuple(value if self._is_scalar(name) else self._list(name, value) for name, value in pairs)
         if self._numbers(read) in self.answers:
             return

@@ -99,6 +99,7 @@ def digits() -> dict[str, torch.Tensor]:
 def test_a_sum_is_a_list_of_digits_or_a_number(addition: Constraint, digits: dict, total: object) -> None:
     value = addition.log_prob(digits, {"S": torch.stack([total]) if isinstance(total, torch.Tensor) else [total]})
     assert value.exp().item() == pytest.approx(sum_by_hand(digits, 42), rel=1e-9)
+    addition.check_possible((total,))
 
 
 @pytest.mark.parametrize(
