@@ -39,8 +39,9 @@ def certificate(
     them over one that learned the best others. Neither sees what the rule leaves open, and there restarts may agree by
     luck. So a run is certified only when the diagnosis names nothing, the rule has a
     single reading, and matching had a clear result or, without matching, another restart agrees with the chosen one.
-    Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only such
-    a lead will do. `failures` names the reasons for doubt. A single restart is neither a reason for
+    Examples may hold so few of the rule's solutions that these leave a second reading (`readings_seen`); then only a
+    lead in matching will do: a network of the other reading fits the rule as well, and one that does not was trained
+    badly. `failures` names the reasons for doubt. A single restart is neither a reason for
     doubt nor evidence. Where L_GEN was on, energies that don't model the images (`core.energy_check`) are a reason, and
     so are matched symbols that likeness separates by less than `separation`, symbols that only labels tell apart, and
     hardly, and symbols that are so `rare` in skewed data that others may have been read for them. Where names are
@@ -52,10 +53,10 @@ def certificate(
         failures.append("readings of the rule not settled")
     elif readings > 1:
         failures.append("symbols that the rule can't tell apart")
-    elif seen != 1 and not _leads(matched, selection):
-        failures.append(
-            "symbols that the examples can't tell apart" if seen else "readings of the examples not settled"
-        )
+    elif seen is None and not _leads(matched, selection):
+        failures.append("readings of the examples not settled")
+    elif seen is not None and seen != 1 and not (matched and matched.leads):
+        failures.append("symbols that the examples can't tell apart")
     if matched and matched.hardly_told:
         failures.append(f"labels that hardly tell {' from '.join(matched.hardly_told)}")
     if named and not matched:

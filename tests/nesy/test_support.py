@@ -81,8 +81,18 @@ def test_a_symbol_that_is_read_as_another_one_is_hardly_seen(addition, loader):
 @pytest.mark.parametrize(("margin", "seen", "certified"), [(0.2, 2, True), (None, 2, False), (None, 1, True)])
 def test_a_second_reading_of_the_examples_needs_a_clear_lead(margin, seen, certified):
     good = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}
-    matched = None if margin is None else Matched(0.1, 0.2, margin, "shape")
+    matched = None if margin is None else Matched(0.1, margin, 1, "shape")
     agreed = Selection([1.0, 1.0], 0, [1.0, 0.99], [0, 1])
     found = certificate(good, matched, agreed, 1, {}, seen)
     assert (found["certified"], found["readings_seen"]) == (certified, seen)
     assert found["failures"] == ([] if certified else ["symbols that the examples can't tell apart"])
+
+
+def test_a_badly_trained_rival_settles_no_second_reading():
+    good = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}
+    found = [
+        certificate(good, Matched(0.1, 0.0, 1, "shape"), Selection([0.1, 0.7], 0, [1.0, 0.1], [0]), 1, {}, seen)
+        for seen in (1, 2, None)
+    ]
+    assert [one["rival_lead"] for one in found] == [pytest.approx(0.6)] * 3
+    assert [one["failures"] for one in found] == [[], ["symbols that the examples can't tell apart"], []]
