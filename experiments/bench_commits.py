@@ -65,6 +65,8 @@ def commit_of(tree: Path) -> str:
 @click.option("--turns", default=9, show_default=True, help="Of each commit.")
 def main(before: Path, turns: int) -> None:
     """Measure beside the checkout in the folder BEFORE, print and store."""
+    if not (before / "gedi_nesy").is_dir():
+        raise click.UsageError(f"{before} is no checkout of this repository: it has no gedi_nesy.")
     here, there = zip(*((measure(ROOT), measure(before)) for _ in range(turns)), strict=True)
     table = {}
     for name in here[0]:

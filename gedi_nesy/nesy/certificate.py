@@ -55,7 +55,7 @@ def certificate(
         failures.append("symbols that the rule can't tell apart")
     elif seen is None and not _leads(matched, selection):
         failures.append("readings of the examples not settled")
-    elif seen is not None and seen != 1 and not (matched and matched.leads):
+    elif seen not in (None, 1) and not (matched and matched.leads):
         failures.append("symbols that the examples can't tell apart")
     if matched and matched.hardly_told:
         failures.append(f"labels that hardly tell {' from '.join(matched.hardly_told)}")
