@@ -87,10 +87,10 @@ class Assignments:
         symbols = torch.cat([one_hot.argmax(-1) for one_hot in self.symbols.values()])  # [calls * examples, R]
         return best, (symbols == symbols[:, best : best + 1]).float().mean(0) >= least
 
-    def best_shares(self) -> dict[str, float]:
-        """The share of pairs that show one symbol, of each network's inputs, in the assignment of the least energy."""
-        best = int(self.energy().argmin())
-        return {name: symbols[:, best].mean(0).square().sum().item() for name, symbols in self.symbols.items()}
+    def skews(self, chain: int) -> dict[str, float]:
+        """How many times more pairs of a network's inputs share a symbol than if all symbols were as common; >= 1."""
+        shares = {network: symbols[:, chain].mean(0) for network, symbols in self.symbols.items()}
+        return {network: len(own) * own.square().sum().item() for network, own in shares.items()}
 
     def votes(self, chain: int) -> dict[Key, Tensor]:
         """For each variable the symbol that the inputs of all other examples vote for, [examples]."""

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import torch
 
 from gedi_nesy.data.scale import SCALES
@@ -5,7 +7,7 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.inputs import Inputs
-from gedi_nesy.nesy.matching import match
+from gedi_nesy.nesy.matching import _find_skews, _ladder, match
 from gedi_nesy.nesy.recipe import load_recipe
 
 RULE = """
@@ -59,3 +61,39 @@ def test_images_without_a_shape_tell_nothing_and_break_nothing():
     assert matched.energy == 0
     assert matched.margin == 0
     assert (targets["X"].argmax(1) + targets["Y"].argmax(1)).tolist() == [2] * 8
+
+
+class Searched:
+    """A search that found, for each skew of its one network, written-down skews and separations of symbols."""
+
+    def __init__(self, found):
+        self.found, self.classes, self.settings = found, {"digits": 10}, load_recipe("gedi-nesy-few").matching
+
+    def run(self, skews, swept):
+        skew, separation = self.found[skews["digits"]]
+        chains = SimpleNamespace(
+            energy=lambda: torch.tensor([1.0, 0.0]),
+            skews=lambda chain: {"digits": [0.0, skew][chain]},
+            separation=lambda chain: [0.0, separation][chain],
+        )
+        return chains, 0.0
+
+
+def test_of_the_skews_that_bear_themselves_out_the_one_that_separates_best_is_taken():
+    # As measured: EvenOdd, whose even digits were all read as odd ones at 3.2, and digits of which two are common.
+    uniform = Searched(
+        {4.5: (2.9, 0.74), 3.2: (2.9, 0.62), 2.5: (1.1, 0.82), 1.9: (1.1, 0.9), 1.4: (1.1, 0.9), 1: (1.1, 0.89)}
+    )
+    common = Searched(
+        {4.5: (2.5, 0.6), 3.2: (2.4, 0.66), 2.5: (2.1, 0.63), 1.9: (1.9, 0.63), 1.4: (1.5, 0.5), 1: (1.2, 0.4)}
+    )
+    ladder = _ladder({"digits": 10})
+    assert _find_skews(uniform, ladder, lambda sweep: None) == {"digits": 1.0}
+    assert _find_skews(common, ladder, lambda sweep: None) == {"digits": 1.9}
+
+
+def test_a_network_of_few_symbols_has_no_skew_by_which_most_inputs_attract():
+    ladder = _ladder({"digits": 10, "operators": 3})
+    assert [rung["digits"] for rung in ladder] == [4.5, 3.2, 2.5, 1.9, 1.4, 1.0]
+    assert [rung["operators"] for rung in ladder] == [1.0, 1.0, 1.0, 1.0, 1.4, 1.0]
+    assert _ladder({"bits": 2}) == [{"bits": 1.0}]
