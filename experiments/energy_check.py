@@ -59,7 +59,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "chains lose the threes": {},
 }  # fmt: skip
-FIGURES = ("gap", "variety", "distance")
+FIGURES = ("gap", "variety", "missing", "distance")
 CALIBRATION, CHECK = range(700, 701), range(710, 712)
 
 

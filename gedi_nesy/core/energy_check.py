@@ -21,19 +21,24 @@ class EnergyCheck:
             work; a network that only tells samples from data drives the gap far below.
         variety: entropy of the samples' mean prediction, divided by the entropy of the data's; near 0 where all samples
             are one symbol, above 1 where they show more symbols than the data.
+        missing: share of the data whose symbols hardly a sample shows, less than a tenth of as many as are due. Variety
+            hardly falls where one symbol of ten is missing.
         distance: median distance from a sample to the nearest image of the data, divided by the median distance from
             an image of the data to the nearest other one; above 1 where samples lie off the data.
-        failures: what the three figures say, in words; empty for a model whose samples are like the data.
+        failures: what these figures say, in words; empty for a model whose samples are like the data.
     """
 
     gap: float
     variety: float
+    missing: float
     distance: float
     failures: tuple[str, ...]
 
 
 LARGEST_GAP = 5.0  # nats
 VARIETIES = 0.75, 1.25
+HARDLY = 0.1  # of the samples that would show a symbol if it were as common among them as in the data
+LARGEST_MISSING = 0.05
 LARGEST_DISTANCE = 1.4
 
 
@@ -62,21 +67,24 @@ def check_energy(
     samples = sgld(model, starts, generator)
     own, others = model(views), model(samples)
     gap = (energy(own).mean() - energy(others).mean()).item()
-    variety = (_entropy_of_mean(others) / _entropy_of_mean(own).clamp_min(1e-6)).item()
+    shares, shown = own.softmax(-1).mean(0), others.softmax(-1).mean(0)
+    variety = (_entropy(shown) / _entropy(shares).clamp_min(1e-6)).item()
+    missing = shares[shown < HARDLY * shares].sum().item()
     between = nearest(data[:SAMPLES], data, itself=True)[0].median().clamp_min(1e-6)
     distance = (nearest(samples, data)[0].median() / between).item()
-    return EnergyCheck(gap, variety, distance, energy_failures(gap, variety, distance))
+    return EnergyCheck(gap, variety, missing, distance, energy_failures(gap, variety, missing, distance))
 
 
-def energy_failures(gap: float, variety: float, distance: float) -> tuple[str, ...]:
+def energy_failures(gap: float, variety: float, missing: float, distance: float) -> tuple[str, ...]:
     """What the figures of an `EnergyCheck` say, by thresholds that experiments/energy_check.py was used to set."""
     failures = {
         "energies of data and samples apart": abs(gap) > LARGEST_GAP,
         "symbols of samples unlike those of the data": not VARIETIES[0] <= variety <= VARIETIES[1],
+        "symbols that hardly a sample shows": missing > LARGEST_MISSING,
         "samples unlike the data": distance > LARGEST_DISTANCE,
     }
     return tuple(name for name, applies in failures.items() if applies)
 
 
-def _entropy_of_mean(logits: Tensor) -> Tensor:
-    return torch.special.entr(logits.softmax(-1).mean(0)).sum()
+def _entropy(shares: Tensor) -> Tensor:
+    return torch.special.entr(shares).sum()

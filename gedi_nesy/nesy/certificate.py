@@ -88,6 +88,7 @@ def _worst(energies: Mapping[str, EnergyCheck]) -> dict[str, Any]:
     return {
         "energy_gap": max((check.gap for check in checks), key=abs),
         "sample_variety": min(check.variety for check in checks),
+        "missing_symbols": max(check.missing for check in checks),
         "sample_distance": max(check.distance for check in checks),
         "energies": {name: asdict(check) for name, check in energies.items()},
     }

@@ -213,6 +213,9 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
             "Variety of samples", "entropy of their symbols divided by the entropy of the images' symbols; best near 1",
             _share,
         ),
+        "certificate.missing_symbols": Figure(
+            "Missing from samples", "share of the images whose symbols hardly a sample shows; best 0", _share
+        ),
         "certificate.sample_distance": Figure(
             "Distance of samples", "to the nearest image, divided by the distance between images; best near 1", _share
         ),

@@ -111,6 +111,7 @@ def _with_energy(verdict: Mapping[str, Any], energy: EnergyCheck | None) -> dict
         figures |= {
             "energy_gap": energy.gap,
             "sample_variety": energy.variety,
+            "missing_symbols": energy.missing,
             "sample_distance": energy.distance,
         }
     return {**verdict, **figures}

@@ -29,8 +29,8 @@ def data():
     return CORNERS.repeat(100, 1) + math.sqrt(1 / 40) * torch.randn(400, 2, generator=generator)
 
 
-def check(model):
-    return check_energy(model, LANGEVIN, data()[:SAMPLES], data(), (-2.0, 2.0), torch.Generator().manual_seed(1))
+def check(model, sampler=LANGEVIN):
+    return check_energy(model, sampler, data()[:SAMPLES], data(), (-2.0, 2.0), torch.Generator().manual_seed(1))
 
 
 def test_a_model_of_the_data_passes():
@@ -38,11 +38,20 @@ def test_a_model_of_the_data_passes():
     assert found.failures == ()
     assert abs(found.gap) < 2
     assert found.variety == pytest.approx(1.0, abs=0.1)
+    assert found.missing == 0
 
 
 def test_samples_of_one_class_are_seen():
     found = check(Wells(torch.cat([CORNERS[:1], CORNERS[1:] + 40])))  # the other wells lie outside the box
     assert "symbols of samples unlike those of the data" in found.failures
+
+
+def test_a_class_that_no_sample_shows_is_seen_though_the_others_are_all_there():
+    three = data()[data().sum(1) > -1][:SAMPLES]
+    found = check(Wells(CORNERS), sampler=lambda model, starts, generator: three)
+    assert found.variety == pytest.approx(math.log(3) / math.log(4), abs=0.02)
+    assert found.missing == pytest.approx(0.25, abs=0.02)
+    assert found.failures == ("symbols that hardly a sample shows",)
 
 
 def test_samples_beside_the_data_are_seen():

@@ -305,8 +305,9 @@ def test_candidates_without_probabilities_share_the_rule():
 
 def test_energies_that_do_not_model_the_images_withhold_the_certificate():
     good, matched = {"digits": Diagnosis(0.01, 0.0, 0.0, 2.3, ())}, Matched(energy=-1.0, margin=0.5, chains=3)
-    run_away = EnergyCheck(-47.0, 0.02, 2.27, ("symbols of samples unlike those of the data",))
+    run_away = EnergyCheck(-47.0, 0.02, 0.9, 2.27, ("symbols of samples unlike those of the data",))
     found = certificate(good, matched, None, 1, {"digits": run_away})
     assert not found["certified"]
     assert found["failures"] == ["symbols of samples unlike those of the data"]
-    assert (found["energy_gap"], found["sample_variety"], found["sample_distance"]) == (-47.0, 0.02, 2.27)
+    figures = "energy_gap", "sample_variety", "missing_symbols", "sample_distance"
+    assert tuple(found[name] for name in figures) == (-47.0, 0.02, 0.9, 2.27)

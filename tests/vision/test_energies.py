@@ -14,8 +14,8 @@ from gedi_nesy.vision.recipe import Network, Speed, load_recipe
 from gedi_nesy.vision.run import Run
 from tests.vision.test_drawings import Sides, generator, halves
 
-GOOD = EnergyCheck(0.1, 1.0, 1.0, ())
-WRONG = EnergyCheck(-11.0, 1.0, 1.0, ("energies of data and samples apart",))
+GOOD = EnergyCheck(0.1, 1.0, 0.0, 1.0, ())
+WRONG = EnergyCheck(-11.0, 1.0, 0.0, 1.0, ("energies of data and samples apart",))
 RECIPE = load_recipe("gedi-drawings", {"sampler.reference": 2.0, "sampler.steps": 5, "sampler.reinit": 0.5})
 
 
