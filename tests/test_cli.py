@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from gedi_nesy.cli import MODULES, main
 from gedi_nesy.data import DataUnavailable
+from gedi_nesy.logic.compile import NoDiagram
 
 TINY = ["--set=matching.chains=8", "--set=matching.sweeps=5", "--set=train.steps=2", "--set=student.steps=2"]
 TINY += ["--set=sampler.steps=1"]
@@ -130,6 +132,22 @@ def test_check_bounds_a_rule_and_estimates_it_without_compiling_it(tmp_path):
     of_sum = ("check", "addition_sum", "--argument", "S", "--data", tmp_path / "sums.csv", "--nodes", "500", "--json")
     found = json.loads(invoke(*of_sum).stdout)
     assert found["lower"] == pytest.approx(found["upper"]) == pytest.approx(math.log(0.04))
+
+
+def test_a_refusal_says_what_bounds_and_draws_give(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise NoDiagram("the diagram outgrew 10 nodes")
+
+    monkeypatch.setattr("gedi_nesy.nesy.check.check_rule", refuse)
+    result = invoke("check", "addition", "--seconds", "1")
+    assert result.exit_code == 1
+    found = re.search(
+        r"outgrew 10 nodes: in \d+ s here, .* nodes: \[(.*), (.*)\]; 1,000 of 1,000 draws", result.output
+    )
+    lower, upper = map(float, found.groups())
+    assert lower == upper == pytest.approx(math.log(0.055), abs=1e-3)  # by enough nodes bounds are exact
+    said = invoke("check", "addition_sum", "--argument", "S", "--seconds", "1").output
+    assert "they were not tried here, for The query has arguments: give --data, a table that has S." in said
 
 
 def test_check_names_the_line_of_a_syntax_error(tmp_path):

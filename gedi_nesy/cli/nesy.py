@@ -463,6 +463,7 @@ def check(
       gedi-nesy check addition_sum --argument S --data sums.csv
       gedi-nesy check sudoku --nodes 1000 --draws 1000
     """
+    from gedi_nesy.logic.compile import NoDiagram
     from gedi_nesy.nesy.check import check_rule
     from gedi_nesy.report.console import rule_table
 
@@ -475,8 +476,15 @@ def check(
             found = bound_rule(program, query, arguments, seconds, trust, nodes=nodes, draws=draws, data=data)
         show(found, bounds_table, as_json)
         return
-    with working("compiling the rule and looking for other readings of it"):
-        rule = check_rule(program, query, arguments, seconds, trust, data=data, support=support)
+    try:
+        with working("compiling the rule and looking for other readings of it"):
+            rule = check_rule(program, query, arguments, seconds, trust, data=data, support=support)
+    except NoDiagram as refusal:
+        from gedi_nesy.nesy.inexact import bounds_instead
+
+        with working("bounding the rule"):
+            instead = bounds_instead(program, query, arguments, seconds, trust, data)
+        raise UserError(f"{refusal}: {instead}") from None
     show(rule, rule_table, as_json)
 
 

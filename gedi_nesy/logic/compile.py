@@ -31,6 +31,10 @@ T = TypeVar("T")
 Tiers = Callable[[int], int]
 
 
+class NoDiagram(UserError):
+    """Every diagram of the rule outgrows the budget."""
+
+
 @dataclass(frozen=True)
 class Compiler:
     """A program, a query and budgets; compiles the query, one answer of it, or it with facts ordered last.
@@ -104,7 +108,7 @@ def compile_program(
         tiers: for the number of each variable the tier that it belongs to, 0 the highest; by default all are in one.
 
     Raises:
-        UserError: every order outgrows the budget.
+        NoDiagram: every order outgrows the budget.
     """
     found: list[Compiled] = []
     orders, limit, in_time = variable_orders(grounded, tiers), min(FIRST_LIMIT, max_nodes), True
@@ -122,11 +126,11 @@ def compile_program(
     except TimeIsUp:
         in_time = False  # the diagrams that are done will do
     except RecursionError:
-        raise UserError(
+        raise NoDiagram(
             f"the rule's {len(grounded.sizes):,} variables make its decision diagram too deep; {WITHOUT_DIAGRAM}"
         ) from None
     if not found:
-        raise UserError(_too_large(grounded, len(orders), limit, None if in_time else seconds))
+        raise NoDiagram(_too_large(grounded, len(orders), limit, None if in_time else seconds))
     return compacted(min(found, key=lambda compiled: compiled.size), max_nodes)
 
 
