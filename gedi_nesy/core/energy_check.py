@@ -22,7 +22,7 @@ class EnergyCheck:
         variety: entropy of the samples' mean prediction, divided by the entropy of the data's; near 0 where all samples
             are one symbol, above 1 where they show more symbols than the data.
         missing: share of the data whose symbols hardly a sample shows, less than a tenth of as many as are due. Variety
-            hardly falls where one symbol of ten is missing.
+            hardly falls where one symbol of ten is missing. Rare symbols don't count, which may be missing by chance.
         distance: median distance from a sample to the nearest image of the data, divided by the median distance from
             an image of the data to the nearest other one; above 1 where samples lie off the data.
         failures: what these figures say, in words; empty for a model whose samples are like the data.
@@ -37,7 +37,8 @@ class EnergyCheck:
 
 LARGEST_GAP = 5.0  # nats
 VARIETIES = 0.75, 1.25
-HARDLY = 0.1  # of the samples that would show a symbol if it were as common among them as in the data
+HARDLY = 0.1  # of the samples that are due: that would show a symbol if it were as common among them as in the data
+LEAST_DUE = 7.0  # samples; where as many are due, none comes once in a thousand times
 LARGEST_MISSING = 0.05
 LARGEST_DISTANCE = 1.4
 
@@ -69,7 +70,7 @@ def check_energy(
     gap = (energy(own).mean() - energy(others).mean()).item()
     shares, shown = own.softmax(-1).mean(0), others.softmax(-1).mean(0)
     variety = (_entropy(shown) / _entropy(shares).clamp_min(1e-6)).item()
-    missing = shares[shown < HARDLY * shares].sum().item()
+    missing = shares[(shown < HARDLY * shares) & (shares * SAMPLES >= LEAST_DUE)].sum().item()
     between = nearest(data[:SAMPLES], data, itself=True)[0].median().clamp_min(1e-6)
     distance = (nearest(samples, data)[0].median() / between).item()
     return EnergyCheck(gap, variety, missing, distance, energy_failures(gap, variety, missing, distance))

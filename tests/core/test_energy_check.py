@@ -54,6 +54,16 @@ def test_a_class_that_no_sample_shows_is_seen_though_the_others_are_all_there():
     assert found.failures == ("symbols that hardly a sample shows",)
 
 
+def test_rare_classes_may_be_missing_by_chance():
+    """Each of 64 centres is due in 3 of 192 samples; that chance leaves some without one is no reason for doubt."""
+    centres = torch.cartesian_prod(torch.arange(8.0), torch.arange(8.0))
+    generator = torch.Generator().manual_seed(0)
+    drawn, all_ = centres[torch.randint(64, (SAMPLES,), generator=generator)], centres.repeat(3, 1)
+    assert len(drawn.unique(dim=0)) < 63
+    found = check_energy(Wells(centres), lambda model, starts, source: drawn, all_, all_, (0.0, 7.0), generator)
+    assert found.missing == 0
+
+
 def test_samples_beside_the_data_are_seen():
     assert "samples unlike the data" in check(Wells(CORNERS + torch.tensor([0.0, 0.7]))).failures
 
