@@ -66,8 +66,8 @@ class Training:
         averaged: the last share of the training, whose weights are averaged.
         network: its name, one of NETWORKS.
         warp: how much each image is warped, anew in every epoch, as a share of `Warp`'s own deviations.
-        radius: in every second step the gradient is taken where the loss is greatest within so far of the weights, to
-            first order (sharpness-aware minimisation, Foret et al. 2021).
+        radius: in every second step the gradient is taken not at the weights but where they come to when they are moved
+            uphill by so much (sharpness-aware minimisation, Foret et al. 2021); such a step costs two.
     """
 
     epochs: int = 30
@@ -142,9 +142,8 @@ def train(sums: Sums, how: Training, seed: int) -> nn.Module:
 
     def differentiate(images: Tensor, rows: Tensor) -> None:
         log_probs = net(images).log_softmax(-1).view(len(rows), -1, 10).unbind(1)
-        loss = -rule.log_prob(dict(zip(keys, log_probs, strict=True)), numbers[rows]).mean()
         optimiser.zero_grad()
-        loss.backward()
+        (-rule.log_prob(dict(zip(keys, log_probs, strict=True)), numbers[rows]).mean()).backward()
 
     for epoch in range(how.epochs):
         for step, rows in enumerate(torch.randperm(len(numbers), generator=generator).split(batch)):
@@ -163,16 +162,19 @@ def train(sums: Sums, how: Training, seed: int) -> nn.Module:
 
 @contextmanager
 def moved_uphill(net: nn.Module, radius: float) -> Iterator[None]:
-    """The weights are so far along their gradient inside, and back where they were after it."""
-    moves = [(weight, weight.grad.clone()) for weight in net.parameters() if weight.grad is not None]
-    length = radius / nn.utils.get_total_norm([gradient for _, gradient in moves]).item()
+    """Inside, all weights together are moved by `radius` (L2) along their gradient; after it they are as before."""
+    gradients = {weight: weight.grad for weight in net.parameters() if weight.grad is not None}
+    before, norm = [weight.detach().clone() for weight in gradients], nn.utils.get_total_norm(gradients.values())
+    assert norm > 0, "a gradient of 0 has no direction"
     with torch.no_grad():
-        for weight, gradient in moves:
-            weight.add_(gradient, alpha=length)
-    yield
-    with torch.no_grad():
-        for weight, gradient in moves:
-            weight.sub_(gradient, alpha=length)
+        for weight, gradient in gradients.items():
+            weight.add_(gradient * (radius / norm))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, old in zip(gradients, before, strict=True):
+                weight.copy_(old)
 
 
 @torch.no_grad()
@@ -231,7 +233,11 @@ class Lengths(click.ParamType):
 
 
 def _changed(how: Training, settings: Mapping[str, Any]) -> Training:
-    """A training with other settings."""
+    """A training with other settings.
+
+    Raises:
+        UsageError: there is no such setting or network.
+    """
     try:
         how = replace(how, **settings)
     except TypeError as error:
