@@ -123,9 +123,10 @@ def match(
     search = _Search(constraint, few, recipe, likeness, labels)
     skews, before, total = dict.fromkeys(few.calls, 1.0), 0, settings.sweeps
     if recipe.learns_prior:
-        ladder = _ladder(search.classes)
-        before, total = len(ladder) * settings.sweeps, (len(ladder) + 1) * settings.sweeps
-        skews = _find_skews(search, ladder, lambda sweep: swept(sweep, total))
+        ladders = _ladders(search.classes)
+        before = sum(map(len, ladders.values())) * settings.sweeps
+        total = before + settings.sweeps
+        skews = _find_skews(search, ladders, lambda sweep: swept(sweep, total))
         few = loader.some(max(settings.examples, settings.skewed // loader.calls_each))
         search = _Search(constraint, few, recipe, likeness, labels)
     chains, unguided = search.run(skews, lambda sweep: swept(before + sweep, total))
@@ -172,26 +173,30 @@ class _Search:
         return pairs[:calls, :calls], pairs[:calls, calls:]
 
 
-def _ladder(classes: Mapping[str, int]) -> list[dict[str, float]]:
-    """The skews to try of networks with so many classes, the greatest first; 1 where one would attract most pairs."""
-    rungs = [tuple(skew if skew <= LARGEST_SHARE * n else 1.0 for n in classes.values()) for skew in SKEWS]
-    return [dict(zip(classes, rung, strict=True)) for rung in dict.fromkeys(rungs)]
+def _ladders(classes: Mapping[str, int]) -> dict[str, list[float]]:
+    """For each network with so many classes the skews to try: a greater one would attract most pairs."""
+    return {network: [skew for skew in SKEWS if skew <= LARGEST_SHARE * n] for network, n in classes.items()}
 
 
-def _find_skews(search: _Search, ladder: Sequence[dict[str, float]], swept: Callable[[int], None]) -> dict[str, float]:
+def _find_skews(
+    search: _Search, ladders: Mapping[str, Sequence[float]], swept: Callable[[int], None]
+) -> dict[str, float]:
     """For each network the skew that separates symbols best, of those whose matched symbols are as skewed as it says.
 
-    Too great a skew may bear itself out: a few symbols take all inputs, and likeness does not follow them.
+    Too great a skew may bear itself out: a few symbols take all inputs, and likeness does not follow them. Of several
+    networks one is settled after the other, the later ones without a skew meanwhile.
     """
-    borne_out: dict[str, list[tuple[float, float]]] = {network: [] for network in search.classes}
-    for k, skews in enumerate(ladder):
-        chains, _ = search.run(skews, partial(_count_on, swept, k * search.settings.sweeps))
-        best = int(chains.energy().argmin())
-        separation, found = chains.separation(best), chains.skews(best)
-        for network, skew in skews.items():
-            if found[network] >= AS_SKEWED * skew:
-                borne_out[network].append((separation, skew))
-    return {network: max(rungs)[1] for network, rungs in borne_out.items()}
+    skews, searches = dict.fromkeys(ladders, 1.0), 0
+    for network, ladder in ladders.items():
+        borne_out: list[tuple[float, float]] = []
+        for skew in ladder:
+            count = partial(_count_on, swept, searches * search.settings.sweeps)
+            chains, _ = search.run(skews | {network: skew}, count)
+            best, searches = int(chains.energy().argmin()), searches + 1
+            if chains.skews(best)[network] >= AS_SKEWED * skew:
+                borne_out.append((chains.separation(best), skew))
+        skews[network] = max(borne_out)[1]
+    return skews
 
 
 def find_likeness(loader: Loader, labels: Labels = MappingProxyType({})) -> dict[str, Likeness]:

@@ -7,7 +7,7 @@ from gedi_nesy.logic.constraint import Constraint
 from gedi_nesy.nesy.batch import Loader
 from gedi_nesy.nesy.examples import Examples
 from gedi_nesy.nesy.inputs import Inputs
-from gedi_nesy.nesy.matching import _find_skews, _ladder, match
+from gedi_nesy.nesy.matching import _find_skews, _ladders, match
 from gedi_nesy.nesy.recipe import load_recipe
 
 RULE = """
@@ -64,10 +64,10 @@ def test_images_without_a_shape_tell_nothing_and_break_nothing():
 
 
 class Searched:
-    """A search that found, for each skew of its one network, written-down skews and separations of symbols."""
+    """A search that found, for each skew of the digits, written-down skews and separations of symbols."""
 
     def __init__(self, found):
-        self.found, self.classes, self.settings = found, {"digits": 10}, load_recipe("gedi-nesy-few").matching
+        self.found, self.settings = found, load_recipe("gedi-nesy-few").matching
 
     def run(self, skews, swept):
         skew, separation = self.found[skews["digits"]]
@@ -87,13 +87,32 @@ def test_of_the_skews_that_bear_themselves_out_the_one_that_separates_best_is_ta
     common = Searched(
         {4.5: (2.5, 0.6), 3.2: (2.4, 0.66), 2.5: (2.1, 0.63), 1.9: (1.9, 0.63), 1.4: (1.5, 0.5), 1: (1.2, 0.4)}
     )
-    ladder = _ladder({"digits": 10})
-    assert _find_skews(uniform, ladder, lambda sweep: None) == {"digits": 1.0}
-    assert _find_skews(common, ladder, lambda sweep: None) == {"digits": 1.9}
+    ladders = _ladders({"digits": 10})
+    assert _find_skews(uniform, ladders, lambda sweep: None) == {"digits": 1.0}
+    assert _find_skews(common, ladders, lambda sweep: None) == {"digits": 1.9}
 
 
-def test_a_network_of_few_symbols_has_no_skew_by_which_most_inputs_attract():
-    ladder = _ladder({"digits": 10, "operators": 3})
-    assert [rung["digits"] for rung in ladder] == [4.5, 3.2, 2.5, 1.9, 1.4, 1.0]
-    assert [rung["operators"] for rung in ladder] == [1.0, 1.0, 1.0, 1.0, 1.4, 1.0]
-    assert _ladder({"bits": 2}) == [{"bits": 1.0}]
+class Ideal:
+    """A search that finds the true skews whatever it assumes, and separates symbols the better the nearer it was."""
+
+    settings = load_recipe("gedi-nesy-few").matching
+
+    def __init__(self, true):
+        self.true = true
+
+    def run(self, skews, swept):
+        swept(self.settings.sweeps)
+        apart = sum(abs(skews[network] - skew) for network, skew in self.true.items())
+        chains = SimpleNamespace(
+            energy=lambda: torch.zeros(1), skews=lambda chain: self.true, separation=lambda chain: -apart
+        )
+        return chains, 0.0
+
+
+def test_several_networks_have_skews_of_their_own():
+    true = {"digits": 3.2, "operators": 1.4, "letters": 1.9, "bits": 1.0}
+    ladders, counted = _ladders({"digits": 10, "operators": 3, "letters": 10, "bits": 2}), []
+    assert _find_skews(Ideal(true), ladders, counted.append) == true
+    assert ladders["operators"] == [1.4, 1.0]
+    searches = sum(map(len, ladders.values()))
+    assert counted == [k * Ideal.settings.sweeps for k in range(1, searches + 1)]
