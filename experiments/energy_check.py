@@ -4,8 +4,8 @@
 
 Some seeds of every setting in SETTINGS are trained. The judge (judge.py), a network trained with labels for this
 purpose alone, says which runs have samples that are digits; the check (`core.energy_check`) looks at no label. The
-check's thresholds were set on the runs of CALIBRATION, before the runs of CHECK were looked at. The result goes to
-experiments/results/energy_check.json.
+check's thresholds were set on the runs of CALIBRATION, before the runs of CHECK were looked at, all but that of
+`missing` (README.md). The result goes to experiments/results/energy_check.json.
 """
 
 import json
@@ -120,6 +120,8 @@ def measured(runs: Path, name: str, seed: int, data_dir: Path, images: Images, j
             row["diverged"] = str(error)
         write_atomically(file, json.dumps(row, indent=2).encode())
     row = json.loads(file.read_text())
+    if "check" in row and set(row["check"]) != set(FIGURES):
+        raise click.ClickException(f"{file} is from before the check had {', '.join(FIGURES)}: delete it.")
     print("good" if is_good(row) else "broken", "passed" if passes(row) else "seen", json.dumps(row), flush=True)
     return row
 

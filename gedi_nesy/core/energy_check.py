@@ -21,8 +21,9 @@ class EnergyCheck:
             work; a network that only tells samples from data drives the gap far below.
         variety: entropy of the samples' mean prediction, divided by the entropy of the data's; near 0 where all samples
             are one symbol, above 1 where they show more symbols than the data.
-        missing: share of the data whose symbols hardly a sample shows, less than a tenth of as many as are due. Variety
-            hardly falls where one symbol of ten is missing. Rare symbols don't count, which may be missing by chance.
+        missing: share of the data whose symbols hardly a sample shows: less than a tenth of as many as their share of
+            the data lets expect; beyond what chance explains, where symbols are so many that some show in no sample.
+            Variety hardly falls where one symbol of ten is missing.
         distance: median distance from a sample to the nearest image of the data, divided by the median distance from
             an image of the data to the nearest other one; above 1 where samples lie off the data.
         failures: what these figures say, in words; empty for a model whose samples are like the data.
@@ -37,8 +38,7 @@ class EnergyCheck:
 
 LARGEST_GAP = 5.0  # nats
 VARIETIES = 0.75, 1.25
-HARDLY = 0.1  # of the samples that are due: that would show a symbol if it were as common among them as in the data
-LEAST_DUE = 7.0  # samples; where as many are due, none comes once in a thousand times
+HARDLY = 0.1  # of a symbol's share of the data
 LARGEST_MISSING = 0.05
 LARGEST_DISTANCE = 1.4
 
@@ -70,14 +70,14 @@ def check_energy(
     gap = (energy(own).mean() - energy(others).mean()).item()
     shares, shown = own.softmax(-1).mean(0), others.softmax(-1).mean(0)
     variety = (_entropy(shown) / _entropy(shares).clamp_min(1e-6)).item()
-    missing = shares[(shown < HARDLY * shares) & (shares * SAMPLES >= LEAST_DUE)].sum().item()
+    missing = _missing(shares, shown)
     between = nearest(data[:SAMPLES], data, itself=True)[0].median().clamp_min(1e-6)
     distance = (nearest(samples, data)[0].median() / between).item()
     return EnergyCheck(gap, variety, missing, distance, energy_failures(gap, variety, missing, distance))
 
 
 def energy_failures(gap: float, variety: float, missing: float, distance: float) -> tuple[str, ...]:
-    """What the figures of an `EnergyCheck` say, by thresholds that experiments/energy_check.py was used to set."""
+    """What the figures of an `EnergyCheck` say, by thresholds that were set on runs (experiments/README.md)."""
     failures = {
         "energies of data and samples apart": abs(gap) > LARGEST_GAP,
         "symbols of samples unlike those of the data": not VARIETIES[0] <= variety <= VARIETIES[1],
@@ -85,6 +85,16 @@ def energy_failures(gap: float, variety: float, missing: float, distance: float)
         "samples unlike the data": distance > LARGEST_DISTANCE,
     }
     return tuple(name for name, applies in failures.items() if applies)
+
+
+def _missing(shares: Tensor, shown: Tensor) -> float:
+    """See `EnergyCheck`, from symbols' shares of the data and of the samples, [classes] each.
+
+    Chance explains what is expected and three standard deviations more.
+    """
+    unseen = (-SAMPLES * shares).exp()  # the chance that no sample shows a symbol
+    expected, deviation = (shares * unseen).sum(), (shares.square() * unseen * (1 - unseen)).sum().sqrt()
+    return (shares[shown < HARDLY * shares].sum() - expected - 3 * deviation).clamp(min=0).item()
 
 
 def _entropy(shares: Tensor) -> Tensor:

@@ -214,7 +214,8 @@ SECTIONS: Mapping[str, Mapping[str, Figure]] = {
             _share,
         ),
         "certificate.missing_symbols": Figure(
-            "Missing from samples", "share of the images whose symbols hardly a sample shows; best 0", _share
+            "Missing from samples", "share of the images whose symbols hardly a sample shows, beyond chance; best 0",
+            _share,
         ),
         "certificate.sample_distance": Figure(
             "Distance of samples", "to the nearest image, divided by the distance between images; best near 1", _share
