@@ -141,11 +141,13 @@ def test_a_refusal_says_what_bounds_and_draws_give(monkeypatch):
     monkeypatch.setattr("gedi_nesy.nesy.check.check_rule", refuse)
     result = invoke("check", "addition", "--seconds", "1")
     assert result.exit_code == 1
-    found = re.search(r"outgrew 10 nodes: in \d+ s here, .* nodes: \[(.*), (.*)\]; 1,000 of 1,000 draws", result.output)
+    found = re.search(
+        r"outgrew 10 nodes. In .* s of CPU time, .* nodes: \[(.*), (.*)\]; 1,000 of 1,000 draws", result.output
+    )
     lower, upper = map(float, found.groups())
     assert lower == upper == pytest.approx(math.log(0.055), abs=1e-3)  # by enough nodes bounds are exact
     said = invoke("check", "addition_sum", "--argument", "S", "--seconds", "1").output
-    assert "they were not tried here, for The query has arguments: give --data, a table that has S." in said
+    assert "10 nodes. Bounds were not tried: The query has arguments: give --data, a table that has S." in said
 
 
 def test_check_names_the_line_of_a_syntax_error(tmp_path):

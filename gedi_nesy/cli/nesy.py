@@ -433,7 +433,13 @@ def demo(run: Run, port: int | None) -> None:
 @click.argument("program")
 @click.option("--query", help="The goal that every example satisfies.  [default: the program's query/1]")
 @click.option("--argument", "arguments", multiple=True, help="A variable of the query that is no image; repeatable.")
-@click.option("--seconds", type=SECONDS, default=30.0, show_default=True, help="Budget.")
+@click.option(
+    "--seconds",
+    type=SECONDS,
+    default=30.0,
+    show_default=True,
+    help="Budget of CPU time; bounds for a refused rule take it again.",
+)
 @click.option("--trust", is_flag=True, help=TRUST)
 @click.option("--data", type=FOLDER, help="A table of examples: look only at solutions that have one of its answers.")
 @click.option("--support", type=FOLDER, help="A CSV table of symbols, a column for each variable: look only at these.")
@@ -484,7 +490,7 @@ def check(
 
         with working("bounding the rule"):
             instead = bounds_instead(program, query, arguments, seconds, trust, data)
-        raise UserError(f"{refusal}: {instead}") from None
+        raise UserError(f"{refusal}. {instead}") from None
     show(rule, rule_table, as_json)
 
 

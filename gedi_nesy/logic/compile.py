@@ -32,7 +32,7 @@ Tiers = Callable[[int], int]
 
 
 class NoDiagram(UserError):
-    """Every diagram of the rule outgrows the budget."""
+    """No diagram of the rule was found within the budget."""
 
 
 @dataclass(frozen=True)

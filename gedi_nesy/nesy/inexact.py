@@ -1,7 +1,7 @@
 """What bounds and draws say of a rule whose diagram outgrows the budget, where all symbols are alike."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from gedi_nesy.errors import UserError
+from gedi_nesy.logic.arguments import Arguments
 from gedi_nesy.logic.ground import Key
-from gedi_nesy.logic.ground_rule import NODES, GroundRule
+from gedi_nesy.logic.ground_rule import NODES, TRIAL, GroundRule
 from gedi_nesy.nesy.table import read_lines, read_value
 
-FEWEST = 128  # nodes of the first bounds that a refusal has; orders are compared by as many
-DRAWS = 1000  # of the same
+DRAWS = 1000  # of a refusal
 
 
 def bound_rule(
@@ -43,8 +43,8 @@ def bound_rule(
     Raises:
         UserError: the program has an error, or the query has arguments and there is no table, or no draw is a solution.
     """
-    rule, nodes = GroundRule.from_file(program, query, arguments, seconds=seconds, trust=trust), nodes or NODES
-    inputs, given = _all_alike(rule), _first_answer(rule, data)
+    rule = GroundRule.from_file(program, query, arguments, seconds=seconds, trust=trust)
+    inputs, given, nodes = _all_alike(rule), _first_answer(rule, data), nodes or NODES
     bounds = rule.bounds(inputs, given, nodes=nodes)
     figures: dict[str, Any] = {
         "query": str(rule.query.goal),
@@ -63,29 +63,37 @@ def bound_rule(
 def bounds_instead(
     program: str, query: str | None, arguments: Sequence[str], seconds: float, trust: bool, data: Path | None
 ) -> str:
-    """What bounds and draws come to within a budget of CPU time, as a clause that ends the refusal of a rule.
+    """What bounds and draws come to for a rule that was refused, as a sentence; it says why where there are none.
 
-    Bounds are taken by twice as many nodes each time, as long as the next ones and the draws are likely to be in time.
+    Args:
+        program, query, arguments, trust, data: as for `bound_rule`.
+        seconds: budget of CPU time. Bounds are taken by twice as many nodes each time, while there is time left for
+            the next ones, which cost twice these, and for draws, which cost as much again.
     """
+    started = time.process_time()
     try:
         rule = GroundRule.from_file(program, query, arguments, seconds=seconds, trust=trust)
-        inputs, given = _all_alike(rule), _first_answer(rule, data)
+        inputs, given, nodes, spent = _all_alike(rule), _first_answer(rule, data), TRIAL, 0.0
+        while True:
+            before = spent
+            bounds = rule.bounds(inputs, given, nodes=nodes)
+            spent = time.process_time() - started
+            if bounds.nodes < nodes or spent + 4 * (spent - before) > seconds:
+                break
+            nodes *= 2
     except UserError as error:
-        return f"they were not tried here, for {error}"
-    nodes, started = FEWEST, time.process_time()
-    while True:
-        before = time.process_time()
-        bounds = rule.bounds(inputs, given, nodes=nodes)
-        now = time.process_time()
-        if bounds.nodes < nodes or now - started + 4 * (now - before) > seconds:
-            break
-        nodes *= 2
+        return f"Bounds were not tried: {error}"
+    drawn, spent = _drawn(rule, inputs, given, nodes), time.process_time() - started
+    return f"In {spent:.2g} s of CPU time, all symbols equally probable: {bounds}; {drawn}"
+
+
+def _drawn(rule: GroundRule, inputs: Mapping[Key, Tensor], given: Arguments | None, nodes: int) -> str:
+    """How many draws satisfy the rule, or why there are none."""
     try:
         drawn = rule.sampled(inputs, given, draws=DRAWS, nodes=nodes, generator=torch.Generator().manual_seed(0))
-        draws = f"{int(drawn.accepted):,} of {DRAWS:,} draws satisfied it"
     except UserError as error:
-        draws = str(error)
-    return f"in {time.process_time() - started:.0f} s here, all symbols alike, {bounds}; {draws}"
+        return str(error)
+    return f"{int(drawn.accepted):,} of {DRAWS:,} draws satisfied it"
 
 
 def _all_alike(rule: GroundRule) -> dict[Key, Tensor]:
