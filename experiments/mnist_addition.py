@@ -3,8 +3,8 @@
     python experiments/mnist_addition.py          # the field's protocol: MNIST_Net, each image as it is
     python experiments/mnist_addition.py --ours   # our network for drawings, each image warped anew in every epoch
 
-By the field's protocol numbers of 15 digits have sharpness-aware steps, too (`RADII`). A run is added to the result when it
-ends, and the table is printed beside the published figures.
+By the field's protocol numbers of 15 digits have sharpness-aware steps, too (`RADII`). A run is added to the result when
+it ends, and the table is printed beside the published figures.
 """
 
 import json
@@ -237,12 +237,15 @@ def _changed(how: Training, settings: Mapping[str, Any]) -> Training:
     """A training with other settings.
 
     Raises:
-        UsageError: there is no such setting or network.
+        UsageError: there is no such setting or network, or a value is of another kind.
     """
-    try:
-        how = replace(how, **settings)
-    except TypeError as error:
-        raise click.UsageError(f"--set changes {', '.join(asdict(FIELD))}.") from error
+    if unknown := settings.keys() - asdict(FIELD).keys():
+        raise click.UsageError(f"--set changes {', '.join(asdict(FIELD))}, not {', '.join(unknown)}.")
+    for name, value in settings.items():
+        known = getattr(FIELD, name)
+        if not isinstance(value, int | float if isinstance(known, float) else type(known)):
+            raise click.UsageError(f"{name} is given as {value!r}, where it takes such values as {known!r}.")
+    how = replace(how, **settings)
     if how.network not in NETWORKS:
         raise click.UsageError(f"network is one of {', '.join(NETWORKS)}, not {how.network}.")
     return how
