@@ -3,8 +3,8 @@
     python experiments/mnist_addition.py          # the field's protocol: MNIST_Net, each image as it is
     python experiments/mnist_addition.py --ours   # our network for drawings, each image warped anew in every epoch
 
-By the field's protocol numbers of 15 digits have sharpness-aware steps, too (`RADII`). A run is added to the result when
-it ends, and the table is printed beside the published figures.
+By the field's protocol numbers of 15 digits have sharpness-aware steps, too (`RADII`). A run is added to the result
+when it ends, and the table is printed beside the published figures.
 """
 
 import json
